@@ -1,0 +1,98 @@
+package queue
+
+import (
+	"errors"
+	"time"
+)
+
+// Errors of the store. Callers match them with errors.Is.
+var (
+	// ErrFull says that a stream has reached its size limit; what was sent is not stored. Ingest answers 503.
+	ErrFull = errors.New("the queue has reached its size limit")
+	// ErrUnavailable says that the broker cannot take events now, or did not answer in time: the outcome is
+	// unknown and the sender should repeat the call. Ingest answers 503.
+	ErrUnavailable = errors.New("the queue cannot store events now")
+	// ErrTooLarge says that one entry does not fit into a pack.
+	ErrTooLarge = errors.New("the event is larger than a pack can be")
+	// ErrNoLetter says that no dead letter has this id: it was never there, or it was replayed.
+	ErrNoLetter = errors.New("no such dead letter")
+	// ErrLocked says that another process owns the data directory.
+	ErrLocked = errors.New("the data directory is in use by another freshrelay process")
+	// ErrConflict says that the store was changed by somebody else between a read and a commit. There must be
+	// only one owner, so this process stops.
+	ErrConflict = errors.New("the store was changed by another process")
+	// ErrForeignAccount says that the store belongs to another Freshmarketer account.
+	ErrForeignAccount = errors.New("the data directory belongs to another Freshmarketer account")
+	// ErrMismatch says that EVENTS and STATE do not belong together, or were made by an incompatible version.
+	ErrMismatch = errors.New("the streams of the store do not belong together")
+)
+
+// Entry is one event to store. Entries of one Publish call keep their order.
+type Entry struct {
+	UserID string // decides the lane; "" for an event without a user
+	Data   []byte // what the lane gets back, byte for byte
+}
+
+// Letter is a dead letter: an event set aside because it cannot be delivered as things are, with all that is
+// needed to understand and replay it. It holds no personal data outside Event.
+type Letter struct {
+	ID        string    `json:"id"`       // "<user>.<position>"
+	User      string    `json:"user"`     // keyed hash of the userId
+	Position  uint64    `json:"position"` // of the original event in the log; its clock's second half
+	MessageID string    `json:"message_id"`
+	Type      string    `json:"type"`
+	Source    string    `json:"source"`
+	Reason    string    `json:"reason"`
+	Field     string    `json:"field"`
+	Status    int       `json:"status"` // of the last HTTP answer; 0: none
+	Attempts  int       `json:"attempts"`
+	FirstTry  time.Time `json:"first_try"`
+	LastTry   time.Time `json:"last_try"`
+	Error     string    `json:"error"` // redacted
+	Event     []byte    `json:"-"`     // the entry's Data as it was published
+}
+
+// LetterQuery selects dead letters. Empty fields do not filter.
+type LetterQuery struct {
+	Reason, User, Type, Source string
+	Limit, Offset              int // Limit 0 means 100
+}
+
+// JournalEntry says what became of one event. It names fields and traits but holds no values.
+type JournalEntry struct {
+	At         time.Time        `json:"at"`
+	User       string           `json:"user"`
+	MessageID  string           `json:"message_id"`
+	Type       string           `json:"type"`
+	Source     string           `json:"source"`
+	Position   uint64           `json:"position"`
+	Outcome    string           `json:"outcome"` // delivered, discarded or dead
+	Reason     string           `json:"reason,omitempty"`
+	Fields     []JournalField   `json:"fields,omitempty"`
+	LeftOut    []JournalLeftOut `json:"left_out,omitempty"`
+	Calls      []JournalCall    `json:"calls,omitempty"`
+	ContactID  string           `json:"contact_id,omitempty"`
+	MergedWith int              `json:"merged_with,omitempty"` // other events that shared the same API calls
+}
+
+// JournalField is one contact field an event spoke about.
+type JournalField struct {
+	Field  string `json:"field"`
+	Label  string `json:"label"`
+	Trait  string `json:"trait"`
+	Action string `json:"action"` // set, emptied, unchanged or held
+}
+
+// JournalLeftOut is one trait that did not reach a field.
+type JournalLeftOut struct {
+	Trait  string `json:"trait"`
+	Field  string `json:"field,omitempty"`
+	Reason string `json:"reason"`
+}
+
+// JournalCall is one API call made for an event.
+type JournalCall struct {
+	Operation string `json:"operation"`
+	Status    int    `json:"status"` // 0: no answer
+	Millis    int64  `json:"millis"`
+}
