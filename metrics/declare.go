@@ -1,0 +1,86 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+const namespace = "freshrelay"
+
+// waitBuckets span what a delivery can take, from at once to a day of outage (seconds).
+var waitBuckets = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400}
+
+// apiBuckets go up to the client's timeout of 10 s and a little beyond (seconds).
+var apiBuckets = []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}
+
+// publishBuckets look closely at the milliseconds, where one fsync belongs (seconds).
+var publishBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+
+// packBuckets go up to the most events a pack can hold.
+var packBuckets = []float64{1, 2, 5, 10, 25, 50, 100, 250, 500}
+
+// declare makes the metrics. Each name appears here or in levels.go, and nowhere else.
+func (m *Metrics) declare() {
+	m.received = counterVec("events_received_total",
+		"Events taken in at the door.", "source", "type")
+	m.settled = counterVec("events_total",
+		"Events that reached their outcome. An event that is set aside and replayed later counts once for each.",
+		"type", "outcome", "reason")
+	m.rejected = counterVec("requests_rejected_total",
+		"Requests answered with an error at the door.", "reason")
+	m.lag = histogram("delivery_lag_seconds",
+		"Time from an event's arrival to its delivery.", waitBuckets)
+	m.age = histogram("event_age_seconds",
+		"Time from an event, as its sender dates it, to its delivery.", waitBuckets)
+	m.apiCalls = counterVec("api_requests_total",
+		"Requests to the Freshmarketer API. The code is none where no answer came.", "operation", "code")
+	m.apiTook = histogram("api_request_duration_seconds",
+		"Duration of requests to the Freshmarketer API.", apiBuckets)
+	m.published = histogram("publish_duration_seconds",
+		"Time until a pack of events was on disk.", publishBuckets)
+	m.pack = histogram("pack_events",
+		"Events that shared one write to disk.", packBuckets)
+	m.cleared = counter("fields_cleared_total",
+		"Contact fields emptied because a call left them out.")
+	m.held = counter("held_stale_total",
+		"Field values held back because the contact already had a newer one.")
+	m.unmapped = counter("unmapped_traits_total",
+		"Traits for which the account has no field.")
+	m.paused = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "paused", Help: "Whether sending is held for this reason (1) or not (0).",
+	}, []string{"reason"})
+}
+
+// createSeries brings the series of the closed lists into being at 0.
+func (m *Metrics) createSeries() {
+	for _, typ := range types {
+		m.settled.WithLabelValues(typ, OutcomeDelivered, "")
+		for _, outcome := range []string{OutcomeDiscarded, OutcomeDead, OutcomeDropped} {
+			for _, reason := range reasons[outcome] {
+				m.settled.WithLabelValues(typ, outcome, reason)
+			}
+		}
+	}
+	for _, reason := range rejections {
+		m.rejected.WithLabelValues(reason)
+	}
+	for _, op := range operations {
+		for _, c := range usualCodes {
+			m.apiCalls.WithLabelValues(op, c)
+		}
+	}
+	for _, reason := range pauses {
+		m.paused.WithLabelValues(reason)
+	}
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
+}
+
+func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
+	})
+}

@@ -1,0 +1,93 @@
+package metrics
+
+import "slices"
+
+// Other is the label value for whatever is not on a closed list. It should stay at 0: a count here means that one
+// package uses a word that this one does not know.
+const Other = "other"
+
+// codeNone is the code label of an API call that got no answer.
+const codeNone = "none"
+
+// Outcomes of an event.
+const (
+	OutcomeDelivered = "delivered" // the contact is as the event wants it
+	OutcomeDiscarded = "discarded" // nothing can be done with it, by a rule we state
+	OutcomeDead      = "dead"      // set aside as a dead letter
+	OutcomeDropped   = "dropped"   // not stored at all: nobody asked for this type of call
+)
+
+// Reasons why a request is turned away at the door.
+const (
+	RejectedMalformed    = "malformed"     // the body is not the JSON we need
+	RejectedInvalid      = "invalid"       // JSON, but not a call of the Segment spec
+	RejectedUnauthorized = "unauthorized"  // no key, or one that no source has
+	RejectedSignature    = "bad_signature" // X-Signature does not match the body
+	RejectedTooLarge     = "too_large"     // body, batch or event above the limit
+	RejectedEncoding     = "encoding"      // a Content-Encoding or charset we cannot read
+	RejectedNotFound     = "not_found"     // no such path or source
+	RejectedMethod       = "method"        // not a POST
+	RejectedAborted      = "aborted"       // the sender went away or was too slow
+	RejectedFull         = "full"          // the store is full; the sender should repeat
+	RejectedUnavailable  = "unavailable"   // the store does not take events now; the sender should repeat
+)
+
+// Reasons why sending is held.
+const (
+	PausedThrottled     = "throttled"     // the API's rate limit is reached
+	PausedKeyRefused    = "key_refused"   // the API does not accept the key
+	PausedOutage        = "outage"        // the API fails for everybody
+	PausedMisconfigured = "misconfigured" // domain, base URL or permissions are wrong
+	PausedCatalogue     = "catalogue"     // the account's fields could not be read yet
+)
+
+// The closed lists. They are variables only because Go has no constant slices.
+var (
+	types      = []string{"identify", "track", "page", "screen", "group", "alias", "delete", Other}
+	outcomes   = []string{OutcomeDelivered, OutcomeDiscarded, OutcomeDead, OutcomeDropped, Other}
+	rejections = []string{
+		RejectedMalformed, RejectedInvalid, RejectedUnauthorized, RejectedSignature, RejectedTooLarge,
+		RejectedEncoding, RejectedNotFound, RejectedMethod, RejectedAborted, RejectedFull, RejectedUnavailable, Other,
+	}
+	pauses = []string{
+		PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other,
+	}
+	operations = []string{
+		"upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
+		"probe", Other,
+	}
+	streams = []string{"events", "state", "dead", "journal", Other}
+	// reasons by outcome; what each one means and what to do about it is written in package admin.
+	reasons = map[string][]string{
+		OutcomeDelivered: {Other},
+		OutcomeDiscarded: {
+			"missing_user_id", "missing_email", "invalid_email", "disabled", "duplicate", "stale", "unsupported_type",
+			"unreadable", Other,
+		},
+		OutcomeDead: {
+			"invalid", "exhausted", "email_conflict", "unreadable", "permission", Other,
+		},
+		OutcomeDropped: {"not_forwarded", "unsupported_type", "disabled", Other},
+		Other:          {Other},
+	}
+	// usualCodes get their series at start. Any other status makes its own when it first comes.
+	usualCodes = []string{"200", "201", "400", "401", "403", "404", "409", "422", "429", "500", "502", "503", "504", codeNone}
+)
+
+// Types returns the values of the label type. The caller must not change the slice.
+func Types() []string { return slices.Clone(types) }
+
+// Reasons returns the reasons known for an outcome, so that the packages which decide on reasons can test that
+// theirs are among them.
+func Reasons(outcome string) []string { return slices.Clone(reasons[outcome]) }
+
+// Operations returns the values of the label operation.
+func Operations() []string { return slices.Clone(operations) }
+
+// known returns value if the list has it and Other if not.
+func known(list []string, value string) string {
+	if slices.Contains(list, value) {
+		return value
+	}
+	return Other
+}

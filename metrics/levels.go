@@ -1,0 +1,101 @@
+package metrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// partition is the only one there is while one process owns the whole log. The label is there from the start, so
+// that sums stay right when several owners report.
+const partition = "0"
+
+// Levels are the depths and ages of one moment, as the owner of the log knows them.
+type Levels struct {
+	Pending          int               // events stored and not settled
+	OldestPending    time.Time         // arrival of the oldest of them; zero when nothing waits
+	Dead             map[string]int    // dead letters that count, by reason
+	LedgerDifference int64             // accepted − (delivered + discarded + dead + pending); 0 is right
+	StoreBytes       map[string]uint64 // bytes on disk by stream: events, state, dead, journal
+}
+
+// levels is the collector that asks for the Levels at each scrape.
+type levels struct {
+	now func() time.Time
+
+	mu   sync.RWMutex
+	read func() Levels
+
+	pending, oldest, dead, difference, bytes *prometheus.Desc
+}
+
+func newLevels(now func() time.Time) *levels {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+	}
+	return &levels{
+		now:     now,
+		pending: desc("pending_events", "Events stored and not settled.", "partition"),
+		oldest: desc("oldest_pending_timestamp_seconds",
+			"When the oldest pending event arrived (Unix time); the time of the scrape while nothing waits.", "partition"),
+		dead: desc("dead_letters", "Dead letters waiting for somebody to decide.", "partition", "reason"),
+		difference: desc("ledger_difference",
+			"Accepted events less delivered, discarded, dead and pending ones. Anything but 0 is a defect.", "partition"),
+		bytes: desc("store_bytes", "Bytes a stream takes on disk.", "stream"),
+	}
+}
+
+func (l *levels) set(read func() Levels) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.read = read
+}
+
+// Describe implements prometheus.Collector.
+func (l *levels) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{l.pending, l.oldest, l.dead, l.difference, l.bytes} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector. Before SetLevels there are no values: a 0 would claim an empty log that
+// nobody has looked into yet.
+func (l *levels) Collect(ch chan<- prometheus.Metric) {
+	l.mu.RLock()
+	read := l.read
+	l.mu.RUnlock()
+	if read == nil {
+		return
+	}
+	v := read()
+	oldest := v.OldestPending
+	if oldest.IsZero() {
+		// Not 0: time() − 0 would look like an event waiting since 1970 to every rule that forgets the exception.
+		oldest = l.now()
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(l.pending, float64(v.Pending), partition)
+	gauge(l.oldest, float64(oldest.UnixMilli())/1e3, partition)
+	gauge(l.difference, float64(v.LedgerDifference), partition)
+	for reason, n := range closed(reasons[OutcomeDead], v.Dead) {
+		gauge(l.dead, float64(n), partition, reason)
+	}
+	for stream, n := range closed(streams, v.StoreBytes) {
+		gauge(l.bytes, float64(n), stream)
+	}
+}
+
+// closed gives every key of the list a value, 0 if it has none, and adds what is not on the list to Other.
+func closed[N int | uint64](list []string, values map[string]N) map[string]N {
+	out := make(map[string]N, len(list))
+	for _, key := range list {
+		out[key] = 0
+	}
+	for key, n := range values {
+		out[known(list, key)] += n
+	}
+	return out
+}
