@@ -1,0 +1,130 @@
+# freshrelay: everything a developer runs. `make help` lists it. Needs Go and make; the rest comes through the Go proxy.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+BIN     := bin
+BINARY  := $(BIN)/freshrelay
+TOUR    := $(BIN)/tour
+LINTER  := $(BIN)/golangci-lint
+TOOL    := go tool -modfile=tools/go.mod
+SOURCES := $(shell find . -name '*.go' -not -path './$(BIN)/*') go.mod go.sum
+
+# The binary is static: it runs from an empty container and on a machine with another libc.
+GOBUILD := CGO_ENABLED=0 go build -trimpath
+
+# The race detector is the one thing here that needs a C compiler.
+CC_FOUND := $(shell command -v "$$(go env CC)" 2>/dev/null)
+
+# Quick packages whose concurrency or parsing the race detector should see on every check.
+RACE_QUICK := ./segment/... ./mapping/... ./metrics/... ./freshmarketer/... ./ingest/... ./admin/...
+
+FUZZTIME ?= 30s
+BENCH    ?= .
+COUNT    ?= 1
+
+.PHONY: help
+help: ## list the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##
+
+.PHONY: run
+run: build ## start it with a sandbox Freshmarketer, send the examples, serve until Ctrl-C
+	@./$(TOUR)
+
+.PHONY: demo
+demo: build ## the same on free ports in a temporary directory, checked against the expected contacts
+	@./$(TOUR) -check
+
+.PHONY: build
+build: $(BINARY) $(TOUR) ## build bin/freshrelay
+
+$(BINARY): $(SOURCES)
+	@mkdir -p $(BIN)
+	$(GOBUILD) -o $@ ./cmd/freshrelay
+
+$(TOUR): $(SOURCES)
+	@mkdir -p $(BIN)
+	$(GOBUILD) -o $@ ./examples/tour
+
+.PHONY: test
+test: ## run all tests
+	go test ./...
+
+.PHONY: check
+check: format-diff vet tidy-diff lint house race-quick ## what must hold before a commit: format, vet, tidy, lint, import directions, quick races
+	@echo "check: all good"
+
+.PHONY: race
+race: need-cc ## run all tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+.PHONY: bench
+bench: ## run the benchmarks; BENCH=regexp, COUNT=n; compare two outputs with `go tool -modfile=tools/go.mod benchstat`
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (30s) each
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$pkg $$target ($(FUZZTIME))"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: fmt
+fmt: ## format all Go files
+	$(TOOL) gofumpt -w .
+
+.PHONY: lint
+lint: $(LINTER) ## run golangci-lint (built once into bin/, about two minutes the first time)
+	./$(LINTER) run ./...
+
+.PHONY: tidy
+tidy: ## tidy go.mod and go.sum
+	go mod tidy
+
+.PHONY: vuln
+vuln: ## look for known vulnerabilities (asks vuln.go.dev)
+	$(TOOL) govulncheck ./...
+
+.PHONY: deadcode
+deadcode: ## list functions no program reaches
+	$(TOOL) deadcode ./cmd/... ./examples/...
+
+.PHONY: clean
+clean: ## remove what make built and what `make run` stored
+	rm -rf $(BIN) data-sandbox
+
+# The linter has a module of its own: its dependencies would otherwise move the versions of the other tools.
+$(LINTER): tools/golangci/go.mod tools/golangci/go.sum
+	@mkdir -p $(BIN)
+	@echo "building golangci-lint (once)"
+	CGO_ENABLED=0 go build -C tools/golangci -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: format-diff vet tidy-diff house race-quick need-cc
+format-diff:
+	@files=$$($(TOOL) gofumpt -l .) || exit 1; \
+	if [ -n "$$files" ]; then $(TOOL) gofumpt -d $$files; echo "check: not formatted; run: make fmt"; exit 1; fi
+
+vet:
+	go vet ./...
+
+tidy-diff:
+	go mod tidy -diff
+
+house:
+	go test -run '^TestHouse' -count 1 .
+
+race-quick:
+ifeq ($(CC_FOUND),)
+	@echo "check: SKIPPED the race detector: no C compiler ($$(go env CC)) on this machine"
+else
+	CGO_ENABLED=1 go test -race $(RACE_QUICK)
+endif
+
+need-cc:
+ifeq ($(CC_FOUND),)
+	@echo "the race detector needs a C compiler ($$(go env CC)); install gcc, or set CC"; exit 1
+endif
