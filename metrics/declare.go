@@ -5,16 +5,24 @@ import "github.com/prometheus/client_golang/prometheus"
 const namespace = "freshrelay"
 
 // waitBuckets span what a delivery can take, from at once to a day of outage (seconds).
-var waitBuckets = []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400}
+func waitBuckets() []float64 {
+	return []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 43200, 86400}
+}
 
 // apiBuckets go up to the client's timeout of 10 s and a little beyond (seconds).
-var apiBuckets = []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}
+func apiBuckets() []float64 {
+	return []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 15}
+}
 
 // publishBuckets look closely at the milliseconds, where one fsync belongs (seconds).
-var publishBuckets = []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+func publishBuckets() []float64 {
+	return []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+}
 
 // packBuckets go up to the most events a pack can hold.
-var packBuckets = []float64{1, 2, 5, 10, 25, 50, 100, 250, 500}
+func packBuckets() []float64 {
+	return []float64{1, 2, 5, 10, 25, 50, 100, 250, 500}
+}
 
 // declare makes the metrics. Each name appears here or in levels.go, and nowhere else.
 func (m *Metrics) declare() {
@@ -26,17 +34,17 @@ func (m *Metrics) declare() {
 	m.rejected = counterVec("requests_rejected_total",
 		"Requests answered with an error at the door.", "reason")
 	m.lag = histogram("delivery_lag_seconds",
-		"Time from an event's arrival to its delivery.", waitBuckets)
+		"Time from an event's arrival to its delivery.", waitBuckets())
 	m.age = histogram("event_age_seconds",
-		"Time from an event, as its sender dates it, to its delivery.", waitBuckets)
+		"Time from an event, as its sender dates it, to its delivery.", waitBuckets())
 	m.apiCalls = counterVec("api_requests_total",
 		"Requests to the Freshmarketer API. The code is none where no answer came.", "operation", "code")
 	m.apiTook = histogram("api_request_duration_seconds",
-		"Duration of requests to the Freshmarketer API.", apiBuckets)
+		"Duration of requests to the Freshmarketer API.", apiBuckets())
 	m.published = histogram("publish_duration_seconds",
-		"Time until a pack of events was on disk.", publishBuckets)
+		"Time until a pack of events was on disk.", publishBuckets())
 	m.pack = histogram("pack_events",
-		"Events that shared one write to disk.", packBuckets)
+		"Events that shared one write to disk.", packBuckets())
 	m.cleared = counter("fields_cleared_total",
 		"Contact fields emptied because a call left them out.")
 	m.held = counter("held_stale_total",
@@ -50,23 +58,23 @@ func (m *Metrics) declare() {
 
 // createSeries brings the series of the closed lists into being at 0.
 func (m *Metrics) createSeries() {
-	for _, typ := range types {
+	for _, typ := range m.lists.types {
 		m.settled.WithLabelValues(typ, OutcomeDelivered, "")
 		for _, outcome := range []string{OutcomeDiscarded, OutcomeDead, OutcomeDropped} {
-			for _, reason := range reasons[outcome] {
+			for _, reason := range m.lists.reasons[outcome] {
 				m.settled.WithLabelValues(typ, outcome, reason)
 			}
 		}
 	}
-	for _, reason := range rejections {
+	for _, reason := range m.lists.rejections {
 		m.rejected.WithLabelValues(reason)
 	}
-	for _, op := range operations {
-		for _, c := range usualCodes {
+	for _, op := range m.lists.operations {
+		for _, c := range m.lists.codes {
 			m.apiCalls.WithLabelValues(op, c)
 		}
 	}
-	for _, reason := range pauses {
+	for _, reason := range m.lists.pauses {
 		m.paused.WithLabelValues(reason)
 	}
 }

@@ -41,48 +41,54 @@ const (
 	PausedCatalogue     = "catalogue"     // the account's fields could not be read yet
 )
 
-// The closed lists. They are variables only because Go has no constant slices.
-var (
-	types      = []string{"identify", "track", "page", "screen", "group", "alias", "delete", Other}
-	outcomes   = []string{OutcomeDelivered, OutcomeDiscarded, OutcomeDead, OutcomeDropped, Other}
-	rejections = []string{
-		RejectedMalformed, RejectedInvalid, RejectedUnauthorized, RejectedSignature, RejectedTooLarge,
-		RejectedEncoding, RejectedNotFound, RejectedMethod, RejectedAborted, RejectedFull, RejectedUnavailable, Other,
-	}
-	pauses = []string{
-		PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other,
-	}
-	operations = []string{
-		"upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
-		"probe", Other,
-	}
-	streams = []string{"events", "state", "dead", "journal", Other}
-	// reasons by outcome; what each one means and what to do about it is written in package admin.
-	reasons = map[string][]string{
-		OutcomeDelivered: {Other},
-		OutcomeDiscarded: {
-			"missing_user_id", "missing_email", "invalid_email", "disabled", "duplicate", "stale", "unsupported_type",
-			"unreadable", Other,
-		},
-		OutcomeDead: {
-			"invalid", "exhausted", "email_conflict", "unreadable", "permission", Other,
-		},
-		OutcomeDropped: {"not_forwarded", "unsupported_type", "disabled", Other},
-		Other:          {Other},
-	}
-	// usualCodes get their series at start. Any other status makes its own when it first comes.
-	usualCodes = []string{"200", "201", "400", "401", "403", "404", "409", "422", "429", "500", "502", "503", "504", codeNone}
-)
+// lists holds the closed lists of label values.
+type lists struct {
+	types, outcomes, rejections, pauses, operations, streams []string
 
-// Types returns the values of the label type. The caller must not change the slice.
-func Types() []string { return slices.Clone(types) }
+	reasons map[string][]string // by outcome; what each means and its mend stand in package admin
+	codes   []string            // statuses with a series from the start; any other makes its own when it comes
+}
+
+func closedLists() lists {
+	return lists{
+		types:    []string{"identify", "track", "page", "screen", "group", "alias", "delete", Other},
+		outcomes: []string{OutcomeDelivered, OutcomeDiscarded, OutcomeDead, OutcomeDropped, Other},
+		rejections: []string{
+			RejectedMalformed, RejectedInvalid, RejectedUnauthorized, RejectedSignature, RejectedTooLarge,
+			RejectedEncoding, RejectedNotFound, RejectedMethod, RejectedAborted, RejectedFull, RejectedUnavailable,
+			Other,
+		},
+		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other},
+		operations: []string{
+			"upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
+			"probe", Other,
+		},
+		streams: []string{"events", "state", "dead", "journal", Other},
+		reasons: map[string][]string{
+			OutcomeDelivered: {Other},
+			OutcomeDiscarded: {
+				"missing_user_id", "missing_email", "invalid_email", "disabled", "duplicate", "stale",
+				"unsupported_type", "unreadable", Other,
+			},
+			OutcomeDead:    {"invalid", "exhausted", "email_conflict", "unreadable", "permission", Other},
+			OutcomeDropped: {"not_forwarded", "unsupported_type", "disabled", Other},
+			Other:          {Other},
+		},
+		codes: []string{
+			"200", "201", "400", "401", "403", "404", "409", "422", "429", "500", "502", "503", "504", codeNone,
+		},
+	}
+}
+
+// Types returns the values of the label type.
+func Types() []string { return closedLists().types }
 
 // Reasons returns the reasons known for an outcome, so that the packages which decide on reasons can test that
 // theirs are among them.
-func Reasons(outcome string) []string { return slices.Clone(reasons[outcome]) }
+func Reasons(outcome string) []string { return closedLists().reasons[outcome] }
 
 // Operations returns the values of the label operation.
-func Operations() []string { return slices.Clone(operations) }
+func Operations() []string { return closedLists().operations }
 
 // known returns value if the list has it and Other if not.
 func known(list []string, value string) string {

@@ -22,7 +22,8 @@ type Levels struct {
 
 // levels is the collector that asks for the Levels at each scrape.
 type levels struct {
-	now func() time.Time
+	lists lists
+	now   func() time.Time
 
 	mu   sync.RWMutex
 	read func() Levels
@@ -30,11 +31,12 @@ type levels struct {
 	pending, oldest, dead, difference, bytes *prometheus.Desc
 }
 
-func newLevels(now func() time.Time) *levels {
+func newLevels(l lists, now func() time.Time) *levels {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 	}
 	return &levels{
+		lists:   l,
 		now:     now,
 		pending: desc("pending_events", "Events stored and not settled.", "partition"),
 		oldest: desc("oldest_pending_timestamp_seconds",
@@ -80,10 +82,10 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 	gauge(l.pending, float64(v.Pending), partition)
 	gauge(l.oldest, float64(oldest.UnixMilli())/1e3, partition)
 	gauge(l.difference, float64(v.LedgerDifference), partition)
-	for reason, n := range closed(reasons[OutcomeDead], v.Dead) {
+	for reason, n := range closed(l.lists.reasons[OutcomeDead], v.Dead) {
 		gauge(l.dead, float64(n), partition, reason)
 	}
-	for stream, n := range closed(streams, v.StoreBytes) {
+	for stream, n := range closed(l.lists.streams, v.StoreBytes) {
 		gauge(l.bytes, float64(n), stream)
 	}
 }

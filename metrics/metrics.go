@@ -27,6 +27,7 @@ const scrapeTimeout = 10 * time.Second
 // from any goroutine.
 type Metrics struct {
 	registry *prometheus.Registry
+	lists    lists
 	levels   *levels
 
 	received  *prometheus.CounterVec
@@ -47,7 +48,8 @@ type Metrics struct {
 // New returns metrics in a registry of their own, so that two services can live in one process, together with the
 // collectors for the Go runtime and the process.
 func New() *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), levels: newLevels(time.Now)}
+	l := closedLists()
+	m := &Metrics{registry: prometheus.NewRegistry(), lists: l, levels: newLevels(l, time.Now)}
 	m.declare()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -74,7 +76,7 @@ func (m *Metrics) Handler() http.Handler {
 // by the configuration.
 func (m *Metrics) Sources(names ...string) {
 	for _, name := range names {
-		for _, typ := range types {
+		for _, typ := range m.lists.types {
 			m.received.WithLabelValues(name, typ)
 		}
 	}
@@ -82,7 +84,7 @@ func (m *Metrics) Sources(names ...string) {
 
 // EventReceived counts one event taken in at the door. source must be a configured source's name.
 func (m *Metrics) EventReceived(source, typ string) {
-	m.received.WithLabelValues(source, known(types, typ)).Inc()
+	m.received.WithLabelValues(source, known(m.lists.types, typ)).Inc()
 }
 
 // EventSettled counts n events that reached an outcome. reason is "" for OutcomeDelivered.
@@ -90,17 +92,17 @@ func (m *Metrics) EventSettled(typ, outcome, reason string, n int) {
 	if n <= 0 {
 		return
 	}
-	outcome = known(outcomes, outcome)
+	outcome = known(m.lists.outcomes, outcome)
 	if reason != "" || outcome != OutcomeDelivered {
-		reason = known(reasons[outcome], reason)
+		reason = known(m.lists.reasons[outcome], reason)
 	}
-	m.settled.WithLabelValues(known(types, typ), outcome, reason).Add(float64(n))
+	m.settled.WithLabelValues(known(m.lists.types, typ), outcome, reason).Add(float64(n))
 }
 
 // RequestRejected counts one request that was answered with an error at the door; reason is one of the Rejected
 // constants.
 func (m *Metrics) RequestRejected(reason string) {
-	m.rejected.WithLabelValues(known(rejections, reason)).Inc()
+	m.rejected.WithLabelValues(known(m.lists.rejections, reason)).Inc()
 }
 
 // Delivered observes one delivered event: lag is the time from its arrival to its delivery, age the time from the
@@ -114,7 +116,7 @@ func (m *Metrics) Delivered(lag, age time.Duration) {
 
 // APICall observes one request to the Freshmarketer API. status 0 says that no answer came.
 func (m *Metrics) APICall(op string, status int, took time.Duration) {
-	m.apiCalls.WithLabelValues(known(operations, op), code(status)).Inc()
+	m.apiCalls.WithLabelValues(known(m.lists.operations, op), code(status)).Inc()
 	m.apiTook.Observe(max(took, 0).Seconds())
 }
 
@@ -141,7 +143,7 @@ func (m *Metrics) SetPaused(reason string, on bool) {
 	if on {
 		value = 1
 	}
-	m.paused.WithLabelValues(known(pauses, reason)).Set(value)
+	m.paused.WithLabelValues(known(m.lists.pauses, reason)).Set(value)
 }
 
 // SetLevels gives the function that tells the current depths and ages. It is called on every scrape, must be safe
