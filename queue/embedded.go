@@ -1,0 +1,92 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"go.uber.org/zap"
+)
+
+// embedded is the NATS server inside this process and the lock on its directory. The lock is the ownership of the
+// whole store: it goes with the process, so after a crash there is no lease to wait for.
+type embedded struct {
+	server *server.Server
+	lock   *flock.Flock
+}
+
+// recoveryTimeout bounds how long the server may take to read its store at start. 10 million keys take half a minute
+// after a kill, so this is generous.
+const recoveryTimeout = 10 * time.Minute
+
+func startEmbedded(dir string, log *zap.Logger) (*embedded, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("creating the data directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	got, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking the data directory: %w", err)
+	}
+	if !got {
+		return nil, fmt.Errorf("%w: %s: stop that process, or give this one another data_dir", ErrLocked, dir)
+	}
+	srv, err := server.NewServer(serverOptions(dir))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing the embedded broker: %w", err), lock.Unlock())
+	}
+	srv.SetLoggerV2(brokerLog{log: log.Named("broker").Sugar()}, false, false, false)
+	srv.Start()
+	e := &embedded{server: srv, lock: lock}
+	if !srv.ReadyForConnections(recoveryTimeout) || !srv.JetStreamEnabled() {
+		return nil, errors.Join(fmt.Errorf("the embedded broker did not become ready: see its log lines above"), e.stop())
+	}
+	return e, nil
+}
+
+// serverOptions is a struct and not a file, so that nothing can open a port by accident.
+func serverOptions(dir string) *server.Options {
+	return &server.Options{
+		ServerName: "freshrelay",
+		DontListen: true, // the only client is this process
+		NoSigs:     true, // signals belong to main
+		JetStream:  true,
+		StoreDir:   filepath.Join(dir, "jetstream"),
+		// Without it an ack precedes the fsync by up to two minutes, and a power cut loses acknowledged events
+		// (NATS documentation, "sync_interval").
+		SyncAlways: true,
+		// The streams' own MaxBytes are the limits. The server's is out of the way: it is compared with what streams
+		// reserve at every start, and a fuller disk must not make an old store unreadable.
+		JetStreamMaxStore:  1 << 50,
+		JetStreamMaxMemory: 64 << 20,
+	}
+}
+
+func (e *embedded) connect() (*nats.Conn, error) {
+	nc, err := nats.Connect("", nats.InProcessServer(e.server), nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the embedded broker: %w", err)
+	}
+	return nc, nil
+}
+
+func (e *embedded) stop() error {
+	e.server.Shutdown()
+	e.server.WaitForShutdown()
+	return e.lock.Unlock()
+}
+
+// brokerLog routes the broker's own log to zap. Its lines name streams and hashed subjects, never event contents.
+type brokerLog struct{ log *zap.SugaredLogger }
+
+func (b brokerLog) Noticef(format string, v ...any) { b.log.Debugf(format, v...) }
+func (b brokerLog) Warnf(format string, v ...any)   { b.log.Warnf(format, v...) }
+func (b brokerLog) Errorf(format string, v ...any)  { b.log.Errorf(format, v...) }
+func (b brokerLog) Fatalf(format string, v ...any)  { b.log.Errorf(format, v...) }
+func (b brokerLog) Debugf(string, ...any)           {}
+func (b brokerLog) Tracef(string, ...any)           {}

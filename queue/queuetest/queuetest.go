@@ -1,0 +1,60 @@
+// Package queuetest opens real stores for tests, also inside a testing/synctest bubble.
+package queuetest
+
+import (
+	"context"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server/ats"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
+
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// Main is the TestMain of a package whose tests open a store in a bubble. The broker's clock cache starts a ticker in
+// an init function; registering here, outside every bubble, keeps it from stopping fake time.
+func Main(m *testing.M) int {
+	ats.Register()
+	defer ats.Unregister()
+	return m.Run()
+}
+
+// Open opens a store in dir and closes it when the test ends.
+func Open(t testing.TB, dir string) *queue.Store {
+	t.Helper()
+	s, err := queue.Open(t.Context(), Config(t, dir))
+	if err != nil {
+		t.Fatalf("opening the store: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("closing the store: %v", err)
+		}
+	})
+	return s
+}
+
+// Config is a small store for the account "sandbox".
+func Config(t testing.TB, dir string) queue.Config {
+	return queue.Config{Dir: dir, MaxBytes: queue.MinMaxBytes, Account: "sandbox", Logger: zaptest.NewLogger(t, zaptest.Level(zap.WarnLevel))}
+}
+
+// Collect runs the partition until n items were delivered, and returns them. It settles nothing.
+func Collect(t testing.TB, p *queue.Partition, n int) []queue.Item {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	var items []queue.Item
+	err := p.Run(ctx, func(_ context.Context, pack []queue.Item) error {
+		items = append(items, pack...)
+		if len(items) >= n {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("reading the log: %v", err)
+	}
+	return items
+}

@@ -1,0 +1,127 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+)
+
+// Config says where and how a Store keeps its streams.
+type Config struct {
+	Dir      string // data directory; created with mode 0700
+	Prefix   string // of stream names and subjects; "" means freshrelay
+	MaxBytes int64  // room for all streams together; 0: the smaller of 10 GiB and half the free disk. Fixed at creation
+	// Account is the fingerprint of the Freshmarketer account the events are for. A store made for another is refused.
+	Account string
+	Logger  *zap.Logger
+	// OnPublish is told of every stored pack: how long storing took and how many events it held. May be nil.
+	OnPublish func(took time.Duration, events int)
+}
+
+// Store is an open store. Publish, Letters and the other methods may be called from many goroutines.
+type Store struct {
+	cfg      Config
+	names    names
+	log      *zap.Logger
+	broker   *embedded
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	identity identity
+
+	events, state, dead, journal jetstream.Stream
+
+	publisher *publisher
+	partition *Partition
+}
+
+// Open starts the embedded broker on the directory, makes the streams if they are not there, and checks that they
+// belong together and to the account. Errors: ErrLocked, ErrMismatch, ErrForeignAccount.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Prefix == "" {
+		cfg.Prefix = "freshrelay"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	broker, err := startEmbedded(cfg.Dir, cfg.Logger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, names: names{prefix: cfg.Prefix}, log: cfg.Logger.Named("queue"), broker: broker}
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) (err error) {
+	if s.nc, err = s.broker.connect(); err != nil {
+		return err
+	}
+	if s.js, err = jetstream.New(s.nc); err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	total := s.cfg.MaxBytes
+	if total == 0 {
+		if total, err = defaultTotal(s.cfg.Dir); err != nil {
+			return err
+		}
+	}
+	if err := s.openStreams(ctx, total); err != nil {
+		return err
+	}
+	if err := s.checkAccount(ctx); err != nil {
+		return err
+	}
+	if s.partition, err = s.openPartition(ctx); err != nil {
+		return err
+	}
+	s.publisher, err = s.openPublisher(ctx)
+	return err
+}
+
+// checkAccount remembers the account at first and refuses another one later: record and contact ids of one account
+// mean nothing, or worse, somebody else, in another.
+func (s *Store) checkAccount(ctx context.Context) error {
+	subject := s.names.state("account")
+	msg, err := s.state.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		if _, err := s.js.Publish(ctx, subject, []byte(s.cfg.Account), jetstream.WithExpectLastSequencePerSubject(0)); err != nil {
+			return fmt.Errorf("storing the account's fingerprint: %w", err)
+		}
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading the account's fingerprint: %w", err)
+	}
+	if got := string(msg.Data); got != s.cfg.Account {
+		return fmt.Errorf("%w: %s was filled for %q and this run is for %q: give this run another data_dir, or go back to the configuration the directory was made with",
+			ErrForeignAccount, s.cfg.Dir, got, s.cfg.Account)
+	}
+	return nil
+}
+
+// User is the token of a userId: what records, letters and the journal are filed under. It does not tell the userId.
+func (s *Store) User(userID string) string { return token(s.identity.digest(userID)) }
+
+// Partition is the owner's side of the store: the log, the records, the commits. The embedded store has one.
+func (s *Store) Partition() *Partition { return s.partition }
+
+// Close stores what waits to be published or committed and stops the broker. Run must have returned before.
+func (s *Store) Close() error {
+	if s.publisher != nil {
+		s.publisher.close()
+	}
+	if s.partition != nil {
+		s.partition.close()
+	}
+	if s.nc != nil {
+		s.nc.Close()
+	}
+	return s.broker.stop()
+}

@@ -1,0 +1,186 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
+)
+
+// Shares of nats.max_bytes, in percent. Each stream has its own limit, so that a full log can never take the room
+// that draining it needs.
+const (
+	eventsShare  = 60
+	stateShare   = 20
+	deadShare    = 15
+	journalShare = 5
+
+	defaultMaxBytes = 10 << 30
+	// MinMaxBytes is the least total: below it STATE could not hold the records of a handful of users.
+	MinMaxBytes = 64 << 20
+
+	journalAge   = 7 * 24 * time.Hour
+	metadataID   = "freshrelay_store"
+	deduplicated = 2 * time.Minute // how long the broker recognises a repeated pack
+)
+
+// names are the streams and subjects under one prefix.
+type names struct{ prefix string }
+
+func (n names) stream(kind string) string    { return strings.ToUpper(n.prefix) + "_" + kind }
+func (n names) events() string               { return n.prefix + ".events.0" }
+func (n names) state(key string) string      { return n.prefix + ".state." + key }
+func (n names) user(user string) string      { return n.state("user." + user) }
+func (n names) journal(user string) string   { return n.prefix + ".journal." + user }
+func (n names) dead(user, pos string) string { return n.prefix + ".dead." + user + "." + pos }
+func (n names) letter(id string) string      { return n.prefix + ".dead." + id }
+
+// defaultTotal is the smaller of 10 GiB and half of what is free where the store lies.
+func defaultTotal(dir string) (int64, error) {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(dir, &fs); err != nil {
+		return 0, fmt.Errorf("asking for the free space of the data directory: %w", err)
+	}
+	free := int64(fs.Bavail) * int64(fs.Bsize) //nolint:unconvert // the fields' types differ between systems
+	return max(MinMaxBytes, min(defaultMaxBytes, free/2)), nil
+}
+
+func (n names) eventsConfig(total int64, id string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: n.stream("EVENTS"), Subjects: []string{n.prefix + ".events.*"},
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxBytes: total / 100 * eventsShare, Duplicates: deduplicated, Metadata: map[string]string{metadataID: id},
+	}
+}
+
+func (n names) stateConfig(total int64) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: n.stream("STATE"), Subjects: []string{n.prefix + ".state.>"},
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxBytes: total / 100 * stateShare, MaxMsgsPerSubject: 1, AllowAtomicPublish: true,
+	}
+}
+
+func (n names) deadConfig(total int64) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: n.stream("DEAD"), Subjects: []string{n.prefix + ".dead.*.*"},
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
+		MaxBytes: total / 100 * deadShare, MaxMsgsPerSubject: 1, AllowDirect: true,
+	}
+}
+
+// journalConfig gives up durability for cheapness: no fsync per line. Nothing but explanations is lost with its tail.
+func (n names) journalConfig(total int64) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: n.stream("JOURNAL"), Subjects: []string{n.prefix + ".journal.*"},
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
+		MaxBytes: total / 100 * journalShare, MaxAge: journalAge, PersistMode: jetstream.AsyncPersistMode,
+	}
+}
+
+// openStreams finds or makes the four streams and returns the store's identity. EVENTS comes first and the identity
+// last: a crash in between leaves an empty EVENTS, which is recognised and completed.
+func (s *Store) openStreams(ctx context.Context, total int64) error {
+	events, err := s.js.Stream(ctx, s.names.stream("EVENTS"))
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("looking for stream EVENTS: %w", err)
+	}
+	known, err := s.readIdentity(ctx)
+	if err != nil {
+		return err
+	}
+	if err := s.matchIdentity(ctx, events, known, total); err != nil {
+		return err
+	}
+	for kind, cfg := range map[string]jetstream.StreamConfig{"DEAD": s.names.deadConfig(total), "JOURNAL": s.names.journalConfig(total)} {
+		if _, err := s.ensureStream(ctx, cfg); err != nil {
+			return fmt.Errorf("creating stream %s: %w", kind, err)
+		}
+	}
+	return s.bindStreams(ctx)
+}
+
+func (s *Store) matchIdentity(ctx context.Context, events jetstream.Stream, known *identity, total int64) error {
+	switch {
+	case known != nil && events == nil:
+		return fmt.Errorf("%w: STATE is there but EVENTS is gone: restore both from one backup, or start with an empty data_dir", ErrMismatch)
+	case known != nil:
+		if got := events.CachedInfo().Config.Metadata[metadataID]; got != known.ID {
+			return fmt.Errorf("%w: EVENTS and STATE come from different stores: restore both from one backup, or start with an empty data_dir", ErrMismatch)
+		}
+		s.identity = *known
+		return nil
+	case events != nil && events.CachedInfo().State.LastSeq > 0:
+		return fmt.Errorf("%w: EVENTS holds events but STATE is gone: restore both from one backup, or start with an empty data_dir", ErrMismatch)
+	}
+	return s.createIdentity(ctx, events, total)
+}
+
+func (s *Store) createIdentity(ctx context.Context, events jetstream.Stream, total int64) error {
+	id, err := newIdentity()
+	if err != nil {
+		return err
+	}
+	if events != nil { // made by a start that was cut short; empty
+		id.ID = events.CachedInfo().Config.Metadata[metadataID]
+	} else if _, err := s.js.CreateStream(ctx, s.names.eventsConfig(total, id.ID)); err != nil {
+		return fmt.Errorf("creating stream EVENTS: %w", err)
+	}
+	if _, err := s.ensureStream(ctx, s.names.stateConfig(total)); err != nil {
+		return fmt.Errorf("creating stream STATE: %w", err)
+	}
+	data, err := json.Marshal(id)
+	if err != nil {
+		return fmt.Errorf("encoding the store's identity: %w", err)
+	}
+	if _, err := s.js.Publish(ctx, s.names.state("identity"), data, jetstream.WithExpectLastSequencePerSubject(0)); err != nil {
+		return fmt.Errorf("storing the store's identity: %w", err)
+	}
+	s.identity = id
+	return nil
+}
+
+func (s *Store) readIdentity(ctx context.Context) (*identity, error) {
+	state, err := s.js.Stream(ctx, s.names.stream("STATE"))
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil //nolint:nilnil // "no store yet" is an ordinary answer here
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for stream STATE: %w", err)
+	}
+	msg, err := state.GetLastMsgForSubject(ctx, s.names.state("identity"))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil //nolint:nilnil // see above
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the store's identity: %w", err)
+	}
+	id, err := decodeIdentity(msg.Data)
+	return &id, err
+}
+
+// ensureStream makes a stream that may be there already. An existing one keeps its configuration: limits are fixed
+// when the store is made.
+func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := s.js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return s.js.CreateStream(ctx, cfg)
+	}
+	return stream, err
+}
+
+func (s *Store) bindStreams(ctx context.Context) error {
+	for kind, into := range map[string]*jetstream.Stream{"EVENTS": &s.events, "STATE": &s.state, "DEAD": &s.dead, "JOURNAL": &s.journal} {
+		stream, err := s.js.Stream(ctx, s.names.stream(kind))
+		if err != nil {
+			return fmt.Errorf("opening stream %s: %w", kind, err)
+		}
+		*into = stream
+	}
+	return nil
+}
