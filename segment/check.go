@@ -1,0 +1,79 @@
+package segment
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// Errors about JSON that is not what it should be. They hold no content.
+var (
+	ErrNotObject   = errors.New("not a JSON object")
+	ErrNotArray    = errors.New("not a JSON array")
+	ErrTooDeep     = fmt.Errorf("JSON nested deeper than %d levels", MaxDepth)
+	ErrTooManyKeys = fmt.Errorf("JSON with more than %d keys", MaxKeys)
+)
+
+// SyntaxError says that bytes are not JSON.
+type SyntaxError struct {
+	Offset int64 // of the last byte that was read, from 0
+}
+
+// Error names the place and not what stands there.
+func (e *SyntaxError) Error() string { return fmt.Sprintf("malformed JSON at byte %d", e.Offset) }
+
+// Validate checks that b is exactly one JSON value, whitespace around it allowed. It returns a *SyntaxError if not.
+// Invalid UTF-8 inside strings is let through, as encoding/json does: reading such a string replaces the bad bytes.
+func Validate(b []byte) error {
+	if json.Valid(b) {
+		return nil
+	}
+	// Only the failing path pays for finding out where.
+	var discard json.RawMessage
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(b, &discard); errors.As(err, &syntax) {
+		return &SyntaxError{Offset: max(syntax.Offset-1, 0)}
+	}
+	return &SyntaxError{Offset: int64(len(b))}
+}
+
+// Shape is how an event is built, apart from its size.
+type Shape struct {
+	Depth int // levels of objects and arrays
+	Keys  int // keys of all objects together
+}
+
+// Check returns ErrTooDeep or ErrTooManyKeys for a shape beyond the limits of an event.
+func (s Shape) Check() error {
+	switch {
+	case s.Depth > MaxDepth:
+		return ErrTooDeep
+	case s.Keys > MaxKeys:
+		return ErrTooManyKeys
+	}
+	return nil
+}
+
+// Measure counts the levels and keys of a JSON value that Validate has passed, without building anything.
+func Measure(b []byte) Shape {
+	var s Shape
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			end := stringEnd(b, i)
+			if end < 0 {
+				return s
+			}
+			i = end - 1
+		case '{', '[':
+			depth++
+			s.Depth = max(s.Depth, depth)
+		case '}', ']':
+			depth--
+		case ':':
+			s.Keys++
+		}
+	}
+	return s
+}

@@ -1,0 +1,144 @@
+package segment
+
+// Object is a JSON object whose top level can be changed while everything else keeps its bytes.
+type Object struct {
+	raw     []byte
+	members []Member
+	changed bool
+}
+
+// ParseObject splits an object that Validate has passed. The Object keeps slices of raw. Errors are those of
+// Members.
+func ParseObject(raw []byte) (*Object, error) {
+	members, err := Members(raw)
+	if err != nil {
+		return nil, err
+	}
+	return &Object{raw: Trim(raw), members: members}, nil
+}
+
+// Get returns the value of a key, or nil. Where a key stands twice the last value counts.
+func (o *Object) Get(key string) []byte {
+	for i := len(o.members) - 1; i >= 0; i-- {
+		if o.members[i].Key == key {
+			return o.members[i].Raw
+		}
+	}
+	return nil
+}
+
+// Cut removes a key, however often it stands there.
+func (o *Object) Cut(key string) {
+	kept := o.members[:0]
+	for _, m := range o.members {
+		if m.Key != key {
+			kept = append(kept, m)
+		}
+	}
+	o.changed = o.changed || len(kept) != len(o.members)
+	o.members = kept
+}
+
+// Set gives a key a value, at the place where it stood first or else at the end. Repetitions of the key go.
+func (o *Object) Set(key string, raw []byte) {
+	o.changed = true
+	kept, found := o.members[:0], false
+	for _, m := range o.members {
+		if m.Key == key {
+			if found {
+				continue
+			}
+			found = true
+			m.Raw = raw
+		}
+		kept = append(kept, m)
+	}
+	if !found {
+		kept = append(kept, Member{Key: key, Raw: raw})
+	}
+	o.members = kept
+}
+
+// Bytes returns the object as JSON: the original bytes, without whitespace around them, if nothing was changed.
+func (o *Object) Bytes() []byte {
+	if !o.changed {
+		return o.raw
+	}
+	return Join(o.members)
+}
+
+// Merge lays item over base and returns the result: what both have, item decides. With deep, a value that is an
+// object on both sides is merged in the same way, at every level; otherwise the whole value is item's. A base or an
+// item that is missing or null counts for nothing; an item that is something else than an object wins as it is.
+// Nesting is followed as deep as both sides go: check their Shape first. Errors are those of Members.
+func Merge(base, item []byte, deep bool) ([]byte, error) {
+	if absent(item) {
+		return base, nil
+	}
+	if !IsObject(base) || !IsObject(item) {
+		return item, nil
+	}
+	over, err := Members(item)
+	if err != nil {
+		return nil, err
+	}
+	under, err := Members(base)
+	if err != nil {
+		return nil, err
+	}
+	over = lastWins(over)
+	place := make(map[string]int, len(over))
+	for i, m := range over {
+		place[m.Key] = i
+	}
+	for _, m := range lastWins(under) {
+		i, both := place[m.Key]
+		switch {
+		case !both:
+			over = append(over, m)
+		case deep && IsObject(m.Raw) && IsObject(over[i].Raw):
+			if over[i].Raw, err = Merge(m.Raw, over[i].Raw, deep); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return Join(over), nil
+}
+
+// lastWins drops repeated keys: the last value counts, at the first one's place. It reuses the slice.
+func lastWins(members []Member) []Member {
+	// Up to here comparing every pair is cheaper than a map, and nearly every object is this small.
+	const few = 12
+	if len(members) <= few {
+		return lastWinsFew(members)
+	}
+	place := make(map[string]int, len(members))
+	kept := members[:0]
+	for _, m := range members {
+		if i, seen := place[m.Key]; seen {
+			kept[i].Raw = m.Raw
+			continue
+		}
+		place[m.Key] = len(kept)
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+func lastWinsFew(members []Member) []Member {
+	kept := members[:0]
+next:
+	for _, m := range members {
+		for i := range kept {
+			if kept[i].Key == m.Key {
+				kept[i].Raw = m.Raw
+				continue next
+			}
+		}
+		kept = append(kept, m)
+	}
+	return kept
+}
+
+// absent says that a value is missing or null.
+func absent(raw []byte) bool { return len(raw) == 0 || string(Trim(raw)) == "null" }

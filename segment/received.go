@@ -1,0 +1,122 @@
+package segment
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// version of the stored form. A change that older programs would misread counts it up.
+const version = 1
+
+// Errors of Decode. Callers match them with errors.Is.
+var (
+	// ErrCorrupt says that bytes are not a stored call.
+	ErrCorrupt = errors.New("not a stored call")
+	// ErrVersion says that the call was stored by a newer program.
+	ErrVersion = errors.New("stored by a newer version of freshrelay")
+)
+
+// Received is one call as it is stored: what was known at the door, and the call's own bytes.
+type Received struct {
+	Source    string    // name of the configured source
+	Surface   Surface   // the way it came in
+	At        time.Time // arrival at our door, UTC
+	SentAt    string    // as sent, the call's own or else its batch's; "" if neither says it
+	Type      Type      // the path's where the path says it, else the call's own
+	MessageID string    // the call's own, or one made at the door
+	UserID    string    // "" when absent; not stored twice, Decode reads it from Body
+
+	// Body is the call's JSON object: the original bytes, but without writeKey, with what its batch shares
+	// merged in and with the type of its path.
+	Body []byte
+}
+
+// header is the first line of the stored form. Keys are part of the format.
+type header struct {
+	Version   int     `json:"v"`
+	Source    string  `json:"src"`
+	Surface   Surface `json:"surface"`
+	At        string  `json:"at"`
+	SentAt    string  `json:"sent_at,omitempty"`
+	Type      Type    `json:"type"`
+	MessageID string  `json:"id"`
+}
+
+// Encode returns the stored form: a line of JSON with what was known at the door, then Body as it is.
+func (r Received) Encode() []byte {
+	// A struct of strings and a number always marshals, and never to something with a newline in it.
+	line, _ := json.Marshal(header{
+		Version: version, Source: r.Source, Surface: r.Surface, At: r.At.UTC().Format(time.RFC3339Nano),
+		SentAt: r.SentAt, Type: r.Type, MessageID: r.MessageID,
+	})
+	b := make([]byte, 0, len(line)+1+len(r.Body))
+	b = append(b, line...)
+	b = append(b, '\n')
+	return append(b, r.Body...)
+}
+
+// Decode reads the stored form. The result's Body is a slice of b. Errors wrap ErrCorrupt or ErrVersion and hold
+// nothing of the content. The limits of the door are not applied again: what was stored can be read.
+func Decode(b []byte) (Received, error) {
+	line, body, found := bytes.Cut(b, []byte{'\n'})
+	if !found {
+		return Received{}, fmt.Errorf("%w: no header line", ErrCorrupt)
+	}
+	var h header
+	if err := json.Unmarshal(line, &h); err != nil {
+		return Received{}, fmt.Errorf("%w: unreadable header", ErrCorrupt)
+	}
+	if h.Version > version {
+		return Received{}, fmt.Errorf("%w: format %d, this program reads up to %d", ErrVersion, h.Version, version)
+	}
+	at, err := h.check()
+	if err != nil {
+		return Received{}, err
+	}
+	user, err := userID(body)
+	if err != nil {
+		return Received{}, fmt.Errorf("%w: body: %w", ErrCorrupt, err)
+	}
+	return Received{
+		Source: h.Source, Surface: h.Surface, At: at, SentAt: h.SentAt, Type: h.Type, MessageID: h.MessageID,
+		UserID: user, Body: body,
+	}, nil
+}
+
+// check tells whether a header says what every stored call must say.
+func (h header) check() (at time.Time, err error) {
+	at, timeErr := time.Parse(time.RFC3339Nano, h.At)
+	known, isType := ParseType(string(h.Type))
+	var what string
+	switch {
+	case h.Version < 1:
+		what = "version"
+	case h.Source == "":
+		what = "source"
+	case h.Surface != SurfaceWebhook && h.Surface != SurfaceTracking:
+		what = "surface"
+	case timeErr != nil:
+		what = "arrival time"
+	case !isType || known != h.Type:
+		what = "type"
+	case h.MessageID == "":
+		what = "message id"
+	default:
+		return at.UTC(), nil
+	}
+	return time.Time{}, fmt.Errorf("%w: header without a valid %s", ErrCorrupt, what)
+}
+
+func userID(body []byte) (string, error) {
+	if err := Validate(body); err != nil {
+		return "", err
+	}
+	o, err := ParseObject(body)
+	if err != nil {
+		return "", err
+	}
+	return ID(o.Get("userId")), nil
+}
