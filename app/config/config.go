@@ -1,0 +1,115 @@
+// Package config holds the configuration of freshrelay: what can be set, what it is when nobody sets it, and how it
+// is read.
+//
+// One YAML file, every key of it also as an environment variable FRESHRELAY_…, every secret also from a file. What is
+// promised: later layers win (defaults, file, environment, command line); a configuration with anything wrong in it
+// is refused as a whole, with all its problems at once, each with the key, the value and the way to mend it; unknown
+// keys are refused and the nearest known one is named; the value of a secret is never shown, by no message and no
+// print of the structure.
+package config
+
+import "time"
+
+// Config is the whole configuration. Load returns one that is complete and checked.
+type Config struct {
+	DataDir       string        `yaml:"data_dir"` // holds the store, the admin token and the lock of one instance
+	Listen        string        `yaml:"listen"`   // host:port where Segment and the SDKs post
+	Admin         Admin         `yaml:"admin"`
+	NATS          NATS          `yaml:"nats"`
+	Sources       []Source      `yaml:"sources"`
+	Freshmarketer Freshmarketer `yaml:"freshmarketer"`
+	Delivery      Delivery      `yaml:"delivery"`
+	Mapping       Mapping       `yaml:"mapping"`
+	Retry         Retry         `yaml:"retry"`
+	Log           Log           `yaml:"log"`
+
+	// File is the path of the file that was read, "" if there was none.
+	File string `yaml:"-"`
+}
+
+// Admin is the listener for health, metrics, the command line and the console.
+type Admin struct {
+	Listen string `yaml:"listen"`
+	// TokenFile holds the token that /api asks for; "" means admin.token in the data directory, made at first start.
+	TokenFile string `yaml:"token_file"`
+}
+
+// NATS is the broker.
+type NATS struct {
+	// Prefix begins the names of all streams and subjects, so that several instances can share a broker.
+	Prefix string `yaml:"prefix"`
+	// MaxBytes bounds the whole store on disk. 0 means the smaller of 10 GiB and half of the free disk.
+	MaxBytes Size `yaml:"max_bytes"`
+}
+
+// Source is one Segment source that may send to us. It needs a write key or a webhook secret.
+type Source struct {
+	Name               string   `yaml:"name"`                 // in paths (/webhook/<name>), metrics and the journal
+	WriteKeys          []Secret `yaml:"write_keys"`           // for the Tracking API; those of the file included
+	WriteKeysFile      string   `yaml:"write_keys_file"`      // one per line
+	WebhookSecrets     []Secret `yaml:"webhook_secrets"`      // for X-Signature; several while one is being changed
+	WebhookSecretsFile string   `yaml:"webhook_secrets_file"` // one per line
+}
+
+// Freshmarketer is the account that gets the contacts.
+type Freshmarketer struct {
+	Domain     string `yaml:"domain"`       // bundle alias, host or URL
+	APIKey     Secret `yaml:"api_key"`      // that of the file included
+	APIKeyFile string `yaml:"api_key_file"` // or the key in a file of its own
+	BaseURL    string `yaml:"base_url"`     // another host than the domain's; the paths below it stay the same
+}
+
+// Delivery is about sending.
+type Delivery struct {
+	// Concurrency is how many API requests may be under way at the same time.
+	Concurrency int `yaml:"concurrency"`
+}
+
+// Mapping is about turning traits into fields.
+type Mapping struct {
+	// MissingTraits says what an identify does to the fields that earlier ones of its source set and it leaves out.
+	MissingTraits string `yaml:"missing_traits"` // MissingClear or MissingKeep
+	// StrictLabels matches trait keys to field labels to the letter.
+	StrictLabels bool `yaml:"strict_labels"`
+	// ResendAfter is how long a value that did not change is not sent again.
+	ResendAfter time.Duration `yaml:"resend_after"`
+	// Traits names the field (label or API name) for a trait key or a dotted path into nested traits.
+	Traits map[string]string `yaml:"traits"`
+}
+
+// Retry is about one user's change that fails.
+type Retry struct {
+	Initial time.Duration `yaml:"initial"` // wait before the second attempt; it doubles from there, with jitter
+	Max     time.Duration `yaml:"max"`     // longest wait between two attempts
+	MaxAge  time.Duration `yaml:"max_age"` // after this the event is set aside as a dead letter
+}
+
+// Log is about what the service writes to standard error.
+type Log struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // FormatAuto, FormatConsole or FormatJSON
+}
+
+// Values of Mapping.MissingTraits and Log.Format.
+const (
+	MissingClear  = "clear"   // empty them, as the destination page says
+	MissingKeep   = "keep"    // leave them alone
+	FormatAuto    = "auto"    // console on a terminal, JSON elsewhere
+	FormatConsole = "console" // for reading
+	FormatJSON    = "json"    // for machines
+)
+
+// Defaults returns what holds when nothing is configured. It is not complete: sources and the account have no
+// default.
+func Defaults() Config {
+	return Config{
+		DataDir:  "./data",
+		Listen:   "127.0.0.1:8080",
+		Admin:    Admin{Listen: "127.0.0.1:8081"},
+		NATS:     NATS{Prefix: "freshrelay"},
+		Delivery: Delivery{Concurrency: 8},
+		Mapping:  Mapping{MissingTraits: MissingClear, ResendAfter: 7 * 24 * time.Hour},
+		Retry:    Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
+		Log:      Log{Level: "info", Format: FormatAuto},
+	}
+}

@@ -1,0 +1,222 @@
+package config
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// key is one thing that can be configured.
+type key[T any] struct {
+	name   string // dotted path inside T's part of the file
+	secret bool   // its value is not shown
+	set    func(*T, any) error
+}
+
+// badValue is the error of key.set: what is wrong and how to mend it. It never contains the value.
+type badValue struct{ what, mend string }
+
+func (e *badValue) Error() string { return e.what + "; " + e.mend }
+
+// topKeys lists everything but the keys of a source.
+func topKeys() []key[Config] {
+	return []key[Config]{
+		text("data_dir", func(c *Config) *string { return &c.DataDir }),
+		text("listen", func(c *Config) *string { return &c.Listen }),
+		text("admin.listen", func(c *Config) *string { return &c.Admin.Listen }),
+		text("admin.token_file", func(c *Config) *string { return &c.Admin.TokenFile }),
+		text("nats.prefix", func(c *Config) *string { return &c.NATS.Prefix }),
+		size("nats.max_bytes", func(c *Config) *Size { return &c.NATS.MaxBytes }),
+		text("freshmarketer.domain", func(c *Config) *string { return &c.Freshmarketer.Domain }),
+		secret("freshmarketer.api_key", func(c *Config) *Secret { return &c.Freshmarketer.APIKey }),
+		text("freshmarketer.api_key_file", func(c *Config) *string { return &c.Freshmarketer.APIKeyFile }),
+		text("freshmarketer.base_url", func(c *Config) *string { return &c.Freshmarketer.BaseURL }),
+		integer("delivery.concurrency", func(c *Config) *int { return &c.Delivery.Concurrency }),
+		text("mapping.missing_traits", func(c *Config) *string { return &c.Mapping.MissingTraits }),
+		boolean("mapping.strict_labels", func(c *Config) *bool { return &c.Mapping.StrictLabels }),
+		duration("mapping.resend_after", func(c *Config) *time.Duration { return &c.Mapping.ResendAfter }),
+		texts("mapping.traits", func(c *Config) *map[string]string { return &c.Mapping.Traits }),
+		duration("retry.initial", func(c *Config) *time.Duration { return &c.Retry.Initial }),
+		duration("retry.max", func(c *Config) *time.Duration { return &c.Retry.Max }),
+		duration("retry.max_age", func(c *Config) *time.Duration { return &c.Retry.MaxAge }),
+		text("log.level", func(c *Config) *string { return &c.Log.Level }),
+		text("log.format", func(c *Config) *string { return &c.Log.Format }),
+	}
+}
+
+// sourceKeys lists the keys of one source.
+func sourceKeys() []key[Source] {
+	return []key[Source]{
+		text("name", func(s *Source) *string { return &s.Name }),
+		secrets("write_keys", func(s *Source) *[]Secret { return &s.WriteKeys }),
+		text("write_keys_file", func(s *Source) *string { return &s.WriteKeysFile }),
+		secrets("webhook_secrets", func(s *Source) *[]Secret { return &s.WebhookSecrets }),
+		text("webhook_secrets_file", func(s *Source) *string { return &s.WebhookSecretsFile }),
+	}
+}
+
+// makeKey builds a key from the place of its value and the function that reads it.
+func makeKey[T, V any](name string, secret bool, place func(*T) *V, read func(any) (V, error)) key[T] {
+	return key[T]{name: name, secret: secret, set: func(t *T, v any) error {
+		value, err := read(v)
+		if err == nil {
+			*place(t) = value
+		}
+		return err
+	}}
+}
+
+func text[T any](name string, place func(*T) *string) key[T] {
+	return makeKey(name, false, place, readText)
+}
+
+func secret[T any](name string, place func(*T) *Secret) key[T] {
+	return makeKey(name, true, place, readSecret)
+}
+
+func secrets[T any](name string, place func(*T) *[]Secret) key[T] {
+	return makeKey(name, true, place, readSecrets)
+}
+
+func size[T any](name string, place func(*T) *Size) key[T] {
+	return makeKey(name, false, place, readSize)
+}
+
+func integer[T any](name string, place func(*T) *int) key[T] {
+	return makeKey(name, false, place, readInteger)
+}
+
+func boolean[T any](name string, place func(*T) *bool) key[T] {
+	return makeKey(name, false, place, readBoolean)
+}
+
+func duration[T any](name string, place func(*T) *time.Duration) key[T] {
+	return makeKey(name, false, place, readDuration)
+}
+
+func texts[T any](name string, place func(*T) *map[string]string) key[T] {
+	return makeKey(name, false, place, readTexts)
+}
+
+// readText takes strings alone: YAML would turn 0123 into 83 and 1.10 into 1.1 before we see them.
+func readText(v any) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		return "", &badValue{"is " + kind(v) + " where text is needed", "put it in quotes"}
+	}
+	return strings.TrimSpace(s), nil
+}
+
+func readSecret(v any) (Secret, error) {
+	s, err := readText(v)
+	return Secret(s), err
+}
+
+func readSecrets(v any) ([]Secret, error) {
+	var items []any
+	switch v := v.(type) {
+	case []any:
+		items = v
+	case string: // one alone, or several in an environment variable
+		for part := range strings.SplitSeq(v, ",") {
+			items = append(items, part)
+		}
+	default:
+		return nil, &badValue{"is " + kind(v) + " where a list is needed", "write it like [one, two]"}
+	}
+	out := make([]Secret, 0, len(items))
+	for _, item := range items {
+		s, err := readSecret(item)
+		if err != nil {
+			return nil, &badValue{"has an entry that is not text", "put each entry in quotes"}
+		}
+		if s == "" {
+			return nil, &badValue{"has an empty entry", "remove the entry or fill it in"}
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func readSize(v any) (Size, error) {
+	s, err := ParseSize(fmt.Sprint(v))
+	if err != nil {
+		return 0, &badValue{"is not a size", "write it like 10GiB or 500MB; 0 leaves it to freshrelay"}
+	}
+	return s, nil
+}
+
+func readInteger(v any) (int, error) {
+	n, err := strconv.Atoi(strings.TrimSpace(fmt.Sprint(v)))
+	if err != nil {
+		return 0, &badValue{"is not a whole number", "write it like 8"}
+	}
+	return n, nil
+}
+
+func readBoolean(v any) (bool, error) {
+	switch strings.ToLower(strings.TrimSpace(fmt.Sprint(v))) {
+	case "true", "yes", "on":
+		return true, nil
+	case "false", "no", "off":
+		return false, nil
+	default:
+		return false, &badValue{"is neither true nor false", "write true or false"}
+	}
+}
+
+func readDuration(v any) (time.Duration, error) {
+	s, ok := v.(string)
+	if !ok {
+		return 0, &badValue{"is " + kind(v) + " where a duration is needed", "say the unit, like 30s, 15m or 168h"}
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(s))
+	if err != nil {
+		return 0, &badValue{"is not a duration", "write it like 30s, 15m or 168h"}
+	}
+	return d, nil
+}
+
+// readTexts reads a mapping; in an environment variable it is written as YAML or JSON in braces.
+func readTexts(v any) (map[string]string, error) {
+	bad := &badValue{"is not a list of trait and field", `write it like {plan: "Plan tier", "address.city": City}`}
+	if s, ok := v.(string); ok {
+		var m map[string]any
+		if err := yaml.Unmarshal([]byte(s), &m); err != nil {
+			return nil, bad
+		}
+		v = m
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return nil, bad
+	}
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		label, err := readText(v)
+		if err != nil {
+			return nil, &badValue{fmt.Sprintf("says for trait %q no text", k), "put the field's label in quotes"}
+		}
+		out[strings.TrimSpace(k)] = label
+	}
+	return out, nil
+}
+
+// kind names what YAML read, in words of the file and not of Go.
+func kind(v any) string {
+	switch v.(type) {
+	case map[string]any:
+		return "a group of keys"
+	case []any:
+		return "a list"
+	case bool:
+		return "true or false"
+	case int, int64, uint64, float64:
+		return "a number"
+	default:
+		return "something else"
+	}
+}

@@ -1,0 +1,39 @@
+package config
+
+import "slices"
+
+// What `serve --sandbox` uses. Everybody knows these, so they are refused everywhere else.
+const (
+	SandboxDataDir       = "./data-sandbox"
+	SandboxSource        = "website"
+	SandboxWriteKey      = "wk_website"
+	SandboxWebhookSecret = "sandbox-secret"
+	SandboxDomain        = "sandbox"
+	SandboxAPIKey        = "sandbox-key"
+)
+
+// SandboxDefaults returns the defaults of `serve --sandbox`: complete without a file, with a data directory of its
+// own, one source with a known key and secret, and the account of the built-in sandbox. BaseURL is "": where the
+// sandbox listens is known only once it does.
+func SandboxDefaults() Config {
+	c := Defaults()
+	c.DataDir = SandboxDataDir
+	c.Sources = []Source{{
+		Name:           SandboxSource,
+		WriteKeys:      []Secret{SandboxWriteKey},
+		WebhookSecrets: []Secret{SandboxWebhookSecret},
+	}}
+	return Sandbox(c)
+}
+
+// Sandbox returns c with the built-in sandbox as its account, whatever account c named: a trial must never reach a
+// real one. Sources, mapping and the rest stay, so that one's own configuration can be tried.
+func Sandbox(c Config) Config {
+	c.Freshmarketer = Freshmarketer{Domain: SandboxDomain, APIKey: SandboxAPIKey}
+	return c
+}
+
+// known reports whether the secret is one that this package publishes.
+func (s Secret) known() bool {
+	return slices.Contains([]Secret{SandboxWriteKey, SandboxWebhookSecret, SandboxAPIKey}, s)
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// maxConcurrency is beyond any rate limit Freshmarketer gives; more only makes a pile of requests to be refused.
+const maxConcurrency = 256
+
+// validate adds a problem for everything that cannot work. It does not touch the network: what the account says to
+// key and domain is found out by the running service.
+func validate(c Config, sandbox bool, p *problems) {
+	validateAdmin(c, p)
+	checkListen("listen", c.Listen, p)
+	if c.Listen == c.Admin.Listen && !strings.HasSuffix(c.Listen, ":0") {
+		p.add("listen", quoted(c.Listen), "is the same address as admin.listen", "give one of them another port")
+	}
+	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`).MatchString(c.NATS.Prefix) {
+		p.add("nats.prefix", quoted(c.NATS.Prefix), "cannot begin the names of streams",
+			"use up to 32 of a-z, 0-9 and -, a letter first")
+	}
+	if m := c.NATS.MaxBytes; m != 0 && m < minStore {
+		p.add("nats.max_bytes", quoted(m), "is too small for a store", "give it at least "+minStore.String()+", or 0")
+	}
+	if n := c.Delivery.Concurrency; n < 1 || n > maxConcurrency {
+		p.add("delivery.concurrency", quoted(n), "is out of range", fmt.Sprintf("use 1 to %d", maxConcurrency))
+	}
+	oneOf("mapping.missing_traits", c.Mapping.MissingTraits, p, MissingClear, MissingKeep)
+	oneOf("log.level", c.Log.Level, p, "debug", "info", "warn", "error")
+	oneOf("log.format", c.Log.Format, p, FormatAuto, FormatConsole, FormatJSON)
+	validateTraits(c.Mapping.Traits, p)
+	validateTimes(c, p)
+	validateAccount(c.Freshmarketer, sandbox, p)
+	validateSources(c.Sources, sandbox, p)
+}
+
+// minStore leaves room for each of the streams that share it.
+const minStore Size = 64 << 20
+
+// validateAdmin checks what LoadAdmin needs.
+func validateAdmin(c Config, p *problems) {
+	checkListen("admin.listen", c.Admin.Listen, p)
+	if c.DataDir == "" {
+		p.add("data_dir", `""`, "is empty", "name a directory on a disk that stays")
+	} else if info, err := os.Stat(c.DataDir); err == nil && !info.IsDir() {
+		p.add("data_dir", quoted(c.DataDir), "is a file", "name a directory")
+	}
+}
+
+// checkListen checks a host:port; port 0 lets the system choose, which tests use.
+func checkListen(key, addr string, p *problems) {
+	_, port, err := net.SplitHostPort(addr)
+	if n, convErr := strconv.Atoi(port); err != nil || convErr != nil || n < 0 || n > 65535 {
+		p.add(key, quoted(addr), "is not an address to listen on", "write host and port, like 127.0.0.1:8080 or :8080")
+	}
+}
+
+func oneOf(key, value string, p *problems, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(key, quoted(value), "is not one of the choices", "use one of: "+strings.Join(allowed, ", "))
+	}
+}
+
+func validateTraits(traits map[string]string, p *problems) {
+	for trait, field := range traits {
+		if trait == "" || field == "" {
+			p.add("mapping.traits", quoted(trait+": "+field), "has a line with one side empty", "name both the trait and the field")
+		}
+	}
+}
+
+// validateTimes refuses intervals that are not positive: a timer with 0 would spin or never fire.
+func validateTimes(c Config, p *problems) {
+	positive := func(key string, d time.Duration) {
+		if d <= 0 && !p.has(key) {
+			p.add(key, quoted(d), "is not a time to wait", "use a duration above 0, like 30s")
+		}
+	}
+	positive("mapping.resend_after", c.Mapping.ResendAfter)
+	positive("retry.initial", c.Retry.Initial)
+	positive("retry.max", c.Retry.Max)
+	positive("retry.max_age", c.Retry.MaxAge)
+	if c.Retry.Max > 0 && c.Retry.Max < c.Retry.Initial {
+		p.add("retry.max", quoted(c.Retry.Max), "is shorter than retry.initial", "use at least "+c.Retry.Initial.String())
+	}
+	if c.Retry.MaxAge > 0 && c.Retry.MaxAge < c.Retry.Initial {
+		p.add("retry.max_age", quoted(c.Retry.MaxAge), "ends before the first retry (retry.initial)",
+			"use at least "+c.Retry.Initial.String())
+	}
+}
+
+func validateAccount(f Freshmarketer, sandbox bool, p *problems) {
+	if sandbox {
+		return
+	}
+	const whereKey = "it is in Freshworks CRM under Settings → API Settings"
+	if f.Domain == "" && f.BaseURL == "" && !p.has("freshmarketer.domain") {
+		p.add("freshmarketer.domain", "", "is missing", "write the bundle alias, like acme for acme.myfreshworks.com; "+whereKey)
+	} else if f.Domain != "" {
+		checkDomain(f.Domain, p)
+	}
+	if f.BaseURL != "" {
+		checkBaseURL(f.BaseURL, p)
+	}
+	switch {
+	case f.APIKey.known():
+		p.add("freshmarketer.api_key", hidden, "is the sandbox's, which everybody knows", "write your own key; "+whereKey)
+	case f.APIKey == "" && f.APIKeyFile == "" && !p.has("freshmarketer.api_key"):
+		p.add("freshmarketer.api_key", "", "is missing", "set it or freshmarketer.api_key_file; "+whereKey)
+	case !printable(f.APIKey):
+		p.add("freshmarketer.api_key", hidden, "has spaces or control characters in it", "copy the key again; "+whereKey)
+	}
+}
+
+// checkDomain takes what people paste: alias, host, or URL with the path the settings page shows.
+// Source: docs/reference of the Freshworks CRM API, "Authentication" (the alias and where it is shown).
+func checkDomain(domain string, p *problems) {
+	const key, mend = "freshmarketer.domain", "write the bundle alias, like acme for acme.myfreshworks.com"
+	host := domain
+	if rest, ok := strings.CutPrefix(strings.ToLower(domain), "http://"); ok && rest != "" {
+		p.add(key, quoted(domain), "is not encrypted", "begin it with https://")
+		return
+	}
+	if rest, ok := strings.CutPrefix(strings.ToLower(host), "https://"); ok {
+		host = rest
+	}
+	host, _, _ = strings.Cut(host, "/")
+	label := `[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?`
+	if !regexp.MustCompile(`^` + label + `(\.` + label + `)*$`).MatchString(host) {
+		p.add(key, quoted(domain), "is not an alias, host or URL", mend)
+	} else if strings.HasSuffix(strings.ToLower(host), ".freshmarketer.com") {
+		p.add(key, quoted(domain), "is the address of the old Freshmarketer, which has another API", mend)
+	}
+}
+
+func checkBaseURL(base string, p *problems) {
+	u, err := url.Parse(base)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" {
+		p.add("freshmarketer.base_url", quoted(base), "is not an address we can call",
+			"write scheme and host, like http://127.0.0.1:8090; no user, no query")
+	}
+}
+
+// validateSources checks each source and that no two are taken for each other.
+func validateSources(sources []Source, sandbox bool, p *problems) {
+	if len(sources) == 0 && !p.below("sources") {
+		p.add("sources", "", "is empty, so nobody may send anything",
+			"add one: - {name: website, write_keys: [a long random text]}")
+	}
+	names, keys := map[string]bool{}, map[Secret]string{}
+	for i, s := range sources {
+		at := sourceAt(i)
+		switch {
+		case !regexp.MustCompile(`^[a-z0-9-]{1,40}$`).MatchString(s.Name):
+			if !p.has(at + ".name") {
+				p.add(at+".name", quoted(s.Name), "cannot be the name of a source", "use 1 to 40 of a-z, 0-9 and -")
+			}
+		case names[s.Name]:
+			p.add(at+".name", quoted(s.Name), "is the name of an earlier source too", "give each source its own name")
+		}
+		names[s.Name] = true
+		validateSecrets(at, s, sandbox, p)
+		for _, k := range s.WriteKeys {
+			if other, taken := keys[k]; taken {
+				p.add(at+".write_keys", hidden, "has a key that "+other+" has too, so its calls cannot be told apart",
+					"give each source its own keys")
+				break
+			}
+			keys[k] = at + ".write_keys"
+		}
+	}
+}
+
+func validateSecrets(at string, s Source, sandbox bool, p *problems) {
+	// Only write keys travel in headers; a webhook secret may be a sentence.
+	if slices.ContainsFunc(s.WriteKeys, func(k Secret) bool { return !printable(k) }) {
+		p.add(at+".write_keys", hidden, "has a key with spaces or control characters", "copy it again")
+	}
+	for key, list := range map[string][]Secret{at + ".write_keys": s.WriteKeys, at + ".webhook_secrets": s.WebhookSecrets} {
+		if slices.ContainsFunc(list, Secret.known) && !sandbox {
+			p.add(key, hidden, "has an entry that everybody knows: it is the sandbox's", "make a long random one")
+		}
+	}
+	// A file that was named and could not be read has its own problem.
+	none := len(s.WriteKeys) == 0 && len(s.WebhookSecrets) == 0 && s.WriteKeysFile == "" && s.WebhookSecretsFile == ""
+	if none && !p.below(at+".") {
+		p.add(at, "", "has neither a write key nor a webhook secret, so nobody could send to it",
+			"set write_keys for the Tracking API, webhook_secrets for a webhook, or the same with _file")
+	}
+}
+
+// printable reports whether a secret can travel in a header.
+func printable(s Secret) bool {
+	return !strings.ContainsFunc(string(s), func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) })
+}
