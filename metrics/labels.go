@@ -61,17 +61,17 @@ func closedLists() lists {
 		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other},
 		operations: []string{
 			"upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
-			"probe", Other,
+			"contact_filters", Other,
 		},
 		streams: []string{"events", "state", "dead", "journal", Other},
 		reasons: map[string][]string{
 			OutcomeDelivered: {Other},
 			OutcomeDiscarded: {
-				"missing_user_id", "missing_email", "invalid_email", "disabled", "duplicate", "stale",
-				"unsupported_type", "unreadable", Other,
+				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "not_forwarded",
+				Other,
 			},
-			OutcomeDead:    {"invalid", "exhausted", "email_conflict", "unreadable", "permission", Other},
-			OutcomeDropped: {"not_forwarded", "unsupported_type", "disabled", Other},
+			OutcomeDead:    {"invalid", "exhausted", "email_conflict", "unreadable", Other},
+			OutcomeDropped: {"not_forwarded", Other},
 			Other:          {Other},
 		},
 		codes: []string{

@@ -106,7 +106,7 @@ func TestSeriesExistAtZero(t *testing.T) {
 		`freshrelay_events_total{outcome="discarded",reason="missing_email",type="identify"} 0`,
 		`freshrelay_events_total{outcome="dead",reason="exhausted",type="identify"} 0`,
 		`freshrelay_requests_rejected_total{reason="bad_signature"} 0`,
-		`freshrelay_api_requests_total{code="none",operation="probe"} 0`,
+		`freshrelay_api_requests_total{code="none",operation="contact_filters"} 0`,
 		`freshrelay_paused{reason="key_refused"} 0`,
 		`freshrelay_fields_cleared_total 0`,
 		`freshrelay_held_stale_total 0`,
@@ -129,8 +129,8 @@ func TestCounting(t *testing.T) {
 	m.FieldsCleared(4)
 	m.SetPaused(PausedOutage, false)
 	m.SetPaused(PausedThrottled, true)
-	m.APICall("probe", 0, time.Second)
-	m.APICall("probe", 418, time.Second)
+	m.APICall("contact_filters", 0, time.Second)
+	m.APICall("contact_filters", 418, time.Second)
 	page := scrape(t, m)
 	for _, series := range []string{
 		`freshrelay_events_received_total{source="website",type="identify"} 1`,
@@ -139,8 +139,8 @@ func TestCounting(t *testing.T) {
 		`freshrelay_fields_cleared_total 5`,
 		`freshrelay_paused{reason="outage"} 0`,
 		`freshrelay_paused{reason="throttled"} 1`,
-		`freshrelay_api_requests_total{code="none",operation="probe"} 1`,
-		`freshrelay_api_requests_total{code="418",operation="probe"} 1`,
+		`freshrelay_api_requests_total{code="none",operation="contact_filters"} 1`,
+		`freshrelay_api_requests_total{code="418",operation="contact_filters"} 1`,
 		`freshrelay_delivery_lag_seconds_sum 1`,
 		`freshrelay_event_age_seconds_sum 60`,
 		`freshrelay_pack_events_sum 7`,

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
 )
 
 func TestSecretsAreNotShown(t *testing.T) {
@@ -127,6 +130,22 @@ func TestSandboxKeepsTheRest(t *testing.T) {
 	}
 	if c.Freshmarketer.Domain != "real" {
 		t.Error("the argument was changed")
+	}
+}
+
+// TestDomainsLikeTheClient: what is taken here must also be taken by the client that gets it.
+func TestDomainsLikeTheClient(t *testing.T) {
+	t.Parallel()
+	for _, domain := range []string{
+		"acme", "Acme", "acme.myfreshworks.com", "https://acme.myfreshworks.com/crm/sales", "acme.freshworks.com",
+		"acme.myfreshworks.com/crm/sales", "acme.example.com", "acme_", "-acme", "a b", "https://", "acme.freshmarketer.com",
+		"ftp://acme", "https://me@acme.myfreshworks.com",
+	} {
+		_, err := load(t, "sources: [{name: a, write_keys: [x]}]\nfreshmarketer: {api_key: k, domain: "+strconv.Quote(domain)+"}\n")
+		_, clientErr := freshmarketer.New(freshmarketer.Config{Domain: domain, APIKey: "k"})
+		if (err == nil) != (clientErr == nil) {
+			t.Errorf("%q: here %v, in the client %v", domain, err, clientErr)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ const (
 	SandboxWriteKey      = "wk_website"
 	SandboxWebhookSecret = "sandbox-secret"
 	SandboxDomain        = "sandbox"
-	SandboxAPIKey        = "sandbox-key"
+	SandboxAPIKey        = "sandbox-api-key"
 )
 
 // SandboxDefaults returns the defaults of `serve --sandbox`: complete without a file, with a data directory of its

@@ -125,20 +125,20 @@ func validateAccount(f Freshmarketer, sandbox bool, p *problems) {
 // Source: docs/reference of the Freshworks CRM API, "Authentication" (the alias and where it is shown).
 func checkDomain(domain string, p *problems) {
 	const key, mend = "freshmarketer.domain", "write the bundle alias, like acme for acme.myfreshworks.com"
-	host := domain
-	if rest, ok := strings.CutPrefix(strings.ToLower(domain), "http://"); ok && rest != "" {
+	host := strings.ToLower(domain)
+	if strings.HasPrefix(host, "http://") {
 		p.add(key, quoted(domain), "is not encrypted", "begin it with https://")
 		return
 	}
-	if rest, ok := strings.CutPrefix(strings.ToLower(host), "https://"); ok {
-		host = rest
-	}
-	host, _, _ = strings.Cut(host, "/")
-	label := `[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?`
-	if !regexp.MustCompile(`^` + label + `(\.` + label + `)*$`).MatchString(host) {
+	host, _, _ = strings.Cut(strings.TrimPrefix(host, "https://"), "/")
+	label := `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
+	switch {
+	case !regexp.MustCompile(`^` + label + `(\.` + label + `)*$`).MatchString(host):
 		p.add(key, quoted(domain), "is not an alias, host or URL", mend)
-	} else if strings.HasSuffix(strings.ToLower(host), ".freshmarketer.com") {
+	case strings.HasSuffix(host, ".freshmarketer.com"):
 		p.add(key, quoted(domain), "is the address of the old Freshmarketer, which has another API", mend)
+	case strings.Contains(host, ".") && !strings.HasSuffix(host, ".myfreshworks.com") && !strings.HasSuffix(host, ".freshworks.com"):
+		p.add(key, quoted(domain), "is not a host of Freshworks, so the key is not sent there", mend+"; use base_url for any other host")
 	}
 }
 
