@@ -1,0 +1,126 @@
+package worker
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
+)
+
+const (
+	// catalogueAge is after how long the account's fields are read again: people add fields during a day.
+	catalogueAge = time.Hour
+	// catalogueRetry is how long a failed refresh waits; the known fields serve meanwhile.
+	catalogueRetry = time.Minute
+)
+
+// catalogue keeps the account's fields.
+type catalogue struct {
+	client  *freshmarketer.Client
+	gate    *gate
+	metrics *metrics.Metrics
+	log     *zap.Logger
+
+	lock    chan struct{} // capacity 1: held by whoever is reading the fields
+	current atomic.Pointer[loadedCatalogue]
+	nextTry atomic.Int64 // unix ns: no refresh before
+}
+
+type loadedCatalogue struct {
+	fields *mapping.Catalogue
+	at     time.Time
+}
+
+func (c *catalogue) known() bool { return c.current.Load() != nil }
+
+// get returns the account's fields. It waits only as long as none are known; waitCtx ends the wait, callCtx the call.
+func (c *catalogue) get(waitCtx, callCtx context.Context) (*mapping.Catalogue, error) {
+	have := c.current.Load()
+	if have != nil && (time.Since(have.at) < catalogueAge || time.Now().UnixNano() < c.nextTry.Load()) {
+		return have.fields, nil
+	}
+	if have != nil {
+		select {
+		case c.lock <- struct{}{}:
+			defer func() { <-c.lock }()
+			return c.refresh(callCtx, have), nil
+		default:
+			return have.fields, nil // somebody else is at it
+		}
+	}
+	select {
+	case c.lock <- struct{}{}:
+		defer func() { <-c.lock }()
+	case <-waitCtx.Done():
+		return nil, context.Cause(waitCtx)
+	}
+	return c.first(waitCtx, callCtx)
+}
+
+// first reads the fields until it succeeds: nothing can be mapped without them.
+func (c *catalogue) first(waitCtx, callCtx context.Context) (*mapping.Catalogue, error) {
+	if have := c.current.Load(); have != nil {
+		return have.fields, nil
+	}
+	c.metrics.SetPaused(metrics.PausedCatalogue, true)
+	waits := newBackOff(time.Second, probeMax)
+	for {
+		if err := c.gate.enter(waitCtx); err != nil {
+			return nil, err
+		}
+		fields, err := c.read(callCtx)
+		if err == nil {
+			c.metrics.SetPaused(metrics.PausedCatalogue, false)
+			return fields, nil
+		}
+		wait := waits.NextBackOff()
+		c.log.Warn("the account's fields cannot be read yet", zap.String("kind", string(freshmarketer.KindOf(err))), zap.Duration("wait", wait))
+		switch freshmarketer.KindOf(err) {
+		case freshmarketer.KindPermission, freshmarketer.KindMisrouted:
+			c.gate.verify(callCtx)
+		}
+		if !sleep(waitCtx, wait) {
+			return nil, context.Cause(waitCtx)
+		}
+	}
+}
+
+func (c *catalogue) refresh(callCtx context.Context, have *loadedCatalogue) *mapping.Catalogue {
+	c.nextTry.Store(time.Now().Add(catalogueRetry).UnixNano())
+	if c.gate.tryEnter() != nil {
+		return have.fields
+	}
+	fields, err := c.read(callCtx)
+	if err != nil {
+		c.log.Warn("the account's fields could not be refreshed, keeping the known ones", zap.String("kind", string(freshmarketer.KindOf(err))))
+		return have.fields
+	}
+	return fields
+}
+
+// read makes the call; the gate has been entered.
+func (c *catalogue) read(ctx context.Context) (*mapping.Catalogue, error) {
+	metas, err := c.client.ContactFields(ctx)
+	c.gate.report("", err)
+	if err != nil {
+		return nil, err
+	}
+	fields := make([]mapping.Field, len(metas))
+	for i, m := range metas {
+		fields[i] = mapping.Field{Name: m.Name, Label: m.Label, Type: m.Type, Custom: !m.Default, Required: m.Required}
+		for _, choice := range m.Choices {
+			fields[i].Choices = append(fields[i].Choices, mapping.Choice{ID: choice.ID, Value: choice.Value})
+		}
+	}
+	loaded := &loadedCatalogue{fields: mapping.NewCatalogue(fields), at: time.Now()}
+	c.current.Store(loaded)
+	for _, d := range loaded.fields.Duplicates() {
+		c.log.Warn("several fields share a label; traits go to the first", zap.String("label", d.Label), zap.String("kept", d.Kept), zap.Strings("dropped", d.Dropped))
+	}
+	return loaded.fields, nil
+}

@@ -1,0 +1,79 @@
+package worker
+
+import (
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+)
+
+// Reasons of dead letters.
+const (
+	ReasonInvalid       = "invalid"        // the API refuses the change as it is
+	ReasonEmailConflict = "email_conflict" // the address belongs to another user's contact
+	ReasonExhausted     = "exhausted"      // it was tried for retry.max_age; it is tried again by itself
+	ReasonUnreadable    = "unreadable"     // the stored bytes are not an event
+)
+
+// Retry says how long a user's trouble is retried before the event is set aside.
+type Retry struct {
+	Initial time.Duration // first wait
+	Max     time.Duration // longest wait
+	MaxAge  time.Duration // from the first failure, not counting the time when everything was held
+}
+
+// newBackOff doubles from initial to limit with ±20 % of jitter and never gives up by itself.
+func newBackOff(initial, limit time.Duration) *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(backoff.WithInitialInterval(initial), backoff.WithMaxInterval(limit),
+		backoff.WithMultiplier(2), backoff.WithRandomizationFactor(0.2), backoff.WithMaxElapsedTime(0))
+}
+
+// Action is what to do about a failed change.
+type Action int
+
+// Actions. Hold and Retry change nothing about the event; SetAside ends its turn.
+const (
+	ActionHold     Action = iota // wait for the gate, count nothing
+	ActionRetry                  // wait in the lane, then try again
+	ActionProbe                  // find out whether the trouble is the account's or this user's
+	ActionSplit                  // the API refuses a merged change: try a part of it
+	ActionSetAside               // make it a dead letter
+	ActionRecreate               // the contact is gone: forget it and map again
+)
+
+// Failure is all that a decision rests on.
+type Failure struct {
+	Kind   freshmarketer.Kind
+	Counts bool          // the gate says that it is this user's trouble
+	Probed bool          // a probe has just shown that the account works
+	Known  bool          // the contact's id is remembered
+	Merged int           // events in the change
+	Age    time.Duration // of the user's trouble
+}
+
+// Decide is the retry policy: it only looks at its arguments. Unknown trouble is retried; what is final is listed.
+func Decide(f Failure, r Retry) Action {
+	switch f.Kind {
+	case freshmarketer.KindThrottled, freshmarketer.KindAuth, freshmarketer.KindCanceled:
+		return ActionHold
+	case freshmarketer.KindGone:
+		if f.Known {
+			return ActionRecreate
+		}
+	case freshmarketer.KindInvalid, freshmarketer.KindConflict:
+		if f.Merged > 1 {
+			return ActionSplit
+		}
+		return ActionSetAside
+	}
+	switch needsProbe := f.Kind == freshmarketer.KindPermission || f.Kind == freshmarketer.KindMisrouted; {
+	case !f.Counts:
+		return ActionHold
+	case !f.Probed && (needsProbe || f.Age >= r.MaxAge):
+		return ActionProbe
+	case f.Age >= r.MaxAge:
+		return ActionSetAside
+	}
+	return ActionRetry
+}

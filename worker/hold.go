@@ -1,0 +1,126 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+)
+
+// run ends holds: it waits as long as the API said, or probes until the API answers, and then leaves the gate ajar.
+func (g *gate) run(ctx context.Context) {
+	for {
+		select {
+		case <-g.wake:
+		case <-ctx.Done():
+			return
+		}
+		for {
+			wait, probe, over := g.next()
+			if over {
+				break
+			}
+			if !sleep(ctx, wait) {
+				return
+			}
+			if !probe || g.tryProbe(ctx) {
+				g.setAjar()
+			}
+		}
+	}
+}
+
+// next says how long the present hold waits and whether a probe follows. over means that there is nothing to wait for.
+func (g *gate) next() (wait time.Duration, probe, over bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hold == "" || g.ajar {
+		return 0, false, true
+	}
+	if left := time.Until(g.until); left > 0 {
+		return left, g.hold != HoldThrottled, false
+	}
+	if g.hold == HoldThrottled {
+		return 0, false, false
+	}
+	return g.waits.NextBackOff(), true, false
+}
+
+func (g *gate) setAjar() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.hold == "" || time.Until(g.until) > 0 { // a later 429 has lengthened the hold
+		return
+	}
+	g.ajar = true
+	g.broadcast()
+}
+
+func (g *gate) tryProbe(ctx context.Context) bool {
+	err := g.probe(ctx)
+	if err == nil {
+		return true
+	}
+	failure := new(freshmarketer.Error)
+	if !errors.As(err, &failure) || failure.Kind == freshmarketer.KindCanceled {
+		return false
+	}
+	g.log.Info("the API is still not usable", zap.String("kind", string(failure.Kind)), zap.Int("status", failure.Status))
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lastFailure, g.lastError = time.Now(), failure
+	if failure.Kind == freshmarketer.KindThrottled {
+		g.throttle(failure)
+		return false
+	}
+	g.close(holdFor(failure.Kind), failure)
+	return false
+}
+
+// verify probes because of an answer that could be the account's trouble or one user's. If the probe fails, everything
+// is held, and the answer was not the user's: it returns false.
+func (g *gate) verify(ctx context.Context) bool {
+	err := g.probe(ctx)
+	failure := new(freshmarketer.Error)
+	if err == nil || !errors.As(err, &failure) {
+		return true
+	}
+	if failure.Kind == freshmarketer.KindCanceled {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lastFailure, g.lastError = time.Now(), failure
+	if failure.Kind == freshmarketer.KindThrottled {
+		g.throttle(failure)
+	} else if g.hold == "" || g.ajar {
+		g.close(holdFor(failure.Kind), failure)
+	}
+	return false
+}
+
+// holdFor is the hold that a failed probe means.
+func holdFor(k freshmarketer.Kind) Hold {
+	switch k {
+	case freshmarketer.KindAuth:
+		return HoldKeyRefused
+	case freshmarketer.KindPermission, freshmarketer.KindMisrouted, freshmarketer.KindGone, freshmarketer.KindInvalid, freshmarketer.KindConflict:
+		return HoldMisconfigured
+	}
+	return HoldOutage
+}
+
+// sleep waits, or returns false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,54 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// reconcile puts the dead letters in order after a start. A letter whose settlement was never committed does not count:
+// its event is in the log and comes again. A letter whose replay was committed is done with.
+func (p *Pool) reconcile(ctx context.Context) error {
+	var stray []string
+	var user string
+	var record mapping.Record
+	err := p.store.EachLetter(ctx, func(l queue.Letter) error {
+		if l.User != user {
+			var err error
+			if record, _, err = p.loadRecord(ctx, l.User); err != nil {
+				return err
+			}
+			user = l.User
+		}
+		if l.Position > record.Pos || slices.Contains(record.Gone, l.Position) {
+			stray = append(stray, l.ID)
+			return nil
+		}
+		p.again.watch(l)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking through the dead letters: %w", err)
+	}
+	for _, id := range stray {
+		if err := p.partition.DropLetter(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Pool) loadRecord(ctx context.Context, user string) (mapping.Record, uint64, error) {
+	data, rev, err := p.partition.Record(ctx, user)
+	if err != nil {
+		return mapping.Record{}, 0, err
+	}
+	record, err := mapping.DecodeRecord(data)
+	if err != nil {
+		return mapping.Record{}, 0, fmt.Errorf("user %s: %w", user, err)
+	}
+	return record, rev, nil
+}

@@ -1,0 +1,253 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// reasonNotStored is a left-out reason that only the API's answer can tell: it took the value and did not store it.
+const reasonNotStored mapping.Reason = "sent_not_stored"
+
+// send makes the change in the account and returns the record as it then is. Every call may be repeated: a crash or a
+// timeout in between leaves nothing that the next try does not put right.
+func (t *turn) send() (mapping.Record, error) {
+	w := write(t.result.Change)
+	var contact freshmarketer.Contact
+	var err error
+	if id := t.lane.record.ContactID; id != "" {
+		contact, err = t.update(id, w)
+	} else {
+		contact, err = t.create(w)
+	}
+	if err != nil {
+		return mapping.Record{}, err
+	}
+	record := t.result.Record
+	record.ContactID = contact.ID
+	for _, name := range t.notStored(contact) {
+		record.ForgetSent(name)
+	}
+	return record, nil
+}
+
+// write turns a change into a request's fields.
+func write(c mapping.Change) freshmarketer.ContactWrite {
+	w := freshmarketer.ContactWrite{Fields: freshmarketer.Fields{}, Custom: freshmarketer.Fields{}}
+	for _, f := range c.Fields {
+		if f.Custom {
+			w.Custom[f.Name] = f.Value
+		} else {
+			w.Fields[f.Name] = f.Value
+		}
+	}
+	return w
+}
+
+// update changes the contact that is remembered for the user.
+func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
+	if len(w.Custom) > 0 {
+		contact, err := t.call(freshmarketer.OpGetContact, func(ctx context.Context) (freshmarketer.Contact, error) { return t.p.cfg.Client.GetContact(ctx, id) })
+		if err != nil {
+			return contact, err
+		}
+		if err := t.ours(contact); err != nil {
+			return contact, err
+		}
+		w.Custom = t.union(contact.Custom, w.Custom)
+	}
+	contact, err := t.put(id, w)
+	if taken, lookupErr := t.emailTaken(err, w, id); lookupErr != nil {
+		return contact, lookupErr
+	} else if taken {
+		if contact, err = t.withoutEmail(id, w, err); err != nil {
+			return contact, err
+		}
+	}
+	if err != nil {
+		return contact, err
+	}
+	return contact, t.ours(contact)
+}
+
+// create finds or makes the contact by the userId and then writes the custom fields. They come second because an account
+// may replace them all at once: what the contact already has must be read first, and a lookup could miss it for 20 s.
+func (t *turn) create(w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
+	user := t.result.Change.UserID
+	first := freshmarketer.ContactWrite{Fields: maps.Clone(w.Fields)}
+	first.Fields["external_id"] = user
+	contact, err := t.call(freshmarketer.OpUpsertContact, func(ctx context.Context) (freshmarketer.Contact, error) {
+		return t.p.cfg.Client.UpsertContact(ctx, "external_id", user, first)
+	})
+	if kind := freshmarketer.KindOf(err); kind == freshmarketer.KindConflict || kind == freshmarketer.KindInvalid {
+		return t.adopt(w, err)
+	}
+	if err != nil || len(w.Custom) == 0 {
+		return contact, err
+	}
+	return t.put(contact.ID, freshmarketer.ContactWrite{Custom: t.union(contact.Custom, w.Custom)})
+}
+
+// adopt resolves a refused creation: the address may belong to a contact that has no userId yet, which then becomes the
+// user's. Another user's contact is never touched.
+func (t *turn) adopt(w freshmarketer.ContactWrite, refused error) (freshmarketer.Contact, error) {
+	user, email := t.result.Change.UserID, t.result.Change.Email
+	found, err := t.lookup(email)
+	if err != nil {
+		return freshmarketer.Contact{}, err
+	}
+	if len(found) == 0 {
+		return freshmarketer.Contact{}, refused
+	}
+	// A lookup may show an older state, so the contact itself is read.
+	contact, err := t.call(freshmarketer.OpGetContact, func(ctx context.Context) (freshmarketer.Contact, error) {
+		return t.p.cfg.Client.GetContact(ctx, found[0].ID)
+	})
+	if err != nil {
+		return contact, err
+	}
+	if contact.ExternalID != "" && contact.ExternalID != user {
+		return contact, fmt.Errorf("%w: %w", errEmailTaken, refused)
+	}
+	w.Fields["external_id"] = user
+	if len(w.Custom) > 0 {
+		w.Custom = t.union(contact.Custom, w.Custom)
+	}
+	return t.put(contact.ID, w)
+}
+
+// emailTaken finds out whether a refused update is refused because its address is another contact's. The texts of the
+// API are localised, so the account is asked.
+func (t *turn) emailTaken(err error, w freshmarketer.ContactWrite, id string) (bool, error) {
+	kind := freshmarketer.KindOf(err)
+	email, given := w.Fields["email"].(string)
+	if !given || kind != freshmarketer.KindConflict && kind != freshmarketer.KindInvalid {
+		return false, nil
+	}
+	found, err := t.lookup(email)
+	if err != nil {
+		return false, err
+	}
+	return len(found) > 0 && found[0].ID != id, nil
+}
+
+// withoutEmail sends the rest of an update whose address belongs to another contact.
+func (t *turn) withoutEmail(id string, w freshmarketer.ContactWrite, refused error) (freshmarketer.Contact, error) {
+	delete(w.Fields, "email")
+	t.leaveOut("email", ReasonEmailConflict) // and remembered as sent, so that it is not tried with every call
+	if len(w.Fields) == 0 && len(w.Custom) == 0 {
+		return t.call(freshmarketer.OpGetContact, func(ctx context.Context) (freshmarketer.Contact, error) { return t.p.cfg.Client.GetContact(ctx, id) })
+	}
+	contact, err := t.put(id, w)
+	if kind := freshmarketer.KindOf(err); kind == freshmarketer.KindConflict {
+		return contact, errors.Join(err, refused)
+	}
+	return contact, err
+}
+
+func (t *turn) put(id string, w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
+	return t.call(freshmarketer.OpUpdateContact, func(ctx context.Context) (freshmarketer.Contact, error) {
+		return t.p.cfg.Client.UpdateContact(ctx, id, w)
+	})
+}
+
+func (t *turn) lookup(email string) ([]freshmarketer.Contact, error) {
+	var found []freshmarketer.Contact
+	_, err := t.call(freshmarketer.OpLookupContacts, func(ctx context.Context) (freshmarketer.Contact, error) {
+		var err error
+		found, err = t.p.cfg.Client.LookupContacts(ctx, "email", email)
+		return freshmarketer.Contact{}, err
+	})
+	return found, err
+}
+
+// call makes one API call behind the gate and notes it.
+func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, error)) (freshmarketer.Contact, error) {
+	if err := t.p.gate.tryEnter(); err != nil {
+		return freshmarketer.Contact{}, err
+	}
+	began := time.Now()
+	contact, err := do(t.callCtx)
+	t.counts = t.p.gate.report(t.lane.user, err)
+	t.api = append(t.api, queue.JournalCall{Operation: op, Status: status(contact, err), Millis: time.Since(began).Milliseconds()})
+	switch freshmarketer.KindOf(err) {
+	case freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:
+		t.lane.unclear = max(t.lane.unclear, len(t.items)) // it may have had its effect
+	}
+	return contact, err
+}
+
+func status(_ freshmarketer.Contact, err error) int {
+	api := new(freshmarketer.Error)
+	if errors.As(err, &api) {
+		return api.Status
+	}
+	return 200
+}
+
+// ours says whether an answered contact is (still) the user's. If it has another user's id, whoever gave it that has
+// taken it away from ours: the id is forgotten and the contact found or made anew.
+func (t *turn) ours(c freshmarketer.Contact) error {
+	if c.ExternalID == "" || c.ExternalID == t.result.Change.UserID {
+		return nil
+	}
+	return &freshmarketer.Error{Op: freshmarketer.OpUpdateContact, Kind: freshmarketer.KindGone, Status: 200, Text: "the contact has another external_id now"}
+}
+
+// union is what custom_field must hold so that nothing else in it is lost: some accounts merge it, others replace it
+// whole (seen in client code since July 2026; the vendor documents neither).
+func (t *turn) union(has map[string]json.RawMessage, set freshmarketer.Fields) freshmarketer.Fields {
+	t.before = has
+	all := freshmarketer.Fields{}
+	for name, value := range has {
+		if !isNull(value) {
+			all[name] = value
+		}
+	}
+	maps.Copy(all, set)
+	return all
+}
+
+func isNull(raw json.RawMessage) bool { return len(raw) == 0 || bytes.Equal(raw, []byte("null")) }
+
+// notStored compares the answer with what was sent: the API drops custom values it does not like without a word (seen
+// in client code: a dropdown value that is no choice, a cf_ key that does not exist). A value that came back in another
+// form counts as stored; one that is missing, or still the old one, does not.
+func (t *turn) notStored(c freshmarketer.Contact) []string {
+	var names []string
+	for _, f := range t.result.Change.Fields {
+		if !f.Custom || f.Value == nil {
+			continue
+		}
+		sent, err := json.Marshal(f.Value)
+		got, old := c.Custom[f.Name], t.before[f.Name]
+		if err != nil || bytes.Equal(got, sent) || !isNull(got) && !bytes.Equal(got, old) {
+			continue
+		}
+		names = append(names, f.Name)
+		t.leaveOut(f.Name, reasonNotStored)
+	}
+	return names
+}
+
+// leaveOut corrects the outcome of the calls that set a field which then was not written.
+func (t *turn) leaveOut(field string, reason mapping.Reason) {
+	for i := range t.calls {
+		o := &t.calls[i].outcome
+		for j, f := range o.Fields {
+			if f.Name == field && f.Action == mapping.ActionSet {
+				o.LeftOut = append(o.LeftOut, mapping.LeftOut{Trait: f.Trait, Field: field, Reason: reason})
+				o.Fields = append(o.Fields[:j:j], o.Fields[j+1:]...)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package worker
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// fate is what became of one call.
+type fate struct{ outcome, reason string }
+
+func (c call) fate(setAside string) fate {
+	switch {
+	case c.broken != nil:
+		return fate{queue.Dead, ReasonUnreadable}
+	case !c.outcome.Delivered:
+		return fate{queue.Discarded, string(c.outcome.Reason)}
+	case setAside != "":
+		return fate{queue.Dead, setAside}
+	}
+	return fate{queue.Delivered, ""}
+}
+
+// settle ends the turn: dead letters are stored, then record and counters are committed, and then the lane goes on. With
+// setAside, the calls that would have been delivered become dead letters of that reason; failure says why.
+func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAside string) error {
+	tally := queue.Tally{}
+	record.Gone = nil
+	var gone []string
+	for _, c := range t.calls {
+		f := c.fate(setAside)
+		kind := string(c.received.Type)
+		if c.letter != nil {
+			kind = c.letter.Type
+			tally[queue.Count{Type: kind, Outcome: queue.Dead, Reason: c.letter.Reason}]--
+			if f.outcome != queue.Dead {
+				record.Gone = append(record.Gone, c.letter.Position)
+				gone = append(gone, c.letter.ID)
+			}
+		}
+		tally[queue.Count{Type: kind, Outcome: f.outcome, Reason: f.reason}]++
+		if f.outcome == queue.Dead {
+			if err := t.bury(c, f.reason, failure); err != nil {
+				return err
+			}
+		}
+	}
+	positions := make([]uint64, len(t.items))
+	for i, it := range t.items {
+		positions[i] = it.Position
+	}
+	record.Pos = max(record.Pos, positions[len(positions)-1])
+	data, err := record.Encode()
+	if err != nil {
+		return fmt.Errorf("encoding a record: %w", err)
+	}
+	t.p.partition.Commit(&queue.Settlement{
+		User: t.lane.user, Record: data, Rev: t.lane.rev, Tally: tally, Positions: positions,
+		Done: func(rev uint64, err error) { t.committed(record, rev, gone, setAside, err) },
+	})
+	return nil
+}
+
+// bury stores one dead letter. It comes before the commit that counts it, so that no event is ever without a place.
+func (t *turn) bury(c call, reason string, failure *freshmarketer.Error) error {
+	now := time.Now().UTC()
+	l := queue.Letter{
+		User: t.lane.user, Position: c.position, MessageID: c.received.MessageID, Type: string(c.received.Type), Source: c.received.Source,
+		Reason: reason, Attempts: t.lane.attempts() + 1, FirstTry: now, LastTry: now, Event: c.stored,
+	}
+	if t.lane.trouble != nil {
+		l.FirstTry = t.lane.trouble.since.UTC()
+	}
+	if c.letter != nil {
+		l.FirstTry, l.Attempts = c.letter.FirstTry, l.Attempts+c.letter.Attempts
+	}
+	if failure != nil {
+		l.Status, l.Field, l.Error = failure.Status, failure.Field, failure.Error()
+	}
+	if c.broken != nil {
+		l.Error = c.broken.Error()
+	}
+	if err := t.p.partition.PutLetter(t.callCtx, l, c.letter != nil); err != nil {
+		return err
+	}
+	l.ID = letterID(l.User, l.Position)
+	t.p.again.watch(l)
+	t.p.log.Warn("set aside as a dead letter", zap.String("letter", l.ID), zap.String("reason", reason), zap.Int("status", l.Status), zap.Int("attempts", l.Attempts))
+	return nil
+}
+
+// committed is called by the committer once the settlement is on disk.
+func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAside string, err error) {
+	if err != nil {
+		return // the partition has failed or closed: what is not settled is read again after the next start
+	}
+	l := t.lane
+	l.record, l.rev, l.letters = record, rev, gone
+	l.settled()
+	now := time.Now()
+	for i := range t.calls {
+		t.tell(&t.calls[i], setAside, record.ContactID, now)
+	}
+	t.count(setAside)
+	t.p.backlog.done(l, len(t.items))
+	t.p.backlog.giveBack(l)
+}
+
+// tell writes the call's journal line and observes it.
+func (t *turn) tell(c *call, setAside, contactID string, now time.Time) {
+	f := c.fate(setAside)
+	t.p.cfg.Metrics.EventSettled(string(c.received.Type), f.outcome, f.reason, 1)
+	if f.outcome == queue.Delivered && c.letter == nil {
+		age := time.Duration(-1)
+		if !c.event.Timestamp.IsZero() {
+			age = now.Sub(c.event.Timestamp)
+		}
+		t.p.cfg.Metrics.Delivered(now.Sub(c.received.At), age)
+	}
+	e := queue.JournalEntry{
+		At: now.UTC(), User: t.lane.user, MessageID: c.received.MessageID, Type: string(c.received.Type), Source: c.received.Source,
+		Position: c.position, Outcome: f.outcome, Reason: f.reason, MergedWith: len(t.calls) - 1,
+	}
+	if f.outcome != queue.Discarded {
+		e.Calls, e.ContactID = t.api, contactID
+	}
+	for _, field := range c.outcome.Fields {
+		e.Fields = append(e.Fields, queue.JournalField{Field: field.Name, Label: field.Label, Trait: field.Trait, Action: string(field.Action)})
+	}
+	for _, left := range c.outcome.LeftOut {
+		e.LeftOut = append(e.LeftOut, queue.JournalLeftOut{Trait: left.Trait, Field: left.Field, Reason: string(left.Reason)})
+	}
+	if err := t.p.partition.Note(e); err != nil {
+		t.p.log.Warn("the journal could not be written", zap.Error(err))
+	}
+}
+
+// count adds what the change did to the metrics.
+func (t *turn) count(setAside string) {
+	m := t.p.cfg.Metrics
+	m.UnmappedTraits(t.result.Unmapped())
+	m.HeldStale(t.result.Held())
+	if setAside == "" {
+		m.FieldsCleared(t.result.Emptied())
+	}
+}

@@ -1,0 +1,254 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// turn is one change of one lane: what waits is gathered, mapped, sent, and settled or given back.
+type turn struct {
+	p    *Pool
+	lane *lane
+	// waitCtx ends waits when the pool stops; callCtx lets calls under way finish.
+	waitCtx, callCtx context.Context //nolint:containedctx // a turn is one call's worth of state
+
+	items  []queue.Item // the lane's head: all of it is settled together
+	calls  []call       // the items that are events
+	result mapping.Result
+
+	api    []queue.JournalCall        // API calls made
+	before map[string]json.RawMessage // custom fields as they were before the change
+	counts bool                       // the gate's word on the last failure
+}
+
+// call is one event of a turn: from the log, or from a dead letter that a command in the log replays.
+type call struct {
+	received segment.Received
+	event    segment.Event
+	position uint64        // of the event, which is its clock's second half; not of the command
+	letter   *queue.Letter // nil for an event from the log
+	stored   []byte        // as published
+	broken   error         // the bytes are no event
+	outcome  mapping.Outcome
+}
+
+// run ends with the lane settled, planned for later, or given back. On an error nothing has been done with the lane.
+func (t *turn) run() error {
+	if err := t.load(); err != nil {
+		return err
+	}
+	for {
+		if t.waitCtx.Err() != nil {
+			return context.Cause(t.waitCtx)
+		}
+		if err := t.gather(); err != nil {
+			return err
+		}
+		if len(t.calls) == 0 {
+			t.p.backlog.giveBack(t.lane)
+			return nil
+		}
+		if err := t.fold(); err != nil {
+			return err
+		}
+		if t.result.Change.Empty() {
+			return t.settle(t.result.Record, nil, "")
+		}
+		sent, err := t.send()
+		if err == nil {
+			return t.settle(sent, nil, "")
+		}
+		again, err := t.failed(err)
+		if !again {
+			return err
+		}
+		if err := t.p.gate.await(t.waitCtx); err != nil {
+			return err
+		}
+	}
+}
+
+// load reads the user's record, once per lane, and drops letters whose replay was committed.
+func (t *turn) load() error {
+	l := t.lane
+	if !l.loaded {
+		var err error
+		if l.record, l.rev, err = t.p.loadRecord(t.callCtx, l.user); err != nil {
+			return err
+		}
+		for _, position := range l.record.Gone {
+			l.letters = append(l.letters, letterID(l.user, position))
+		}
+		l.loaded = true
+	}
+	for len(l.letters) > 0 {
+		if err := t.p.partition.DropLetter(t.callCtx, l.letters[0]); err != nil {
+			return err
+		}
+		t.p.again.forget(l.letters[0])
+		l.letters = l.letters[1:]
+	}
+	l.record.Gone = nil
+	return nil
+}
+
+func letterID(user string, position uint64) string { return fmt.Sprintf("%s.%d", user, position) }
+
+// gather takes the lane's head. Items that an earlier run has settled, and commands for letters that are not there, need
+// no turn; the head begins after them.
+func (t *turn) gather() error {
+	for {
+		t.items, t.calls = t.p.backlog.head(t.lane), nil
+		if len(t.items) == 0 {
+			return nil
+		}
+		var past []uint64
+		for _, it := range t.items {
+			if it.Position > t.lane.record.Pos {
+				break
+			}
+			past = append(past, it.Position)
+		}
+		t.items = t.items[len(past):]
+		if err := t.open(); err != nil {
+			return err
+		}
+		if len(t.calls) == 0 { // nothing but commands without a letter
+			for _, it := range t.items {
+				past = append(past, it.Position)
+			}
+		}
+		if len(past) == 0 {
+			return nil
+		}
+		t.p.partition.Skip(past...)
+		t.p.backlog.done(t.lane, len(past))
+		if len(t.calls) > 0 {
+			return nil
+		}
+	}
+}
+
+// open decodes the head's items into calls.
+func (t *turn) open() error {
+	for _, it := range t.items {
+		c := call{position: it.Position, stored: it.Data}
+		if it.Kind == queue.KindReplay {
+			letter, err := t.p.store.Letter(t.callCtx, letterID(t.lane.user, it.Letter))
+			if errors.Is(err, queue.ErrNoLetter) || t.repeated(it.Letter) {
+				continue // replayed before: a second replay does nothing
+			}
+			if err != nil {
+				return err
+			}
+			c.letter, c.position, c.stored = &letter, letter.Position, letter.Event
+		}
+		if c.received, c.broken = segment.Decode(c.stored); c.broken == nil {
+			c.event, c.broken = c.received.Event()
+		}
+		t.calls = append(t.calls, c)
+	}
+	return nil
+}
+
+// repeated says whether an earlier command of this very turn replays the same letter.
+func (t *turn) repeated(position uint64) bool {
+	return slices.ContainsFunc(t.calls, func(c call) bool { return c.letter != nil && c.letter.Position == position })
+}
+
+// fold maps the calls onto the record.
+func (t *turn) fold() error {
+	fields, err := t.p.catalogue.get(t.waitCtx, t.callCtx)
+	if err != nil {
+		return err
+	}
+	var calls []mapping.Call
+	for _, c := range t.calls {
+		if c.broken == nil {
+			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil})
+		}
+	}
+	t.result = mapping.Fold(fields, t.p.cfg.Mapping, t.lane.record, calls, time.Now())
+	next := 0
+	for i := range t.calls {
+		if t.calls[i].broken == nil {
+			t.calls[i].outcome = t.result.Outcomes[next]
+			next++
+		}
+	}
+	t.api, t.before = nil, nil
+	return nil
+}
+
+// failed acts on what went wrong. again means that the turn is to be made anew as soon as the gate lets it; otherwise
+// the lane is settled, planned for later or given back.
+func (t *turn) failed(err error) (again bool, _ error) {
+	if errors.Is(err, errHeld) {
+		return true, nil
+	}
+	api := new(freshmarketer.Error)
+	if !errors.As(err, &api) {
+		api = &freshmarketer.Error{Kind: freshmarketer.KindUnknown, Err: err}
+	}
+	l, gate := t.lane, t.p.gate
+	f := Failure{Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.heldFor())}
+	action := Decide(f, t.p.cfg.Retry)
+	if action == ActionProbe {
+		if !gate.verify(t.callCtx) {
+			t.p.backlog.giveBack(l)
+			return false, nil
+		}
+		f.Probed = true
+		action = Decide(f, t.p.cfg.Retry)
+	}
+	switch action {
+	case ActionHold:
+		t.p.backlog.giveBack(l) // behind the others: when the gate is ajar, each head has its turn at being first
+		return false, nil
+	case ActionRetry:
+		l.failed(t.p.cfg.Retry, gate.heldFor())
+		wait := max(l.trouble.waits.NextBackOff(), api.RetryAfter)
+		t.p.log.Warn("delivery failed, trying again", zap.String("lane", l.user), zap.String("operation", api.Op), zap.String("kind", string(api.Kind)),
+			zap.Int("status", api.Status), zap.Int("attempt", l.attempts()), zap.Duration("wait", wait))
+		t.p.retryLater(l, wait)
+		return false, nil
+	case ActionSplit:
+		l.split(len(t.items))
+	case ActionRecreate:
+		l.record.ForgetContact()
+	case ActionSetAside:
+		return false, t.settle(t.untouched(), api, reasonOf(err, f))
+	}
+	return true, nil
+}
+
+// errEmailTaken marks a conflict that was found out to be about the address.
+var errEmailTaken = errors.New("the address belongs to another user's contact")
+
+func reasonOf(err error, f Failure) string {
+	switch {
+	case errors.Is(err, errEmailTaken):
+		return ReasonEmailConflict
+	case f.Kind == freshmarketer.KindInvalid || f.Kind == freshmarketer.KindConflict:
+		return ReasonInvalid
+	}
+	return ReasonExhausted
+}
+
+// untouched is the record after a change that did not happen: its events are known, its fields are as they were.
+func (t *turn) untouched() mapping.Record {
+	record := t.lane.record.Clone()
+	record.Ring = t.result.Record.Ring
+	return record
+}
