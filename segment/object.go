@@ -1,5 +1,7 @@
 package segment
 
+import "slices"
+
 // Object is a JSON object whose top level can be changed while everything else keeps its bytes.
 type Object struct {
 	raw     []byte
@@ -19,9 +21,9 @@ func ParseObject(raw []byte) (*Object, error) {
 
 // Get returns the value of a key, or nil. Where a key stands twice the last value counts.
 func (o *Object) Get(key string) []byte {
-	for i := len(o.members) - 1; i >= 0; i-- {
-		if o.members[i].Key == key {
-			return o.members[i].Raw
+	for _, m := range slices.Backward(o.members) {
+		if m.Key == key {
+			return m.Raw
 		}
 	}
 	return nil

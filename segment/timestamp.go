@@ -16,17 +16,6 @@ const firstMilli = 31_557_600_000
 var isoForm = regexp.MustCompile(`^(\d{4})(?:-?(\d\d)(?:-?(\d\d))?)?` +
 	`(?:[Tt ](\d\d):?(\d\d)(?::?(\d\d)(?:[.,](\d+))?)?\s*([Zz]|[+-]\d\d(?::?\d\d)?)?)?$`)
 
-// otherForms are what is left of "native date parsing": the forms JavaScript and HTTP write, and one of an old
-// analytics-java.
-var otherForms = [...]string{
-	time.RFC1123,
-	time.RFC1123Z,
-	time.ANSIC,
-	"Mon Jan 02 2006 15:04:05 GMT-0700",
-	"Jan 2, 2006, 3:04:05 PM",
-	"Jan 2, 2006 3:04:05 PM",
-}
-
 // longestTime is more than any readable time needs, JavaScript's with the zone's long name included.
 const longestTime = 128
 
@@ -54,9 +43,22 @@ func ParseTime(s string) (time.Time, bool) {
 	if parts := isoForm.FindStringSubmatch(s); parts != nil {
 		return parseISO(parts)
 	}
+	return parseOther(s)
+}
+
+// parseOther is what is left of "native date parsing": the forms JavaScript and HTTP write, and one of an old
+// analytics-java.
+func parseOther(s string) (time.Time, bool) {
 	// JavaScript adds the zone's name in brackets.
 	s, _, _ = strings.Cut(s, " (")
-	for _, form := range otherForms {
+	for _, form := range [...]string{
+		time.RFC1123,
+		time.RFC1123Z,
+		time.ANSIC,
+		"Mon Jan 02 2006 15:04:05 GMT-0700",
+		"Jan 2, 2006, 3:04:05 PM",
+		"Jan 2, 2006 3:04:05 PM",
+	} {
 		t, err := time.ParseInLocation(form, s, time.UTC)
 		if err != nil {
 			continue
