@@ -1,0 +1,188 @@
+package house_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/ingest"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// TestDocsConfigurationListsEveryKey compares the table with what the program knows, defaults included.
+func TestDocsConfigurationListsEveryKey(t *testing.T) {
+	t.Parallel()
+	rows := tableRows(t, "docs/configuration.md")
+	defaults := config.Defaults()
+	defaults.Sources = config.SandboxDefaults().Sources
+	text, err := yaml.Marshal(defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(text, &tree); err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]string{}
+	flatten(keys, "", tree)
+	if len(keys) < 20 {
+		t.Fatalf("found only %d keys", len(keys))
+	}
+	for key, value := range keys {
+		row, ok := rows[key]
+		if !ok {
+			t.Errorf("docs/configuration.md says nothing about %s", key)
+			continue
+		}
+		env := "FRESHRELAY_" + strings.ToUpper(strings.NewReplacer("[]", "_0", ".", "_").Replace(key))
+		if !strings.Contains(row, "`"+env+"`") {
+			t.Errorf("docs/configuration.md: the row of %s does not name %s", key, env)
+		}
+		if value != "" && !strings.Contains(row, "`"+value+"`") {
+			t.Errorf("docs/configuration.md: the row of %s does not name the default %s", key, value)
+		}
+	}
+	for key := range rows {
+		if _, ok := keys[key]; !ok && regexp.MustCompile(`^[a-z_.\[\]]+$`).MatchString(key) {
+			t.Errorf("docs/configuration.md has a row for %s, which is no key", key)
+		}
+	}
+}
+
+// flatten turns the tree into dotted keys with their default; lists become name[].
+func flatten(into map[string]string, at string, v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		if len(v) == 0 {
+			into[at] = ""
+		}
+		for name, inner := range v {
+			flatten(into, strings.TrimPrefix(at+"."+name, "."), inner)
+		}
+	case []any:
+		if len(v) == 0 {
+			into[at] = ""
+		}
+		for _, inner := range v {
+			if group, ok := inner.(map[string]any); ok {
+				flatten(into, at+"[]", group)
+			} else {
+				into[at] = ""
+			}
+		}
+	default:
+		value := ""
+		if v != nil {
+			value = fmt.Sprint(v)
+		}
+		// Durations as people write them: 15m0s is 15m, 168h0m0s is 168h.
+		if strings.HasSuffix(value, "m0s") {
+			value = strings.TrimSuffix(value, "0s")
+		}
+		if strings.HasSuffix(value, "h0m") {
+			value = strings.TrimSuffix(value, "0m")
+		}
+		if strings.Contains(at, "[]") {
+			value = "" // a sandbox value, not a default
+		}
+		into[at] = value
+	}
+}
+
+// TestDocsErrorsListsEveryReason compares the catalogue with every closed list of reasons.
+func TestDocsErrorsListsEveryReason(t *testing.T) {
+	t.Parallel()
+	rows := tableRows(t, "docs/errors.md")
+	known := []string{
+		worker.ReasonInvalid, worker.ReasonEmailConflict, worker.ReasonExhausted, worker.ReasonUnreadable,
+		metrics.PausedThrottled, metrics.PausedKeyRefused, metrics.PausedOutage, metrics.PausedMisconfigured, metrics.PausedCatalogue,
+		metrics.RejectedMalformed, metrics.RejectedInvalid, metrics.RejectedUnauthorized, metrics.RejectedSignature,
+		metrics.RejectedTooLarge, metrics.RejectedEncoding, metrics.RejectedNotFound, metrics.RejectedMethod,
+		metrics.RejectedAborted, metrics.RejectedFull, metrics.RejectedUnavailable,
+	}
+	known = append(known, ingest.DropReasons()...)
+	for _, outcome := range []string{metrics.OutcomeDiscarded, metrics.OutcomeDead, metrics.OutcomeDropped} {
+		for _, reason := range metrics.Reasons(outcome) {
+			if reason != metrics.Other {
+				known = append(known, reason)
+			}
+		}
+	}
+	for _, reason := range append(mapping.DiscardReasons(), mapping.LeftOutReasons()...) {
+		known = append(known, string(reason))
+	}
+	for _, kind := range []freshmarketer.Kind{
+		freshmarketer.KindAuth, freshmarketer.KindPermission, freshmarketer.KindThrottled, freshmarketer.KindConflict,
+		freshmarketer.KindInvalid, freshmarketer.KindGone, freshmarketer.KindMisrouted, freshmarketer.KindTemporary,
+		freshmarketer.KindCanceled, freshmarketer.KindUnknown,
+	} {
+		known = append(known, string(kind))
+	}
+	for _, reason := range known {
+		if _, ok := rows[reason]; !ok {
+			t.Errorf("docs/errors.md says nothing about %s", reason)
+		}
+	}
+}
+
+// tableRows returns the rows of all tables of a page whose first cell is a word in backticks, by that word.
+func tableRows(t *testing.T, file string) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]string{}
+	for line := range strings.Lines(string(text)) {
+		if cells := strings.SplitN(line, "`", 3); len(cells) == 3 && cells[0] == "| " {
+			rows[cells[1]] = line
+		}
+	}
+	if len(rows) == 0 {
+		t.Fatalf("%s has no tables", file)
+	}
+	return rows
+}
+
+// TestDocsExampleConfigurationLoads reads examples/freshrelay.yaml as the program would, with secrets in place of its files.
+func TestDocsExampleConfigurationLoads(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("examples/freshrelay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	const secrets = "/run/secrets"
+	if !strings.Contains(string(text), secrets) {
+		t.Fatalf("the example no longer keeps its secrets in %s", secrets)
+	}
+	for _, name := range []string{"freshmarketer", "website-write-keys", "website-webhook-secret"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("secret-of-"+name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(dir, "freshrelay.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(text), secrets, dir)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := config.Load(config.Options{Path: file, Environ: []string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := config.Defaults(); got.Retry != want.Retry || got.Log != want.Log || got.NATS != want.NATS ||
+		got.Listen != want.Listen || got.Admin != want.Admin || got.Delivery != want.Delivery || got.DataDir != want.DataDir {
+		t.Errorf("the example shows other values than the defaults it promises:\n%s", got)
+	}
+	if len(got.Sources) != 1 || len(got.Sources[0].WriteKeys) != 1 || len(got.Sources[0].WebhookSecrets) != 1 || got.Freshmarketer.APIKey == "" {
+		t.Errorf("the example does not read its secret files:\n%s", got)
+	}
+}
