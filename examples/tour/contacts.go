@@ -55,7 +55,9 @@ func readExpected(file string) ([]contact, error) {
 
 // decodeContacts reads {"contacts":[…]} and sorts by external id, so that lists can be compared and look the same each time.
 func decodeContacts(body []byte) ([]contact, error) {
-	var list struct{ Contacts []contact }
+	var list struct {
+		Contacts []contact `json:"contacts"`
+	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	if err := dec.Decode(&list); err != nil {

@@ -51,20 +51,25 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, opt options, out io.Writer) (err error) {
-	var expected []contact
-	if opt.check {
-		// First of all, so that a mistake in the file is not reported as one of the service.
-		if expected, err = readExpected(opt.expected); err != nil {
-			return err
-		}
-		dir, err := os.MkdirTemp("", "freshrelay-demo-")
-		if err != nil {
-			return err
-		}
-		defer os.RemoveAll(dir)
-		opt.dataDir = filepath.Join(dir, "data")
+func run(ctx context.Context, opt options, out io.Writer) error {
+	if !opt.check {
+		return tour(ctx, opt, nil, out)
 	}
+	// First of all, so that a mistake in the file is not reported as one of the service.
+	expected, err := readExpected(opt.expected)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "freshrelay-demo-")
+	if err != nil {
+		return err
+	}
+	opt.dataDir = filepath.Join(dir, "data")
+	return errors.Join(tour(ctx, opt, expected, out), os.RemoveAll(dir))
+}
+
+// tour goes the whole way; expected is what -check compares with.
+func tour(ctx context.Context, opt options, expected []contact, out io.Writer) (err error) {
 	calls, err := filepath.Glob(opt.calls)
 	if err != nil || len(calls) == 0 {
 		return errors.Join(fmt.Errorf("no calls match %s (run this from the top of the repository)", opt.calls), err)

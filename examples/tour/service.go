@@ -58,7 +58,7 @@ func start(ctx context.Context, opt options) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close() // the child has its own descriptor
+	defer func() { _ = log.Close() }() // the child has its own descriptor
 
 	args := []string{"serve", "--sandbox", "--data-dir", opt.dataDir}
 	if opt.check {
@@ -157,14 +157,13 @@ func (s *service) logTail() string {
 	return "its log ends with:\n  " + strings.Join(lines, "\n  ")
 }
 
-var client = &http.Client{Timeout: 10 * time.Second}
-
 // get returns the body of a 200 answer; anything else is an error.
 func get(ctx context.Context, url string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return nil, err
 	}
+	client := http.Client{Timeout: 10 * time.Second}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
