@@ -1,0 +1,121 @@
+package mapping
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// Fold turns the record and the waiting calls of one user, in the order of the log, into one change. Folding calls
+// together leaves the contact and the record as folding them one by one would, but for when a value was last sent.
+// now decides only which unchanged values are sent again. rec is not changed.
+func Fold(cat *Catalogue, opt Options, rec Record, calls []Call, now time.Time) Result {
+	if cat == nil {
+		cat = NewCatalogue(nil)
+	}
+	f := newFolder(cat, &opt, rec, now)
+	outcomes := make([]Outcome, len(calls))
+	for i := range calls {
+		outcomes[i] = f.call(&calls[i])
+	}
+	return Result{Change: f.change(), Record: f.rec, Outcomes: outcomes}
+}
+
+// folder is a fold under way. rec is always as it would be had every change so far been sent.
+type folder struct {
+	cat    *Catalogue
+	opt    *Options
+	before Record // as it was, without hashes if the contact is unknown
+	rec    Record
+	now    int64
+	resend int64 // seconds
+	known  bool  // there is a contact, or an earlier call of this fold creates it
+
+	userID  string
+	email   string // the contact's as far as the calls tell it
+	pending []FieldChange
+}
+
+func newFolder(cat *Catalogue, opt *Options, rec Record, now time.Time) *folder {
+	if rec.ContactID == "" {
+		rec.ForgetContact() // on our copy: what was sent went to a contact we do not know any more
+	}
+	return &folder{
+		cat: cat, opt: opt, before: rec, rec: rec.Clone(), known: rec.ContactID != "",
+		now: unixSeconds(now), resend: int64(opt.resendAfter() / time.Second),
+	}
+}
+
+func (f *folder) call(c *Call) Outcome {
+	ev := &c.Event
+	message := hashMessage(ev.Source, ev.MessageID)
+	switch {
+	case ev.Type != segment.Identify:
+		return Outcome{Reason: ReasonNotForwarded}
+	case ev.Disabled:
+		return Outcome{Reason: ReasonIntegrationsDisabled}
+	case !c.Replay && ev.MessageID != "" && f.rec.Ring.has(message, ev.Received):
+		return Outcome{Reason: ReasonDuplicate}
+	case strings.TrimSpace(ev.UserID) == "":
+		return Outcome{Reason: ReasonMissingUserID}
+	}
+	r := read(f.cat, f.opt, ev.Traits)
+	email := r.get(emailField)
+	hasEmail := email != nil && !email.refused
+	if !hasEmail && (!ev.Partial || !f.known) {
+		return r.outcome(Outcome{Reason: ReasonMissingEmail})
+	}
+	if ev.MessageID != "" {
+		f.rec.Ring.add(message, ev.Received)
+	}
+	f.userID = ev.UserID
+	a := application{f: f, r: &r, src: ev.Source, clock: c.clock(), ordinary: !ev.Partial}
+	a.apply()
+	if len(a.out.Fields) > 0 && a.effects == 0 {
+		return r.outcome(Outcome{Reason: ReasonStale, Fields: a.out.Fields})
+	}
+	if !f.known {
+		a.createWithEmail()
+	}
+	f.known = true
+	a.out.Delivered = true
+	return r.outcome(a.out)
+}
+
+func (r *reading) outcome(o Outcome) Outcome {
+	o.LeftOut, o.More, o.Unmapped = r.leftOut, r.more, r.unknown
+	return o
+}
+
+// put notes that a field is to have this value, the last one counts.
+func (f *folder) put(fl *field, trait string, value any) {
+	change := FieldChange{Name: fl.Name, Label: fl.Label, Trait: shortName(trait), Custom: fl.Custom, Value: value}
+	for i := range f.pending {
+		if f.pending[i].Name == fl.Name {
+			f.pending[i] = change
+			return
+		}
+	}
+	f.pending = append(f.pending, change)
+}
+
+func (f *folder) fresh(sent int64) bool { return sent != 0 && f.now-sent < f.resend }
+
+// change settles what is to be sent: of what the calls did to a field only where it ended counts.
+func (f *folder) change() Change {
+	created := f.before.ContactID == "" && f.known
+	fields := make([]FieldChange, 0, len(f.pending))
+	for _, p := range f.pending {
+		was, is := f.before.field(p.Name), f.rec.field(p.Name)
+		if created && p.Value == nil || !created && was.Hash == is.Hash && f.fresh(was.Sent) {
+			is.Sent = was.Sent // a new contact has nothing to empty; a value that came back is there already
+			f.rec.setField(p.Name, is)
+			continue
+		}
+		fields = append(fields, p)
+	}
+	slices.SortFunc(fields, func(a, b FieldChange) int { return strings.Compare(a.Name, b.Name) })
+	return Change{UserID: f.userID, Email: f.email, Fields: fields}
+}

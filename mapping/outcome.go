@@ -1,0 +1,121 @@
+package mapping
+
+import (
+	"time"
+
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// Call is one waiting call.
+type Call struct {
+	Event  segment.Event
+	Pos    uint64 // log position of the original call, also in a replay
+	Replay bool   // a letter sent again: its message id may be known and still it is no duplicate
+}
+
+// Result is what Fold makes of the waiting calls of a user.
+type Result struct {
+	Change   Change
+	Record   Record    // as it is once Change has succeeded; ContactID and Pos are for the worker to fill in
+	Outcomes []Outcome // one for each call, in order
+}
+
+// Change is what is to be written to the user's contact.
+type Change struct {
+	UserID string
+	// Email is the newest email of the calls, for finding and creating the contact; "" if they carry none that counts.
+	Email string
+	// Fields are sorted by name. A contact that is to be created has the field email among them.
+	Fields []FieldChange
+}
+
+// Empty reports whether there is nothing to write, so no call to the API is needed.
+func (c Change) Empty() bool { return len(c.Fields) == 0 }
+
+// FieldChange is one field to set or empty.
+type FieldChange struct {
+	Name   string // API name; "email" is the contact's email
+	Label  string
+	Trait  string // the trait that carries it; "" if it is emptied because a call left it out
+	Custom bool   // belongs into custom_field
+	Value  any    // string, json.Number, bool, or nil to empty the field
+}
+
+// Outcome is what became of one call.
+type Outcome struct {
+	Delivered bool
+	Reason    Reason // why it was discarded, if it was
+	Fields    []FieldOutcome
+	LeftOut   []LeftOut // at most 100
+	More      int       // left out beyond those
+	Unmapped  int       // traits without a field, those beyond the hundred included
+}
+
+// Action is what became of one field of one call.
+type Action string
+
+// The actions of Fold.
+const (
+	ActionSet       Action = "set"
+	ActionEmptied   Action = "emptied"
+	ActionUnchanged Action = "unchanged" // the contact has it already
+	ActionHeld      Action = "held"      // a newer call has said something else
+)
+
+// Actions returns every action.
+func Actions() []Action { return []Action{ActionSet, ActionEmptied, ActionUnchanged, ActionHeld} }
+
+// FieldOutcome is what became of one field of one call.
+type FieldOutcome struct {
+	Name, Label string
+	Trait       string // "" if the call left the field out
+	Action      Action
+}
+
+// LeftOut is one trait that did not reach the contact.
+type LeftOut struct {
+	Trait  string // shortened to 100 characters
+	Field  string // API name of the field it would have been for; "" if there is none
+	Reason Reason
+}
+
+// Emptied is how many fields the change empties.
+func (r Result) Emptied() int {
+	n := 0
+	for _, f := range r.Change.Fields {
+		if f.Value == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Held is how many fields of the calls were held back because a newer call has said something else.
+func (r Result) Held() int {
+	n := 0
+	for _, o := range r.Outcomes {
+		for _, f := range o.Fields {
+			if f.Action == ActionHeld {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Unmapped is how many traits of the calls have no field.
+func (r Result) Unmapped() int {
+	n := 0
+	for _, o := range r.Outcomes {
+		n += o.Unmapped
+	}
+	return n
+}
+
+// unixSeconds of a time; the zero time has none.
+func unixSeconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.Unix()
+}

@@ -1,0 +1,55 @@
+package mapping
+
+// Reason says why a call was discarded or a trait left out. It is one of the constants below, so it may be a metric's
+// label.
+type Reason string
+
+// Reasons why a whole call is discarded.
+const (
+	ReasonNotForwarded         Reason = "not_forwarded"         // not an identify
+	ReasonIntegrationsDisabled Reason = "integrations_disabled" // its integrations object says: not for Freshmarketer
+	ReasonDuplicate            Reason = "duplicate"             // its message id was seen in the last 24 hours
+	ReasonMissingUserID        Reason = "missing_user_id"       // the destination requires a userId
+	ReasonMissingEmail         Reason = "missing_email"         // the destination requires traits.email
+	ReasonStale                Reason = "stale"                 // newer calls have said more about all it says
+)
+
+// Reasons why a trait is left out of an otherwise good call.
+const (
+	ReasonUnmapped        Reason = "unmapped"         // no field has this label
+	ReasonNoSuchField     Reason = "no_such_field"    // the explicit map names a field the account does not have
+	ReasonShadowed        Reason = "shadowed"         // another trait of the call fits the field better
+	ReasonGuarded         Reason = "guarded"          // the field needs an explicit line in the map
+	ReasonDerived         Reason = "derived"          // Freshworks computes the field
+	ReasonIdentity        Reason = "identity"         // the field holds an id and is not for traits
+	ReasonWouldSubscribe  Reason = "would_subscribe"  // it could subscribe somebody who unsubscribed
+	ReasonRequired        Reason = "required"         // the account does not allow the field to be empty
+	ReasonPartialEmail    Reason = "partial_email"    // a partial call never changes a known contact's email
+	ReasonTooLong         Reason = "too_long"         // more characters than the field takes
+	ReasonNotAChoice      Reason = "not_a_choice"     // the dropdown has no such value
+	ReasonNotScalar       Reason = "not_scalar"       // an object or array for a field with one value
+	ReasonUnsupportedType Reason = "unsupported_type" // a type of field that is not written
+
+	ReasonNotEmail    Reason = "not_coercible:email"
+	ReasonNotNumber   Reason = "not_coercible:number"
+	ReasonNotCheckbox Reason = "not_coercible:checkbox"
+	ReasonNotDate     Reason = "not_coercible:date"
+	ReasonNotDatetime Reason = "not_coercible:datetime"
+)
+
+// DiscardReasons returns every reason for which Fold discards a call.
+func DiscardReasons() []Reason {
+	return []Reason{
+		ReasonNotForwarded, ReasonIntegrationsDisabled, ReasonDuplicate,
+		ReasonMissingUserID, ReasonMissingEmail, ReasonStale,
+	}
+}
+
+// LeftOutReasons returns every reason for which Fold leaves a trait out.
+func LeftOutReasons() []Reason {
+	return []Reason{
+		ReasonUnmapped, ReasonNoSuchField, ReasonShadowed, ReasonGuarded, ReasonDerived, ReasonIdentity,
+		ReasonWouldSubscribe, ReasonRequired, ReasonPartialEmail, ReasonTooLong, ReasonNotAChoice, ReasonNotScalar,
+		ReasonUnsupportedType, ReasonNotEmail, ReasonNotNumber, ReasonNotCheckbox, ReasonNotDate, ReasonNotDatetime,
+	}
+}
