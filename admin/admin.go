@@ -1,0 +1,101 @@
+// Package admin is the listener for the people who run freshrelay and for their tools: health, metrics, and the API
+// of the command line.
+//
+// What is promised: /healthz, /readyz and /metrics are open and say nothing about anybody; everything below /api
+// needs the token. Ready means that events can be stored, nothing else: trouble of the Freshmarketer API does not
+// make it red, because turning senders away would not help them. The content of an event is shown with its values
+// masked unless the caller asks for them by name, and never logged. An error is a JSON object that says what is wrong
+// and what to do about it.
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// requestTimeout bounds one request; the command line asks again, and nobody waits longer than this for a page.
+const requestTimeout = 30 * time.Second
+
+// Letters reads dead letters. *queue.Store is one.
+type Letters interface {
+	Letters(ctx context.Context, q queue.LetterQuery) (letters []queue.Letter, total int, err error)
+	Letter(ctx context.Context, id string) (queue.Letter, error)
+}
+
+// Replayer sends dead letters again. *queue.Store is one.
+type Replayer interface {
+	EachLetter(ctx context.Context, each func(queue.Letter) error) error
+	Replay(ctx context.Context, ids []string) error
+}
+
+// Journal tells what became of an event. *queue.Store is one.
+type Journal interface {
+	Journal(ctx context.Context, messageID string, since time.Time) ([]queue.JournalEntry, error)
+}
+
+// Books takes stock of the store. *queue.Store is one.
+type Books interface {
+	Ledger(ctx context.Context) (queue.Ledger, error)
+	Bytes(ctx context.Context) (map[string]uint64, error)
+}
+
+// Config is what the handler shows and works on. All fields are needed.
+type Config struct {
+	Token   string       // asked for below /api; while it is "" everything there is refused
+	Metrics http.Handler // answers /metrics
+	Logger  *zap.Logger
+
+	Version string    // of this program
+	Started time.Time // when this process began to serve
+	Mode    string    // ModeLive or ModeSandbox
+	Account string    // host of the Freshmarketer account
+
+	Ready    func(ctx context.Context) error // nil: events can be stored now
+	Sending  func() Sending                  // what the sender is doing
+	User     func(userID string) string      // the token a userId is filed under
+	Letters  Letters
+	Replayer Replayer
+	Journal  Journal
+	Books    Books
+}
+
+// Modes of a service.
+const (
+	ModeLive    = "live"    // contacts of a real account are written
+	ModeSandbox = "sandbox" // the account is the built-in sandbox
+)
+
+// server carries the configuration to the handlers.
+type server struct {
+	Config
+
+	token [32]byte // digest of the token
+}
+
+// New returns the handler of the admin listener.
+func New(cfg Config) http.Handler {
+	s := &server{Config: cfg, token: digest(cfg.Token)}
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", s.open(get(s.health)))
+	mux.Handle("/readyz", s.open(get(s.ready)))
+	mux.Handle("/metrics", cfg.Metrics)
+	mux.Handle("/api/status", s.closed(get(s.status)))
+	mux.Handle("/api/letters", s.closed(get(s.letters)))
+	mux.Handle("/api/letters/{id}", s.closed(get(s.letter)))
+	mux.Handle("/api/letters/lookup", s.closed(post(s.lookup)))
+	mux.Handle("/api/letters/replay", s.closed(post(s.replay)))
+	mux.Handle("/api/events", s.closed(get(s.events)))
+	mux.Handle("/api/", s.closed(nothingHere))
+	mux.Handle("/", s.open(nothingHere))
+	return mux
+}
+
+// nothingHere answers paths that do not exist.
+func nothingHere(http.ResponseWriter, *http.Request) error {
+	return &problem{http.StatusNotFound, "there is nothing at this path", "see the documentation of the admin API"}
+}

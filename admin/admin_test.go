@@ -1,0 +1,298 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+const token = "a-token-of-some-length"
+
+// store is the queue of these tests: a list of letters, and errors on demand.
+type store struct {
+	list     []queue.Letter
+	journal  []queue.JournalEntry
+	ledger   queue.Ledger
+	replayed [][]string
+	failing  error // of every call
+	failAt   int   // Replay fails from this call on; 0: never
+	query    queue.LetterQuery
+}
+
+func (s *store) Letters(_ context.Context, q queue.LetterQuery) ([]queue.Letter, int, error) {
+	s.query = q
+	var out []queue.Letter
+	for _, l := range s.list {
+		if q.Reason == "" || l.Reason == q.Reason {
+			l.Event = nil
+			out = append(out, l)
+		}
+	}
+	return out, len(out), s.failing
+}
+
+func (s *store) Letter(_ context.Context, id string) (queue.Letter, error) {
+	for _, l := range s.list {
+		if l.ID == id {
+			return l, s.failing
+		}
+	}
+	return queue.Letter{}, errors.Join(s.failing, queue.ErrNoLetter)
+}
+
+func (s *store) EachLetter(_ context.Context, each func(queue.Letter) error) error {
+	for _, l := range s.list {
+		if err := each(l); err != nil {
+			return err
+		}
+	}
+	return s.failing
+}
+
+func (s *store) Replay(_ context.Context, ids []string) error {
+	s.replayed = append(s.replayed, slices.Clone(ids))
+	if s.failAt > 0 && len(s.replayed) >= s.failAt {
+		return queue.ErrUnavailable
+	}
+	return s.failing
+}
+
+func (s *store) Journal(_ context.Context, id string, since time.Time) ([]queue.JournalEntry, error) {
+	var out []queue.JournalEntry
+	for _, e := range s.journal {
+		if e.MessageID == id && !e.At.Before(since) {
+			out = append(out, e)
+		}
+	}
+	return out, s.failing
+}
+
+func (s *store) Ledger(context.Context) (queue.Ledger, error) { return s.ledger, s.failing }
+
+func (s *store) Bytes(context.Context) (map[string]uint64, error) {
+	return map[string]uint64{"events": 5}, s.failing
+}
+
+// service is a handler to ask, with what is behind it.
+type service struct {
+	http.Handler
+
+	store *store
+	logs  *observer.ObservedLogs
+	cfg   *Config
+}
+
+func newService(t *testing.T, change ...func(*Config)) service {
+	t.Helper()
+	core, logs := observer.New(zapcore.DebugLevel)
+	st := &store{}
+	cfg := Config{
+		Token:   token,
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("freshrelay_up 1\n")) }),
+		Logger:  zap.New(core),
+		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
+		Ready:   func(context.Context) error { return nil },
+		Sending: func() Sending { return Sending{} },
+		User:    func(id string) string { return "hash-of-" + id },
+		Letters: st, Replayer: st, Journal: st, Books: st,
+	}
+	for _, c := range change {
+		c(&cfg)
+	}
+	return service{Handler: New(cfg), store: st, logs: logs, cfg: &cfg}
+}
+
+// ask sends a request with the token.
+func (s service) ask(t *testing.T, method, path, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	s.ServeHTTP(w, r)
+	return w
+}
+
+// read asks and decodes the answer, which must have the status.
+func read[T any](t *testing.T, s service, method, path, body string, status int) T {
+	t.Helper()
+	w := s.ask(t, method, path, body)
+	var v T
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil || w.Code != status {
+		t.Fatalf("%s %s: %d (want %d), %v\n%s", method, path, w.Code, status, err, w.Body)
+	}
+	return v
+}
+
+func aLetter(n int, reason string) queue.Letter {
+	return queue.Letter{
+		ID: fmt.Sprintf("user.%d", n), User: "user", Position: uint64(n), MessageID: fmt.Sprintf("m-%d", n),
+		Type: "identify", Source: "website", Reason: reason, Field: "cf_plan", Status: 400, Attempts: 3,
+		FirstTry: time.Unix(100, 0).UTC(), LastTry: time.Unix(200, 0).UTC(), Error: "not a choice",
+		Event: segment.Received{
+			Source: "website", Surface: segment.SurfaceTracking, At: time.Unix(99, 0).UTC(), Type: segment.Identify,
+			MessageID: fmt.Sprintf("m-%d", n), UserID: "ada",
+			Body: []byte(`{"type":"identify","userId":"ada","messageId":"m","traits":{"email":"ada@example.com","age":36}}`),
+		}.Encode(),
+	}
+}
+
+func TestToken(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	for name, tt := range map[string]struct {
+		header string
+		want   int
+	}{
+		"none":            {"", 401},
+		"right":           {"Bearer " + token, 200},
+		"scheme in lower": {"bearer " + token, 200},
+		"wrong":           {"Bearer " + token + "x", 401},
+		"prefix":          {"Bearer " + token[:8], 401},
+		"empty":           {"Bearer ", 401},
+		"basic":           {"Basic " + token, 401},
+		"without scheme":  {token, 401},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/api/status", nil)
+		if tt.header != "" {
+			r.Header.Set("Authorization", tt.header)
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%s: %d, want %d", name, w.Code, tt.want)
+		}
+		if w.Code == 401 && (w.Header().Get("WWW-Authenticate") == "" || strings.Contains(w.Body.String(), token)) {
+			t.Errorf("%s: %v %s", name, w.Header(), w.Body)
+		}
+	}
+}
+
+// TestEveryAPIPathIsClosed: whatever is added below /api must ask for the token, and an empty token opens nothing.
+func TestEveryAPIPathIsClosed(t *testing.T) {
+	t.Parallel()
+	for name, s := range map[string]service{
+		"with a token": newService(t), "without": newService(t, func(c *Config) { c.Token = "" }),
+	} {
+		for _, path := range []string{
+			"/api/status", "/api/letters", "/api/letters/a.1", "/api/letters/replay", "/api/letters/lookup", "/api/events",
+			"/api/", "/api/unknown", "/api/letters/a.1/more",
+		} {
+			for _, header := range []string{"", "Bearer "} {
+				r := httptest.NewRequest(http.MethodGet, path, nil)
+				r.Header.Set("Authorization", header)
+				w := httptest.NewRecorder()
+				s.ServeHTTP(w, r)
+				if w.Code != http.StatusUnauthorized {
+					t.Errorf("%s: %s with %q answers %d", name, path, header, w.Code)
+				}
+			}
+		}
+	}
+}
+
+func TestErrorsAreJSON(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	for name, tt := range map[string]struct {
+		method, path, body string
+		status             int
+		part               string
+	}{
+		"no such path":        {"GET", "/apis", "", 404, "nothing at this path"},
+		"no such API":         {"GET", "/api/unknown", "", 404, "nothing at this path"},
+		"wrong method":        {"POST", "/api/status", "", 405, "does not take POST"},
+		"GET replay":          {"GET", "/api/letters/replay", "", 405, "does not take GET"},
+		"DELETE letter":       {"DELETE", "/api/letters/a.1", "", 405, "does not take DELETE"},
+		"no such letter":      {"GET", "/api/letters/a.1", "", 404, "no such dead letter"},
+		"limit in words":      {"GET", "/api/letters?limit=all", "", 400, "limit"},
+		"limit too high":      {"GET", "/api/letters?limit=1001", "", 400, "1 to 1000"},
+		"offset below 0":      {"GET", "/api/letters?offset=-1", "", 400, "offset"},
+		"misspelt filter":     {"GET", "/api/letters?reasn=x", "", 400, `no parameter "reasn"`},
+		"filter twice":        {"GET", "/api/letters?type=a&type=b", "", 400, "more than once"},
+		"no message id":       {"GET", "/api/events", "", 400, "message_id is missing"},
+		"since in words":      {"GET", "/api/events?message_id=x&since=today", "", 400, "since is not a time"},
+		"replay nothing":      {"POST", "/api/letters/replay", "{}", 400, "which letters it means"},
+		"replay two ways":     {"POST", "/api/letters/replay", `{"all":true,"reason":"x"}`, 400, "which letters it means"},
+		"misspelt selection":  {"POST", "/api/letters/replay", `{"alll":true}`, 400, "alll"},
+		"replay without JSON": {"POST", "/api/letters/replay", "all", 400, "not what this path takes"},
+		"replay two values":   {"POST", "/api/letters/replay", `{"all":true}{"all":true}`, 400, "more than one JSON value"},
+		"replay an essay":     {"POST", "/api/letters/replay", `{"reason":"` + strings.Repeat("x", maxBody) + `"}`, 413, "larger than"},
+		"lookup too many":     {"POST", "/api/letters/lookup", `{"ids":["a"` + strings.Repeat(`,"a"`, maxLookup) + `]}`, 400, "more than 1000"},
+	} {
+		w := s.ask(t, tt.method, tt.path, tt.body)
+		var p Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || w.Code != tt.status {
+			t.Errorf("%s: %d (want %d), %v\n%s", name, w.Code, tt.status, err, w.Body)
+		}
+		if !strings.Contains(p.Error, tt.part) || p.Mend == "" {
+			t.Errorf("%s: %+v has no %q or no mend", name, p, tt.part)
+		}
+		if got := w.Header().Get("Content-Type"); got != "application/json" {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// TestStoreTrouble: what the store says becomes a status the caller can act on, and its own words stay in the log.
+func TestStoreTrouble(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		err    error
+		status int
+	}{
+		"unavailable": {queue.ErrUnavailable, 503},
+		"full":        {queue.ErrFull, 503},
+		"too slow":    {context.DeadlineExceeded, 503},
+		"unknown":     {errors.New("ada@example.com broke it"), 500},
+	} {
+		s := newService(t)
+		s.store.failing = fmt.Errorf("wrapped: %w", tt.err)
+		for _, path := range []string{"/api/status", "/api/letters", "/api/events?message_id=x"} {
+			p := read[Problem](t, s, "GET", path, "", tt.status)
+			if p.Error == "" || p.Mend == "" || strings.Contains(p.Error, "ada@") {
+				t.Errorf("%s: %s: %+v", name, path, p)
+			}
+		}
+		if s.logs.Len() != 3 {
+			t.Errorf("%s: %d log lines, want 3", name, s.logs.Len())
+		}
+		if got := s.ask(t, "GET", "/api/status", "").Header().Get("Retry-After"); (got != "") != (tt.status == 503) {
+			t.Errorf("%s: Retry-After = %q", name, got)
+		}
+	}
+}
+
+func TestNoPersonalDataInLogs(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.store.list = []queue.Letter{aLetter(1, "invalid")}
+	s.store.failing = queue.ErrUnavailable
+	s.ask(t, "GET", "/api/letters?user_id=ada@example.com", "")
+	s.ask(t, "GET", "/api/events?message_id=ada@example.com", "")
+	s.store.failing = nil
+	s.ask(t, "GET", "/api/letters/user.1?reveal=true", "")
+	s.ask(t, "POST", "/api/letters/replay", `{"ids":["user.1"]}`)
+	for _, entry := range s.logs.All() {
+		line := entry.Message + fmt.Sprint(entry.ContextMap())
+		if strings.Contains(line, "ada") || strings.Contains(line, token) {
+			t.Errorf("a log line names somebody: %s", line)
+		}
+	}
+	if s.logs.FilterMessage("event of a dead letter revealed").Len() != 1 || s.logs.FilterMessage("replay queued").Len() != 1 {
+		t.Errorf("looking and replaying leave no trace: %v", s.logs.All())
+	}
+}

@@ -1,0 +1,154 @@
+package admin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// Letter is a dead letter without its event.
+type Letter = queue.Letter
+
+// Limits of one answer.
+const (
+	maxPage   = 1000 // letters of a page
+	maxLookup = 1000 // ids of a lookup
+)
+
+// LetterList is the answer of /api/letters.
+type LetterList struct {
+	Letters []Letter `json:"letters"`
+	Total   int      `json:"total"` // letters that match, those of other pages included
+}
+
+// LetterView is the answer of /api/letters/{id}: what came in, what went wrong, what to do.
+type LetterView struct {
+	Letter
+
+	Meaning  string `json:"meaning"`    // what the reason says
+	WhatToDo string `json:"what_to_do"` // and the way to mend it
+
+	Surface    string          `json:"surface"`              // webhook or tracking
+	ReceivedAt time.Time       `json:"received_at,omitzero"` // at our door
+	Masked     bool            `json:"masked"`               // values of the event are replaced by their types
+	Event      json.RawMessage `json:"event"`                // the call; null if what is stored cannot be read as one
+	Raw        []byte          `json:"raw,omitempty"`
+}
+
+func (s *server) letters(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.letterQuery(r)
+	if err != nil {
+		return err
+	}
+	letters, total, err := s.Letters.Letters(r.Context(), q)
+	if err != nil {
+		return fmt.Errorf("list dead letters: %w", err)
+	}
+	if letters == nil {
+		letters = []Letter{}
+	}
+	return answer(w, http.StatusOK, LetterList{Letters: letters, Total: total})
+}
+
+func (s *server) letterQuery(r *http.Request) (queue.LetterQuery, error) {
+	v, err := queryOf(r, "reason", "user_id", "user", "type", "source", "limit", "offset")
+	if err != nil {
+		return queue.LetterQuery{}, err
+	}
+	q := queue.LetterQuery{Reason: v["reason"], User: v["user"], Type: v["type"], Source: v["source"]}
+	if id := v["user_id"]; id != "" {
+		q.User = s.User(id)
+	}
+	if q.Limit, err = number(v, "limit", 100, 1, maxPage); err != nil {
+		return queue.LetterQuery{}, err
+	}
+	q.Offset, err = number(v, "offset", 0, 0, 1<<40)
+	return q, err
+}
+
+// number reads a whole number out of a query.
+func number(v map[string]string, name string, unset, low, high int) (int, error) {
+	if v[name] == "" {
+		return unset, nil
+	}
+	n, err := strconv.Atoi(v[name])
+	if err != nil || n < low || n > high {
+		return 0, badRequest(fmt.Sprintf("%s is not a number from %d to %d", name, low, high), "correct it or leave it out")
+	}
+	return n, nil
+}
+
+func (s *server) letter(w http.ResponseWriter, r *http.Request) error {
+	v, err := queryOf(r, "reveal")
+	if err != nil {
+		return err
+	}
+	reveal := v["reveal"] == "true"
+	l, err := s.Letters.Letter(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return fmt.Errorf("read a dead letter: %w", err)
+	}
+	if reveal {
+		// Who looks at people's data leaves a trace; the letter's id names nobody.
+		s.Logger.Info("event of a dead letter revealed", zap.String("letter", l.ID))
+	}
+	return answer(w, http.StatusOK, viewOf(l, reveal))
+}
+
+func viewOf(l Letter, reveal bool) LetterView {
+	advice := Advise(AboutDead, l.Reason)
+	v := LetterView{Letter: l, Meaning: advice.Meaning, WhatToDo: advice.Mend, Masked: !reveal}
+	received, err := segment.Decode(l.Event)
+	if err == nil {
+		v.Surface, v.ReceivedAt = string(received.Surface), received.At
+	}
+	switch {
+	case err != nil || !json.Valid(received.Body):
+		if reveal {
+			v.Raw = l.Event
+		}
+	case reveal:
+		v.Event = received.Body
+	default:
+		v.Event = Mask(received.Body)
+	}
+	return v
+}
+
+// LookupRequest asks which of these letters are still there.
+type LookupRequest struct {
+	IDs []string `json:"ids"`
+}
+
+// lookup answers a LetterList with those of the asked-for letters that exist. It is how a replay is followed: a letter
+// that is gone was settled, one with a newer try failed again.
+func (s *server) lookup(w http.ResponseWriter, r *http.Request) error {
+	var req LookupRequest
+	if err := body(w, r, &req); err != nil {
+		return err
+	}
+	if len(req.IDs) > maxLookup {
+		return badRequest(fmt.Sprintf("more than %d ids", maxLookup), "ask in several requests")
+	}
+	out := LetterList{Letters: []Letter{}}
+	for _, id := range req.IDs {
+		l, err := s.Letters.Letter(r.Context(), id)
+		if errors.Is(err, queue.ErrNoLetter) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("look a dead letter up: %w", err)
+		}
+		out.Letters = append(out.Letters, l)
+	}
+	out.Total = len(out.Letters)
+	return answer(w, http.StatusOK, out)
+}

@@ -1,0 +1,142 @@
+package admin
+
+// About says what a reason is a reason for.
+type About string
+
+// What there are reasons for.
+const (
+	AboutDiscard About = "discarded" // a call was knowingly not delivered
+	AboutDead    About = "dead"      // a call was set aside
+	AboutPause   About = "paused"    // nothing is being sent
+	AboutLeftOut About = "left_out"  // a trait did not reach a field
+)
+
+// Advice is what a reason means and what to do about it.
+type Advice struct {
+	Meaning string
+	Mend    string
+}
+
+// Advise explains a reason. Every reason the program gives is in the table; one that is not (from a newer version's
+// store) gets a sentence that says so.
+func Advise(about About, reason string) Advice {
+	if a, ok := table()[about][reason]; ok {
+		return a
+	}
+	return Advice{
+		Meaning: "This version of freshrelay does not know the reason.",
+		Mend:    "Look it up in the release notes of the version that wrote it.",
+	}
+}
+
+// table holds the sentences, once, for status, for dlq show and for send.
+func table() map[About]map[string]Advice {
+	return map[About]map[string]Advice{
+		AboutDiscard: discardAdvice(),
+		AboutDead:    deadAdvice(),
+		AboutPause:   pauseAdvice(),
+		AboutLeftOut: leftOutAdvice(),
+	}
+}
+
+func discardAdvice() map[string]Advice {
+	return map[string]Advice{
+		"missing_user_id": {
+			"The call has no userId. A contact is found again by it.",
+			"Call identify with the userId once the visitor is known; anonymous calls cannot become contacts.",
+		},
+		"missing_email": {
+			"The call has no traits.email. Freshmarketer creates no contact without one.",
+			"Send email among the traits of every identify call, not only in the first.",
+		},
+		"integrations_disabled": {
+			"The call's integrations object says that it is not for Freshmarketer.",
+			"Remove All: false, or add Freshmarketer: true, where the call is made; if it is meant so, there is nothing to do.",
+		},
+		"duplicate": {
+			"A call of this user with the same messageId was already taken in the last 24 hours.",
+			"Nothing to do: Segment and its libraries repeat calls. If different calls share an id, give each its own.",
+		},
+		"stale": {
+			"Newer calls of this user have already said more about everything it says.",
+			"Nothing to do. If it happens a lot, look at the clocks of the senders (timestamp).",
+		},
+		"not_forwarded": {
+			"This type of call is not sent to Freshmarketer.",
+			"Nothing to do. To save traffic, switch the type off in Segment.",
+		},
+	}
+}
+
+func deadAdvice() map[string]Advice {
+	return map[string]Advice{
+		"invalid": {
+			"Freshmarketer refuses the change as it is; the field and its error text say why.",
+			"Correct the value where it is sent, or the field in Freshmarketer, then: freshrelay dlq replay <id>",
+		},
+		"email_conflict": {
+			"The email belongs to a contact of another userId, and one contact belongs to one userId.",
+			"Merge or correct the two contacts in Freshmarketer, or the email where it is sent, then: freshrelay dlq replay <id>",
+		},
+		"exhausted": {
+			"It was tried for as long as retry.max_age allows and failed each time.",
+			"See the last error. It is tried again by itself with growing pauses; to try at once: freshrelay dlq replay --reason exhausted",
+		},
+		"unreadable": {
+			"What is stored is not an event this version can read.",
+			"Update freshrelay if an older version was started on a newer store; otherwise report a bug, without the event's content.",
+		},
+	}
+}
+
+func pauseAdvice() map[string]Advice {
+	return map[string]Advice{
+		"throttled": {
+			"The account's API quota is used up.",
+			"Nothing to do: sending goes on when Freshmarketer says so. If it happens daily, ask for a larger quota.",
+		},
+		"key_refused": {
+			"Freshmarketer does not accept the API key.",
+			"Put a valid key into freshmarketer.api_key or its file and restart; what waits is sent then.",
+		},
+		"outage": {
+			"The Freshmarketer API fails or does not answer.",
+			"Nothing to do: it is asked again at intervals. If it stays so, see the Freshworks status page and your network.",
+		},
+		"misconfigured": {
+			"What answers is not the API of an account this key may use.",
+			"Check freshmarketer.domain (and base_url), and that the key's user may read and write contacts; then restart.",
+		},
+		"catalogue": {
+			"The account's contact fields could not be read yet, so traits cannot be matched.",
+			"Check that the key's user may read the contact fields (Admin Settings); it is tried again by itself.",
+		},
+	}
+}
+
+func leftOutAdvice() map[string]Advice {
+	const coerce = "Send it in the form the field needs, or map it to a text field."
+	return map[string]Advice{
+		"unmapped": {
+			"no field has this label",
+			"Add a contact field with this label in Freshmarketer, or a line under mapping.traits.",
+		},
+		"no_such_field":          {"mapping.traits names a field the account does not have", "Correct the line under mapping.traits."},
+		"shadowed":               {"another trait of the call fits the field better", "Send one of the two, or map this one to another field."},
+		"guarded":                {"the field is written only by an explicit line", "Add a line under mapping.traits if you want it written."},
+		"derived":                {"Freshworks computes the field", "Nothing to do."},
+		"identity":               {"the field holds an id and is not for traits", "Map the trait to another field."},
+		"would_subscribe":        {"it could subscribe somebody who unsubscribed", "Change subscriptions in Freshmarketer."},
+		"required":               {"the account does not allow the field to be empty", "Send a value, or make the field optional in Freshmarketer."},
+		"partial_email":          {"an Engage call does not change a known contact's email", "Send the new email with an ordinary identify."},
+		"too_long":               {"it has more characters than the field takes", "Shorten it, or map it to a text area."},
+		"not_a_choice":           {"the dropdown has no such choice", "Add the choice in Freshmarketer, or send one it has."},
+		"not_scalar":             {"an object or array, and the field takes one value", "Map a dotted path into it under mapping.traits."},
+		"unsupported_type":       {"fields of this type are not written", "Map the trait to a field of another type."},
+		"not_coercible:email":    {"it is not an email address", coerce},
+		"not_coercible:number":   {"it is not a number", coerce},
+		"not_coercible:checkbox": {"it is neither true nor false", coerce},
+		"not_coercible:date":     {"it is not a date", coerce},
+		"not_coercible:datetime": {"it is not a date with a time", coerce},
+	}
+}

@@ -1,0 +1,122 @@
+package admin
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// Status is the answer of /api/status: how the service is, on one screen.
+type Status struct {
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	Mode    string    `json:"mode"`    // ModeLive or ModeSandbox
+	Account string    `json:"account"` // host
+
+	Ledger        Ledger            `json:"ledger"`
+	OldestPending *time.Time        `json:"oldest_pending"` // arrival; null while nothing waits
+	Discards      []Tally           `json:"discards"`       // most frequent first
+	Dead          []Tally           `json:"dead"`           // likewise
+	Paused        []Pause           `json:"paused"`         // why nothing is sent; empty while sending
+	API           API               `json:"api"`
+	StoreBytes    map[string]uint64 `json:"store_bytes"` // by stream
+}
+
+// Ledger is the account of all events ever stored: Accepted = Delivered + Discarded + Dead + Pending.
+type Ledger struct {
+	Accepted   int64 `json:"accepted"`
+	Delivered  int64 `json:"delivered"`
+	Discarded  int64 `json:"discarded"`
+	Dead       int64 `json:"dead"`
+	Pending    int64 `json:"pending"`
+	Difference int64 `json:"difference"` // 0 is right; under load it may be off by what happens between two look-ups
+	// SettledReading is false while the events of an earlier run are still being read again after a start; Pending is
+	// too high until then.
+	SettledReading bool `json:"settled_reading"`
+}
+
+// Tally counts events that share a reason, with the way to mend it.
+type Tally struct {
+	Type   string `json:"type"`
+	Reason string `json:"reason"`
+	Count  int64  `json:"count"`
+	Mend   string `json:"mend"`
+}
+
+// Sending is what the sender says about itself.
+type Sending struct {
+	Paused []Pause
+	API    API
+}
+
+// Pause is one reason why nothing is being sent.
+type Pause struct {
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+	Detail string    `json:"detail"` // redacted text of the answer that caused it
+	Mend   string    `json:"mend"`   // filled in here
+}
+
+// API is how the Freshmarketer API answered last. Pointers are null for what has not happened since the start.
+type API struct {
+	LastSuccess *time.Time `json:"last_success"`
+	LastFailure *time.Time `json:"last_failure"`
+	LastError   *APIError  `json:"last_error"`
+}
+
+// APIError is the last failure of an API call.
+type APIError struct {
+	Operation string `json:"operation"`
+	Kind      string `json:"kind"`
+	Status    int    `json:"status"` // 0: no answer came
+}
+
+func (s *server) status(w http.ResponseWriter, r *http.Request) error {
+	books, err := s.Books.Ledger(r.Context())
+	if err != nil {
+		return err
+	}
+	bytes, err := s.Books.Bytes(r.Context())
+	if err != nil {
+		return err
+	}
+	sending := s.Sending()
+	st := Status{
+		Version: s.Version, Started: s.Started, Mode: s.Mode, Account: s.Account,
+		Ledger: Ledger{
+			Accepted: books.Accepted, Delivered: books.Delivered, Discarded: books.Discarded, Dead: books.Dead,
+			Pending: books.Pending, Difference: books.Difference(), SettledReading: !books.Reading,
+		},
+		Discards:   tallies(books.Counts, queue.Discarded, AboutDiscard),
+		Dead:       tallies(books.Counts, queue.Dead, AboutDead),
+		Paused:     make([]Pause, 0, len(sending.Paused)),
+		API:        sending.API,
+		StoreBytes: bytes,
+	}
+	if !books.Oldest.IsZero() {
+		st.OldestPending = &books.Oldest
+	}
+	for _, p := range sending.Paused {
+		p.Mend = Advise(AboutPause, p.Reason).Mend
+		st.Paused = append(st.Paused, p)
+	}
+	return answer(w, http.StatusOK, st)
+}
+
+// tallies lists the counters of one outcome, the most frequent first. Counters that went back to 0 (letters that were
+// replayed) are left out.
+func tallies(counts map[queue.Count]int64, outcome string, about About) []Tally {
+	out := []Tally{}
+	for c, n := range counts {
+		if c.Outcome == outcome && n != 0 {
+			out = append(out, Tally{Type: c.Type, Reason: c.Reason, Count: n, Mend: Advise(about, c.Reason).Mend})
+		}
+	}
+	slices.SortFunc(out, func(a, b Tally) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Reason, b.Reason), cmp.Compare(a.Type, b.Type))
+	})
+	return out
+}
