@@ -133,6 +133,7 @@ func leftOutAdvice() map[string]Advice {
 		"not_a_choice":           {"the dropdown has no such choice", "Add the choice in Freshmarketer, or send one it has."},
 		"not_scalar":             {"an object or array, and the field takes one value", "Map a dotted path into it under mapping.traits."},
 		"unsupported_type":       {"fields of this type are not written", "Map the trait to a field of another type."},
+		"sent_not_stored":        {"Freshmarketer took it and kept the old value", "Look at the field's choices and type in Freshmarketer."},
 		"not_coercible:email":    {"it is not an email address", coerce},
 		"not_coercible:number":   {"it is not a number", coerce},
 		"not_coercible:checkbox": {"it is neither true nor false", coerce},

@@ -1,11 +1,15 @@
 package admin
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/ingest"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // TestEveryReasonHasAdvice: whoever invents a reason says what it means and how to mend it.
@@ -23,6 +27,7 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 	for _, r := range mapping.LeftOutReasons() {
 		given[AboutLeftOut] = append(given[AboutLeftOut], string(r))
 	}
+	given[AboutLeftOut] = append(given[AboutLeftOut], "sent_not_stored") // the worker's
 	unknown := Advise(AboutDead, "never heard of")
 	for about, reasons := range given {
 		for _, r := range reasons {
@@ -39,13 +44,32 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 	}
 }
 
-// TestDiscardReasonsAreCounted: metrics knows the reasons that mapping gives.
-func TestDiscardReasonsAreCounted(t *testing.T) {
+// TestReasonsAreCounted: metrics knows the words of the packages that decide. It cannot import them itself.
+func TestReasonsAreCounted(t *testing.T) {
 	t.Parallel()
-	known := strings.Join(metrics.Reasons(metrics.OutcomeDiscarded), " ") + " "
+	given := map[string][]string{
+		metrics.OutcomeDropped: ingest.DropReasons(),
+		metrics.OutcomeDead:    {worker.ReasonInvalid, worker.ReasonEmailConflict, worker.ReasonExhausted, worker.ReasonUnreadable},
+	}
 	for _, r := range mapping.DiscardReasons() {
-		if !strings.Contains(known, string(r)+" ") {
-			t.Errorf("metrics counts %s as other", r)
+		given[metrics.OutcomeDiscarded] = append(given[metrics.OutcomeDiscarded], string(r))
+	}
+	for outcome, want := range given {
+		want = append(want, metrics.Other)
+		got := metrics.Reasons(outcome)
+		slices.Sort(want)
+		slices.Sort(got)
+		if !slices.Equal(want, got) {
+			t.Errorf("%s: metrics counts by %v, given are %v", outcome, got, want)
+		}
+	}
+	operations := []string{
+		freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact, freshmarketer.OpGetContact, freshmarketer.OpDeleteContact,
+		freshmarketer.OpLookupContacts, freshmarketer.OpContactFields, freshmarketer.OpContactFilters,
+	}
+	for _, op := range operations {
+		if !slices.Contains(metrics.Operations(), op) {
+			t.Errorf("metrics counts calls of %s as other", op)
 		}
 	}
 }

@@ -70,9 +70,12 @@ func closedLists() lists {
 				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "not_forwarded",
 				Other,
 			},
-			OutcomeDead:    {"invalid", "exhausted", "email_conflict", "unreadable", Other},
-			OutcomeDropped: {"not_forwarded", Other},
-			Other:          {Other},
+			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", Other},
+			OutcomeDropped: {
+				"not_forwarded", "screen", "invalid_type", "not_an_object", "too_large", "too_complex", "batch_overflow",
+				"unsigned", Other,
+			},
+			Other: {Other},
 		},
 		codes: []string{
 			"200", "201", "400", "401", "403", "404", "409", "422", "429", "500", "502", "503", "504", codeNone,
