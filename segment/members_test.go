@@ -96,7 +96,7 @@ func TestValuesCannotReachTheirNeighbours(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = append(members[0].Raw, "overwritten"...)
+	_ = append(members[0].Raw, "!!"...)
 	if got := string(obj); got != `{"a":{},"b":2}` {
 		t.Errorf("object = %s after appending to a member's value", got)
 	}

@@ -1,0 +1,161 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// Why an event of a request that was answered with 200 is not stored. Each is a reason of the metric for dropped events.
+const (
+	DropNotForwarded  = "not_forwarded"  // a track or page call, and nothing asks for those
+	DropScreen        = "screen"         // a screen call; Freshmarketer has no use for them
+	DropInvalidType   = "invalid_type"   // no type, an unknown one, or one that this surface does not have
+	DropNotObject     = "not_an_object"  // a hole in a batch: null, a string, …
+	DropTooLarge      = "too_large"      // beyond the size limit of one event, in a batch with others
+	DropTooComplex    = "too_complex"    // nested too deep or with too many keys, in a batch with others
+	DropBatchOverflow = "batch_overflow" // beyond the number of events that a batch can have
+	DropUnsigned      = "unsigned"       // a delete or alias in a webhook's batch where no signature covers it
+)
+
+// DropReasons returns all reasons for which events are dropped at the door.
+func DropReasons() []string {
+	return []string{
+		DropNotForwarded, DropScreen, DropInvalidType, DropNotObject, DropTooLarge, DropTooComplex, DropBatchOverflow,
+		DropUnsigned,
+	}
+}
+
+// intake gathers the events of one request. Nothing is counted until the request has succeeded: a sender that is told to
+// repeat it must not make its dropped events count twice.
+type intake struct {
+	source   string
+	surface  segment.Surface
+	at       time.Time
+	maxEvent int // bytes of one event, as sent
+
+	entries []queue.Entry
+	counts  []count
+}
+
+// count is how many events of a type were stored, or dropped for a reason.
+type count struct {
+	typ    segment.Type // "" if unknown
+	reason string       // "" if stored
+	n      int
+}
+
+// event is one event of a request, before anything is known about it.
+type event struct {
+	raw      []byte       // valid JSON, without whitespace around it
+	typ      segment.Type // the path's; "" where the event itself says it
+	shared   *envelope    // what its batch shares with it; nil outside batches
+	unsigned bool         // part of a signed request, but not covered by the signature
+}
+
+func newIntake(src *source, surface segment.Surface, at time.Time) *intake {
+	in := &intake{source: src.name, surface: surface, at: at, maxEvent: segment.MaxEventBytes}
+	if surface == segment.SurfaceWebhook {
+		in.maxEvent = segment.MaxWebhookEventBytes
+	}
+	return in
+}
+
+// add takes one event in, or drops it.
+func (in *intake) add(ev event) {
+	typ, reason := in.take(ev)
+	in.count(typ, reason)
+}
+
+func (in *intake) count(typ segment.Type, reason string) {
+	for i := range in.counts {
+		if c := &in.counts[i]; c.typ == typ && c.reason == reason {
+			c.n++
+			return
+		}
+	}
+	in.counts = append(in.counts, count{typ, reason, 1})
+}
+
+// report tells the metrics what became of the events.
+func (in *intake) report(m *metrics.Metrics) {
+	for _, c := range in.counts {
+		for range c.n {
+			m.EventReceived(in.source, string(c.typ))
+		}
+		if c.reason != "" {
+			m.EventSettled(string(c.typ), metrics.OutcomeDropped, c.reason, c.n)
+		}
+	}
+}
+
+// take makes an entry of an event. It returns the event's type as far as it is known, and why it was dropped if it was.
+func (in *intake) take(ev event) (segment.Type, string) {
+	if !segment.IsObject(ev.raw) {
+		return "", DropNotObject
+	}
+	if len(ev.raw) > in.maxEvent {
+		return "", DropTooLarge
+	}
+	shape := segment.Measure(ev.raw)
+	if shape.Check() != nil {
+		return "", DropTooComplex
+	}
+	o, err := segment.ParseObject(ev.raw)
+	if err != nil {
+		return "", DropNotObject
+	}
+	typ, reason := in.judge(o, ev)
+	if reason != "" {
+		return typ, reason
+	}
+	// The key is a credential and has no place in the store, nor in a dead letter that somebody exports.
+	o.Cut("writeKey")
+	if ev.typ != "" && segment.Text(o.Get("type")) != string(ev.typ) {
+		o.Set("type", []byte(`"`+ev.typ+`"`))
+	}
+	if reason := ev.shared.lay(o, shape); reason != "" {
+		return typ, reason
+	}
+	received := segment.Received{
+		Source: in.source, Surface: in.surface, At: in.at, SentAt: ev.shared.sent(o), Type: typ,
+		MessageID: messageID(o), UserID: segment.ID(o.Get("userId")), Body: o.Bytes(),
+	}
+	// What was merged in can make it larger than a pack of the queue.
+	if len(received.Body) > segment.MaxWebhookEventBytes {
+		return typ, DropTooLarge
+	}
+	in.entries = append(in.entries, queue.Entry{UserID: received.UserID, Data: received.Encode()})
+	return typ, ""
+}
+
+// judge finds an event's type and says why it is not stored, if it is not.
+func (in *intake) judge(o *segment.Object, ev event) (segment.Type, string) {
+	typ := ev.typ
+	if typ == "" {
+		var ok bool
+		if typ, ok = segment.ParseType(segment.Text(o.Get("type"))); !ok {
+			return "", DropInvalidType
+		}
+	}
+	switch typ {
+	case segment.Track, segment.Page:
+		return typ, DropNotForwarded
+	case segment.Screen:
+		return typ, DropScreen
+	case segment.Delete:
+		// The Tracking API has no such call, and its write key is public in every browser.
+		if in.surface == segment.SurfaceTracking {
+			return typ, DropInvalidType
+		}
+		fallthrough
+	case segment.Alias:
+		if ev.unsigned {
+			return typ, DropUnsigned
+		}
+	case segment.Identify, segment.Group:
+	}
+	return typ, ""
+}

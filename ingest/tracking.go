@@ -1,0 +1,144 @@
+package ingest
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// slack is how much whitespace may surround a single event; it is not counted as part of it.
+const slack = 4 << 10
+
+// maxGrowth bounds what the context and integrations of a batch can add to it when every event gets its copy. Clients
+// put some hundred bytes there (seen in the traffic of analytics-go), so 2,500 events grow by well under 2 MB.
+const maxGrowth = 8 << 20
+
+// call is what a path of the Tracking API stands for.
+type call struct {
+	batch bool
+	typ   segment.Type // of a single call: the path's type wins over the body's
+}
+
+// trackingCalls is the table of paths, without trailing slash.
+// Source: Segment docs, HTTP Tracking API.
+func trackingCalls() map[string]call {
+	return map[string]call{
+		"/v1/identify": {typ: segment.Identify},
+		"/v1/track":    {typ: segment.Track},
+		"/v1/page":     {typ: segment.Page},
+		"/v1/screen":   {typ: segment.Screen},
+		"/v1/group":    {typ: segment.Group},
+		"/v1/alias":    {typ: segment.Alias},
+		"/v1/batch":    {batch: true},
+	}
+}
+
+// receiveTracking reads a request of the Tracking API. The write key of the Authorization header goes before the one in
+// the body, and is checked before the body is read.
+func (h *Handler) receiveTracking(w http.ResponseWriter, r *http.Request, c call, at time.Time) (*intake, *refusal) {
+	src, no := h.basicSource(r.Header)
+	if no != nil {
+		return nil, no
+	}
+	limit := segment.MaxEventBytes
+	if c.batch {
+		limit = segment.MaxBatchBytes
+	}
+	body, no := h.readBody(w, r, limit+slack, segment.SurfaceTracking)
+	if no != nil {
+		return nil, no
+	}
+	body = segment.Trim(body)
+	if len(body) > limit {
+		return nil, tooLarge(segment.SurfaceTracking, limit)
+	}
+	if err := segment.Validate(body); err != nil {
+		return nil, malformed(err)
+	}
+	object, err := segment.ParseObject(body)
+	if err != nil {
+		return nil, invalid("not_an_object", "The body is not a JSON object. Send one event, or to /v1/batch an object with an array named batch.")
+	}
+	if !c.batch {
+		return h.receiveSingle(src, c, body, object, at)
+	}
+	return h.receiveBatch(src, object, at)
+}
+
+func (h *Handler) receiveSingle(src *source, c call, body []byte, o *segment.Object, at time.Time) (*intake, *refusal) {
+	if src == nil {
+		var no *refusal
+		if src, no = h.keySource(bodyKey(o)); no != nil {
+			return nil, no
+		}
+	}
+	if err := segment.Measure(body).Check(); err != nil {
+		return nil, tooComplex(err)
+	}
+	in := newIntake(src, segment.SurfaceTracking, at)
+	in.add(event{raw: body, typ: c.typ})
+	return in, nil
+}
+
+func (h *Handler) receiveBatch(src *source, o *segment.Object, at time.Time) (*intake, *refusal) {
+	batch := o.Get("batch")
+	if !segment.IsArray(batch) {
+		return nil, invalid("invalid_batch", "The body has no array named batch. Send {\"batch\": [event, …]}, or a single event to the path of its type.")
+	}
+	if src == nil {
+		key := bodyKey(o)
+		if key == "" {
+			key = firstItemKey(batch)
+		}
+		var no *refusal
+		if src, no = h.keySource(key); no != nil {
+			return nil, no
+		}
+	}
+	shared, err := newEnvelope(o)
+	if err != nil {
+		return nil, tooComplex(err)
+	}
+	in := newIntake(src, segment.SurfaceTracking, at)
+	n := 0
+	for raw, err := range segment.Elements(batch) {
+		if err != nil {
+			return nil, malformed(err)
+		}
+		if n++; n > segment.MaxBatchEvents {
+			// Segment answers 200 and keeps none of the batch; we keep what the limit allows.
+			// Source: Segment docs, HTTP Tracking API, "Errors".
+			in.count("", DropBatchOverflow)
+			continue
+		}
+		if n*shared.size() > maxGrowth {
+			return nil, &refusal{
+				status: http.StatusBadRequest, code: "payload_too_large", reason: metrics.RejectedTooLarge,
+				message: "The batch's context and integrations are too large for so many events. Send smaller batches, or a smaller context.",
+			}
+		}
+		in.add(event{raw: raw, shared: shared})
+	}
+	return in, nil
+}
+
+// bodyKey is the write key in an event or a batch, or "".
+func bodyKey(o *segment.Object) string { return segment.Text(o.Get("writeKey")) }
+
+// firstItemKey is the write key of a batch's first event: analytics.js repeats the key in every one (seen in its
+// traffic). It is the last resort, and speaks for the whole batch.
+func firstItemKey(batch []byte) string {
+	for raw, err := range segment.Elements(batch) {
+		if err != nil {
+			break
+		}
+		o, err := segment.ParseObject(raw)
+		if err != nil {
+			continue
+		}
+		return bodyKey(o)
+	}
+	return ""
+}
