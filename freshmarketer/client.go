@@ -1,0 +1,169 @@
+// Package freshmarketer is a thin client of the Freshworks CRM API, the API through which the contacts of a
+// Freshmarketer account are read and written.
+//
+// The contract: one method is one request is one typed answer. The client never sleeps, never retries, never follows a
+// redirect and keeps no state between calls. Every failure is an *Error whose Kind says what sort of trouble it is;
+// what to do about it is the caller's to decide. No error carries the API key, an email address or a value we sent.
+//
+// Source: Freshworks CRM API, developers.freshworks.com/crm/api; where the vendor says nothing, what public clients do.
+package freshmarketer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// apiPath is where the CRM API lives on every account's host.
+// Source: Freshworks CRM API, "Authentication" (https://<bundle-alias>.myfreshworks.com/crm/sales/api/…).
+const apiPath = "/crm/sales/api"
+
+// DefaultTimeout bounds one call when Config.Timeout is zero. The vendor names no server-side limit.
+const DefaultTimeout = 10 * time.Second
+
+// Operations: the names of the calls in Error.Op and in Config.OnCall. A closed list, so they can be metric labels.
+const (
+	OpUpsertContact  = "upsert_contact"
+	OpUpdateContact  = "update_contact"
+	OpGetContact     = "get_contact"
+	OpDeleteContact  = "delete_contact"
+	OpLookupContacts = "lookup_contacts"
+	OpContactFields  = "contact_fields"
+	OpContactFilters = "contact_filters"
+)
+
+// Config says which account to talk to and how. Either Domain or BaseURL is needed, and APIKey always.
+type Config struct {
+	// Domain names the account: its alias ("acme"), its host ("acme.myfreshworks.com") or any URL copied from the
+	// browser. Only *.myfreshworks.com and *.freshworks.com are accepted, because the key is sent there.
+	Domain string
+	// BaseURL replaces scheme and host (a sandbox, a proxy), and with them the check of the host. Paths stay.
+	BaseURL string
+	// APIKey is the user's key of Profile Settings → API Settings. It inherits that user's rights.
+	APIKey string
+	// HTTPClient is used instead of one of our own. Its redirect policy is not: redirects are never followed.
+	HTTPClient *http.Client
+	// Timeout bounds each call, from dialling to the last byte of the answer. 0: DefaultTimeout.
+	Timeout time.Duration
+	// UserAgent is sent with each call. "": "freshrelay".
+	UserAgent string
+	// OnCall, if set, is told of every finished call: operation, HTTP status (0: no answer) and how long it took.
+	OnCall func(op string, status int, took time.Duration)
+}
+
+// String keeps the key out of logs that print a configuration.
+func (c Config) String() string {
+	key := "[not set]"
+	if c.APIKey != "" {
+		key = "[set]"
+	}
+	return fmt.Sprintf("{Domain:%s BaseURL:%s APIKey:%s Timeout:%s}", c.Domain, c.BaseURL, key, c.Timeout)
+}
+
+// GoString is String, for %#v.
+func (c Config) GoString() string { return "freshmarketer.Config" + c.String() }
+
+// Client makes calls to one account. It is safe for concurrent use.
+type Client struct {
+	base      *url.URL // scheme, host and the path up to and including apiPath
+	http      *http.Client
+	authorize func(http.Header) // a closure and not a field, so that no %+v of a Client can print the key
+	timeout   time.Duration
+	userAgent string
+	onCall    func(op string, status int, took time.Duration)
+}
+
+// New checks the configuration and returns a client; it makes no call. All problems are returned at once, joined.
+func New(cfg Config) (*Client, error) {
+	base, baseErr := resolveBase(cfg.Domain, cfg.BaseURL)
+	key, keyErr := checkKey(cfg.APIKey)
+	var timeoutErr error
+	if cfg.Timeout < 0 {
+		timeoutErr = fmt.Errorf("timeout: must not be negative, is %s", cfg.Timeout)
+	}
+	if err := errors.Join(baseErr, keyErr, timeoutErr); err != nil {
+		return nil, fmt.Errorf("freshmarketer: %w", err)
+	}
+
+	client := &Client{
+		base:      base,
+		http:      withoutRedirects(cfg.HTTPClient),
+		timeout:   cfg.Timeout,
+		userAgent: cfg.UserAgent,
+		onCall:    cfg.OnCall,
+		// Source: Freshworks CRM API, "Authentication": the scheme is "Token token=<key>", not "Bearer".
+		authorize: func(h http.Header) { h.Set("Authorization", "Token token="+key) },
+	}
+	if client.timeout == 0 {
+		client.timeout = DefaultTimeout
+	}
+	if client.userAgent == "" {
+		client.userAgent = "freshrelay"
+	}
+	if client.onCall == nil {
+		client.onCall = func(string, int, time.Duration) {}
+	}
+	return client, nil
+}
+
+// Host returns host[:port] of the account, for its fingerprint and for messages.
+func (c *Client) Host() string { return c.base.Host }
+
+// CloseIdleConnections closes connections that no call uses. The client stays usable.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// Probe makes the cheapest call that proves domain, key and rights: it lists the contact views.
+// Source: the connection check of the Airbyte connector, seen in client code.
+func (c *Client) Probe(ctx context.Context) error {
+	var answer struct {
+		Filters *[]struct{} `json:"filters"`
+	}
+	return c.do(ctx, call{op: OpContactFilters, method: http.MethodGet, path: "/contacts/filters"}, decodeInto(&answer, func() bool {
+		return answer.Filters != nil
+	}))
+}
+
+// withoutRedirects returns a client that hands a 3xx back: a redirect here means a wrong domain or a login page, and
+// the key must not travel to wherever it points.
+func withoutRedirects(given *http.Client) *http.Client {
+	client := http.Client{}
+	if given != nil {
+		client = *given
+	} else {
+		client.Transport = newTransport()
+	}
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &client
+}
+
+// newTransport is sized for one host and a pool of workers; the default of two idle connections per host would dial
+// anew for nearly every call.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:     true,
+		MaxIdleConns:          32,
+		MaxIdleConnsPerHost:   32,
+		IdleConnTimeout:       90 * time.Second,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+	}
+}
+
+// checkKey trims the key and refuses one that cannot be sent in a header. The key is never part of the message.
+func checkKey(key string) (string, error) {
+	key = strings.TrimSpace(key)
+	if key == "" {
+		return "", errors.New("api_key: is empty; copy it from Profile Settings → API Settings")
+	}
+	for _, r := range key {
+		if r <= ' ' || r > '~' {
+			return "", errors.New("api_key: has a space, a control character or a letter outside ASCII; it was not copied whole")
+		}
+	}
+	return key, nil
+}
