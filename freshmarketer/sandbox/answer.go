@@ -1,0 +1,46 @@
+package sandbox
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+)
+
+// answer is what a call is answered with, and what it did.
+type answer struct {
+	status    int
+	header    http.Header
+	body      any // nil: an empty body
+	contactID int64
+	effect    bool // a contact was written
+}
+
+func (a answer) write(w http.ResponseWriter) {
+	maps.Copy(w.Header(), a.header)
+	if a.body == nil {
+		w.WriteHeader(a.status)
+		return
+	}
+	writeJSON(w, a.status, a.body)
+}
+
+// refuse is the API's canonical error body. Source: recorded answers, {"errors":{"code":400,"message":[…]}}.
+func (s *Sandbox) refuse(status int, messages ...string) answer {
+	return answer{status: status, body: errorBody(status, messages)}
+}
+
+func errorBody(status int, messages []string) map[string]any {
+	return map[string]any{"errors": map[string]any{"code": status, "message": messages}}
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	encoded, err := json.Marshal(body)
+	if err != nil { // only values read from JSON get here, so this is a bug of the sandbox
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	// Ignoring the error: the client has gone, and nobody is left to tell.
+	_, _ = w.Write(encoded)
+}

@@ -1,0 +1,50 @@
+package sandbox
+
+import (
+	"net/http"
+	"strconv"
+)
+
+// getContact is GET /contacts/:id. Unlike lookups it sees every write at once (seen live).
+func (s *Sandbox) getContact(rq request) answer {
+	c, missing := s.find(rq.id)
+	if c == nil {
+		return missing
+	}
+	return s.contactAnswer(http.StatusOK, c, rq.query.Get("include"))
+}
+
+// removeContact is DELETE /contacts/:id, which moves it to the recycle bin, and DELETE /contacts/:id/forget, which
+// leaves nothing, also of a contact in the bin. Both are answered by the word true.
+func (s *Sandbox) removeContact(rq request) answer {
+	c, missing := s.find(rq.id)
+	if id, err := strconv.ParseInt(rq.id, 10, 64); err == nil && rq.op == OpForgetContact {
+		c = s.store.contacts[id]
+	}
+	if c == nil {
+		return missing
+	}
+	now := s.opt.Now()
+	next := c.edit(now)
+	next.Deleted = true
+	if rq.op == OpForgetContact {
+		next = &contact{ID: c.ID, Forgotten: true, Updated: now}
+	}
+	if err := s.store.put(c, next, Snapshot{N: rq.n, At: now, Operation: rq.op}); err != nil {
+		return answer{status: http.StatusInternalServerError, body: map[string]any{"error_code": 500}}
+	}
+	return answer{status: http.StatusOK, body: true, contactID: c.ID, effect: true}
+}
+
+// find returns the live contact, or the answer for one that is not there: an empty 404 for what is no id at all.
+func (s *Sandbox) find(id string) (*contact, answer) {
+	n, err := strconv.ParseInt(id, 10, 64)
+	if err != nil {
+		return nil, answer{status: http.StatusNotFound}
+	}
+	c := s.store.contacts[n]
+	if !c.live() {
+		return nil, s.refuse(http.StatusNotFound, s.say(notInCRM))
+	}
+	return c, answer{}
+}

@@ -1,0 +1,78 @@
+package sandbox
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// Operations name the routes, in the call log and in faults. Where freshrelay's client has the call, the names agree.
+const (
+	OpCreateContact  = "create_contact"
+	OpGetContact     = "get_contact"
+	OpUpdateContact  = "update_contact"
+	OpUpsertContact  = "upsert_contact"
+	OpDeleteContact  = "delete_contact"
+	OpForgetContact  = "forget_contact"
+	OpListContacts   = "list_contacts"
+	OpLookupContacts = "lookup_contacts"
+	OpContactFilters = "contact_filters"
+	OpContactView    = "contact_view"
+	OpContactFields  = "contact_fields"
+	OpUnknown        = "unknown"
+)
+
+// routes of the API, relative to apiPrefix; ":id" stands for one segment. Fixed segments come before ":id".
+// Source: Freshworks CRM API, "Contacts". Whatever is not here is answered by a bare 404, also a wrong method.
+var routes = []struct{ method, pattern, op string }{
+	{http.MethodPost, "contacts", OpCreateContact},
+	{http.MethodGet, "contacts", OpListContacts},
+	{http.MethodPost, "contacts/upsert", OpUpsertContact},
+	{http.MethodGet, "contacts/filters", OpContactFilters},
+	{http.MethodGet, "contacts/view/:id", OpContactView},
+	{http.MethodGet, "contacts/:id", OpGetContact},
+	{http.MethodPut, "contacts/:id", OpUpdateContact},
+	{http.MethodDelete, "contacts/:id", OpDeleteContact},
+	{http.MethodDelete, "contacts/:id/forget", OpForgetContact},
+	{http.MethodGet, "lookup", OpLookupContacts},
+	{http.MethodGet, "settings/contacts/fields", OpContactFields},
+}
+
+// route finds the operation and the id in the path.
+func route(method, path string) request {
+	for _, candidate := range routes {
+		if candidate.method != method {
+			continue
+		}
+		if id, ok := matchPath(candidate.pattern, path); ok {
+			return request{op: candidate.op, id: id}
+		}
+	}
+	return request{op: OpUnknown}
+}
+
+func matchPath(pattern, path string) (id string, ok bool) {
+	want, got := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(want) != len(got) {
+		return "", false
+	}
+	for i, segment := range want {
+		switch {
+		case segment == ":id" && got[i] != "":
+			id = got[i]
+		case segment != got[i]:
+			return "", false
+		}
+	}
+	return id, true
+}
+
+// operations lists all names that a fault may be limited to.
+func operations() []string {
+	names := []string{OpUnknown}
+	for _, r := range routes {
+		names = append(names, r.op)
+	}
+	slices.Sort(names)
+	return names
+}

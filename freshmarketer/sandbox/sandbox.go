@@ -1,0 +1,143 @@
+// Package sandbox is a Freshmarketer in this process: an http.Handler that answers the contact part of the Freshworks
+// CRM API the way the real one does, for trying the product without an account and for testing it.
+//
+// The contract: it checks what the real API checks (authentication, uniqueness, lengths, choices), is silent where the
+// real API is silent (unknown custom fields, values of the wrong type), answers in the same shapes, and can be told to
+// misbehave. It knows nothing of freshrelay; whatever talks to it talks HTTP. Every effect is atomic and can be seen
+// by a Go method or below /_sandbox/.
+//
+// Source: Freshworks CRM API, developers.freshworks.com/crm/api, and where that is silent, behaviour seen in recorded
+// answers and in client code; comments say "inferred" where nobody has been seen to state it.
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// DefaultAPIKey is accepted when Options.APIKeys is empty.
+const DefaultAPIKey = "sandbox-api-key"
+
+// The ids of a sandbox come from ranges that real accounts never have (theirs seen so far start at 17000000000 and
+// 70000000000), so that a sandbox's id is recognised wherever it turns up.
+const (
+	firstContactID int64 = 990_000_000_000_001
+	firstOtherID   int64 = 980_000_000_000_001 // choices, views, fields' owners
+	firstEmailID   int64 = 970_000_000_000_001
+)
+
+// defaultCallLog is how many calls are remembered when Options.CallLog is zero.
+const defaultCallLog = 10_000
+
+// Mode says what an update does to the custom fields it does not name.
+type Mode string
+
+const (
+	// Merge keeps them. It is the default, and what accounts did until about July 2026.
+	Merge Mode = "merge"
+	// Replace empties them, as one account is reported to do since. Source: seen in client code, no changelog.
+	Replace Mode = "replace"
+)
+
+// Options configure a Sandbox. The zero value is a well-behaved account with the default custom fields.
+type Options struct {
+	APIKeys      []string // keys that may do everything; none: DefaultAPIKey
+	ReadOnlyKeys []string // keys that are answered 403 on anything but GET
+
+	CustomFields []Field  // nil: DefaultCustomFields()
+	Required     []string // further fields that a new contact must have (the email address always is)
+
+	StateFile string           // append-only JSON Lines of contact states; "": nothing is kept
+	Now       func() time.Time // nil: time.Now
+
+	IndexLag               time.Duration // how long lookups do not see a write
+	CustomFieldMode        Mode          // "": Merge
+	UpsertCustomFieldMode  Mode          // for upserts alone; "": CustomFieldMode
+	UpsertAlways200        bool          // do not tell a created contact by 201
+	RefuseExternalIDUpsert bool          // upsert knows no external_id identifier, as nobody documents it
+	LenientBody            bool          // accept a contact without its {"contact":…} envelope
+	Language               Language      // of error texts; "": English
+
+	CallLog  int        // how many calls to remember; 0: 10,000
+	History  bool       // keep every state of every contact, for History
+	OnEffect func(Call) // called after a write took effect and before it is answered, outside all locks
+}
+
+// Sandbox is one account. It is safe for concurrent use.
+type Sandbox struct {
+	opt    Options
+	fields *catalogue
+	faults faults
+	calls  callLog
+
+	mu    sync.Mutex // guards store; held for one API call at a time and never while waiting
+	store *store
+}
+
+// New checks the options, reads the state file if there is one, and returns an account ready to serve.
+func New(opt Options) (*Sandbox, error) {
+	opt = opt.withDefaults()
+	fields, err := newCatalogue(opt.CustomFields, opt.Required)
+	if err = errors.Join(err, opt.validate()); err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	store, err := openStore(opt.StateFile, opt.IndexLag, opt.History)
+	if err != nil {
+		return nil, fmt.Errorf("sandbox: %w", err)
+	}
+	return &Sandbox{opt: opt, fields: fields, store: store, calls: newCallLog(opt.CallLog)}, nil
+}
+
+// Close closes the state file. Writes after it are answered 500.
+func (s *Sandbox) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.store.log.close()
+}
+
+// Handler serves the API below /crm/sales/api/ and the controls below /_sandbox/.
+func (s *Sandbox) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+func (o Options) withDefaults() Options {
+	if len(o.APIKeys) == 0 {
+		o.APIKeys = []string{DefaultAPIKey}
+	}
+	if o.CustomFields == nil {
+		o.CustomFields = DefaultCustomFields()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CustomFieldMode == "" {
+		o.CustomFieldMode = Merge
+	}
+	if o.UpsertCustomFieldMode == "" {
+		o.UpsertCustomFieldMode = o.CustomFieldMode
+	}
+	if o.Language == "" {
+		o.Language = English
+	}
+	if o.CallLog == 0 {
+		o.CallLog = defaultCallLog
+	}
+	return o
+}
+
+func (o Options) validate() error {
+	var errs []error
+	for _, mode := range []Mode{o.CustomFieldMode, o.UpsertCustomFieldMode} {
+		if mode != Merge && mode != Replace {
+			errs = append(errs, fmt.Errorf("custom field mode %q: expected %q or %q", mode, Merge, Replace))
+		}
+	}
+	if texts[o.Language] == nil {
+		errs = append(errs, fmt.Errorf("language %q: expected en, nl or es", o.Language))
+	}
+	if o.IndexLag < 0 || o.CallLog < 0 {
+		errs = append(errs, errors.New("index lag and call log must not be negative"))
+	}
+	return errors.Join(errs...)
+}

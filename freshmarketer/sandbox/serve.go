@@ -1,0 +1,133 @@
+package sandbox
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const (
+	apiPrefix     = "/crm/sales/api/"
+	controlPrefix = "/_sandbox/"
+	loginPath     = "/crm/sales/login"
+
+	// maxBody is ours: the vendor publishes no limit.
+	maxBody = 4 << 20
+)
+
+// request is one API call, read and routed.
+type request struct {
+	op, id      string
+	method      string
+	path        string // without the query, whose values can be personal
+	query       url.Values
+	contentType string
+	body        []byte
+	n           int64 // the call's number
+}
+
+func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasPrefix(r.URL.Path, controlPrefix):
+		s.serveControl(w, r)
+	case strings.HasPrefix(r.URL.Path, apiPrefix):
+		s.serveAPI(w, r)
+	default:
+		w.WriteHeader(http.StatusNotFound)
+	}
+}
+
+// serveAPI is one call from arrival to answer: fault, authentication, effect, answer.
+func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
+	// Reading to the end also lets the server notice a client that goes away during a stall.
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if err != nil {
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		return
+	}
+	rq := route(r.Method, strings.TrimPrefix(r.URL.Path, apiPrefix))
+	rq.method, rq.path, rq.query, rq.body = r.Method, r.URL.Path, r.URL.Query(), body
+	rq.contentType = r.Header.Get("Content-Type")
+
+	fault := s.faults.pick(rq)
+	call := s.calls.begin(Call{Time: s.opt.Now(), Operation: rq.op, Method: rq.method, Path: rq.path, Fault: fault.action()})
+	rq.n = call.N
+	if !fault.DropAnswer && !fault.stall(r.Context()) || fault.cutsAtOnce() {
+		abort()
+	}
+	if fault.Status != 0 {
+		call.Status = fault.Status
+		s.calls.finish(call)
+		fault.write(w)
+		return
+	}
+
+	ans := s.authorized(r.Header, rq)
+	call.ContactID, call.Effect = ans.contactID, ans.effect
+	if !fault.DropAnswer {
+		call.Status = ans.status
+	}
+	s.calls.finish(call)
+	if ans.effect && s.opt.OnEffect != nil {
+		s.opt.OnEffect(call)
+	}
+	if fault.DropAnswer {
+		fault.stall(r.Context())
+		abort()
+	}
+	ans.write(w)
+}
+
+// abort cuts the connection. net/http offers no other way that works for HTTP/1 and 2; it does not log this value.
+func abort() { panic(http.ErrAbortHandler) }
+
+// authorized checks the key and then does what the request asks.
+// Source: Freshworks CRM API, "Authentication"; the answers to bad keys are recorded ones.
+func (s *Sandbox) authorized(h http.Header, rq request) answer {
+	key, sent := strings.CutPrefix(h.Get("Authorization"), "Token token=")
+	readOnly := slices.Contains(s.opt.ReadOnlyKeys, key)
+	switch {
+	case slices.Contains(s.opt.APIKeys, key), readOnly:
+	case !strings.Contains(h.Get("Accept"), "json"):
+		return answer{status: http.StatusFound, header: http.Header{"Location": {loginPath}}}
+	case !sent:
+		return answer{status: http.StatusUnauthorized, body: map[string]any{"login": "failed", "message": nil}}
+	default:
+		return answer{status: http.StatusUnauthorized, body: map[string]any{"login": "failed", "message": s.say(badKey)}}
+	}
+	if readOnly && rq.method != http.MethodGet {
+		return s.refuse(http.StatusForbidden, s.say(notAuthorized))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.perform(rq)
+}
+
+// perform dispatches; s.mu is held.
+func (s *Sandbox) perform(rq request) answer {
+	switch rq.op {
+	case OpCreateContact:
+		return s.createContact(rq)
+	case OpGetContact:
+		return s.getContact(rq)
+	case OpUpdateContact:
+		return s.updateContact(rq)
+	case OpUpsertContact:
+		return s.upsertContact(rq)
+	case OpDeleteContact, OpForgetContact:
+		return s.removeContact(rq)
+	case OpLookupContacts:
+		return s.lookup(rq)
+	case OpContactFilters:
+		return answer{status: http.StatusOK, body: map[string]any{"filters": filters(s.opt.Now())}}
+	case OpContactView:
+		return s.view(rq)
+	case OpContactFields:
+		return answer{status: http.StatusOK, body: map[string]any{"fields": s.fields.metadata}}
+	case OpListContacts: // the route exists, but wants a view's id (seen live)
+		return s.refuse(http.StatusForbidden, s.say(notAuthorized))
+	}
+	return answer{status: http.StatusNotFound}
+}

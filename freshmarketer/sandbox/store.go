@@ -1,0 +1,149 @@
+package sandbox
+
+import (
+	"strings"
+	"time"
+)
+
+// store holds the contacts. It has no lock of its own: the Sandbox's guards it.
+type store struct {
+	contacts map[int64]*contact // also those in the recycle bin, not the forgotten ones
+	order    []int64            // all ids ever given, ascending
+
+	// live contacts by what must be unique
+	byEmail, byMobile, byExternal map[string]int64
+
+	nextID, nextEmailID int64
+
+	lag     time.Duration
+	pending []pendingWrite // writes that lookups may not see yet, oldest first
+
+	log     *stateLog
+	history map[int64][]Snapshot // nil: not kept
+}
+
+// pendingWrite is a write on its way into the index.
+type pendingWrite struct {
+	id     int64
+	before *contact // what lookups see until then, nil if there was no contact
+	until  time.Time
+}
+
+func openStore(path string, lag time.Duration, history bool) (*store, error) {
+	st := &store{
+		contacts: map[int64]*contact{},
+		byEmail:  map[string]int64{}, byMobile: map[string]int64{}, byExternal: map[string]int64{},
+		nextID: firstContactID, nextEmailID: firstEmailID,
+		lag: lag,
+	}
+	if history {
+		st.history = map[int64][]Snapshot{}
+	}
+	if path == "" {
+		return st, nil
+	}
+	states, err := readStates(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range states {
+		st.place(nil, c)
+	}
+	st.log, err = openStateLog(path, states)
+	return st, err
+}
+
+// put stores a new state in place of before (nil: a new contact), on disk first.
+func (st *store) put(before, c *contact, snapshot Snapshot) error {
+	if err := st.log.append(c); err != nil {
+		return err
+	}
+	st.place(before, c)
+	if st.lag > 0 {
+		st.pending = append(st.pending, pendingWrite{id: c.ID, before: before, until: snapshot.At.Add(st.lag)})
+	}
+	if st.history != nil {
+		snapshot.Contact = c.public()
+		st.history[c.ID] = append(st.history[c.ID], snapshot)
+	}
+	return nil
+}
+
+// place puts the state into the maps and keeps the counters ahead of every id.
+func (st *store) place(before, c *contact) {
+	if before.live() {
+		st.index(before, 0)
+	}
+	if c.live() {
+		st.index(c, c.ID)
+	}
+	if before == nil {
+		st.order = append(st.order, c.ID)
+	}
+	st.contacts[c.ID] = c
+	if c.Forgotten {
+		delete(st.contacts, c.ID)
+	}
+	st.nextID = max(st.nextID, c.ID+1)
+	for _, e := range c.Emails {
+		st.nextEmailID = max(st.nextEmailID, e.ID+1)
+	}
+}
+
+// index points the contact's unique values at id; 0 frees them for others.
+func (st *store) index(c *contact, id int64) {
+	for _, entry := range []struct {
+		of  map[string]int64
+		key string
+	}{
+		{st.byEmail, emailKey(c.email())},
+		{st.byMobile, c.text("mobile_number")},
+		{st.byExternal, c.text("external_id")},
+	} {
+		if id == 0 {
+			delete(entry.of, entry.key)
+		} else if entry.key != "" {
+			entry.of[entry.key] = id
+		}
+	}
+}
+
+// emailKey is what addresses are compared by. Source: duplicates differing in case only are refused (seen live).
+func emailKey(address string) string { return strings.ToLower(address) }
+
+// unique finds the live contact with this value of a unique field, nil if there is none.
+func (st *store) unique(field, value string) *contact {
+	var id int64
+	switch field {
+	case "emails":
+		id = st.byEmail[emailKey(value)]
+	case "mobile_number":
+		id = st.byMobile[withoutSeparators(value)]
+	case "external_id":
+		id = st.byExternal[value]
+	}
+	if value == "" || id == 0 {
+		return nil
+	}
+	return st.contacts[id]
+}
+
+func (st *store) newEmailID() int64 {
+	st.nextEmailID++
+	return st.nextEmailID - 1
+}
+
+// stale maps ids to the state that lookups still see at now, for contacts written within the lag: the state before the
+// oldest write that is still on its way.
+func (st *store) stale(now time.Time) map[int64]*contact {
+	for len(st.pending) > 0 && !st.pending[0].until.After(now) {
+		st.pending = st.pending[1:]
+	}
+	seen := make(map[int64]*contact, len(st.pending))
+	for _, write := range st.pending {
+		if _, older := seen[write.id]; !older {
+			seen[write.id] = write.before
+		}
+	}
+	return seen
+}

@@ -1,0 +1,107 @@
+package sandbox
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+)
+
+const (
+	defaultPerPage = 25
+	// maxPerPage rows are answered however many are asked for: 100 is documented, more has been seen to be accepted.
+	maxPerPage = 100
+	recently   = 7 * 24 * time.Hour
+)
+
+// views are the views every account starts with. Source: seen live; what the middle ones show is inferred from their
+// names, as nobody is contacted or active in a sandbox.
+var views = []struct {
+	name  string
+	shows func(c *contact, now time.Time) bool
+}{
+	{"My Contacts", func(c *contact, _ time.Time) bool {
+		return c.live() && fmt.Sprint(c.Standard["owner_id"]) == fmt.Sprint(userID)
+	}},
+	{"New Contacts", func(c *contact, now time.Time) bool { return c.live() && now.Sub(c.Created) < recently }},
+	{"All Contacts", func(c *contact, _ time.Time) bool { return c.live() }},
+	{"Recently Modified", func(c *contact, now time.Time) bool { return c.live() && now.Sub(c.Updated) < recently }},
+	{"Never Contacted", func(c *contact, _ time.Time) bool { return c.live() }},
+	{"Active", func(*contact, time.Time) bool { return false }},
+	{"Inactive", func(c *contact, _ time.Time) bool { return c.live() }},
+	{"Recycle Bin", func(c *contact, _ time.Time) bool { return c.Deleted }},
+}
+
+func viewID(i int) int64 { return firstOtherID + 500 + int64(i) }
+
+// filters is GET /contacts/filters: the list of views, and the cheapest call there is.
+func filters(now time.Time) []map[string]any {
+	rows := make([]map[string]any, len(views))
+	for i, v := range views {
+		rows[i] = map[string]any{"id": viewID(i), "name": v.name, "model_class_name": "Contact", "user_id": userID,
+			"is_default": true, "is_public": true, "updated_at": timestamp(now)}
+	}
+	return rows
+}
+
+// view is GET /contacts/view/:id?page&per_page&sort&sort_type. An unknown view is answered 403, a page past the end by
+// an empty list with totals of zero (both seen live).
+func (s *Sandbox) view(rq request) answer {
+	at := -1
+	for i := range views {
+		if strconv.FormatInt(viewID(i), 10) == rq.id {
+			at = i
+		}
+	}
+	if at < 0 {
+		return s.refuse(http.StatusForbidden, s.say(notAuthorized))
+	}
+	now := s.opt.Now()
+	var rows []*contact
+	for _, id := range s.store.order {
+		if c, ok := s.store.contacts[id]; ok && views[at].shows(c, now) {
+			rows = append(rows, c)
+		}
+	}
+	sortContacts(rows, rq.query.Get("sort"), rq.query.Get("sort_type"))
+
+	perPage := min(queryInt(rq, "per_page", defaultPerPage), maxPerPage)
+	from := (max(queryInt(rq, "page", 1), 1) - 1) * perPage
+	contacts := []any{}
+	total, pages := 0, 0
+	if perPage > 0 && from < len(rows) {
+		total, pages = len(rows), (len(rows)+perPage-1)/perPage
+		for _, c := range rows[from:min(from+perPage, len(rows))] {
+			contacts = append(contacts, s.object(c))
+		}
+	}
+	return answer{status: http.StatusOK, body: map[string]any{"contacts": contacts,
+		"meta": map[string]any{"total_pages": pages, "total": total}}}
+}
+
+// sortContacts knows the fields clients have been seen to sort by; any other, and none, is the order of creation.
+func sortContacts(rows []*contact, by, direction string) {
+	compare := func(a, b *contact) int { return cmp.Compare(a.ID, b.ID) }
+	switch by {
+	case "updated_at":
+		compare = func(a, b *contact) int { return cmp.Or(a.Updated.Compare(b.Updated), cmp.Compare(a.ID, b.ID)) }
+	case "first_name", "last_name":
+		compare = func(a, b *contact) int { return cmp.Or(cmp.Compare(a.text(by), b.text(by)), cmp.Compare(a.ID, b.ID)) }
+	}
+	slices.SortFunc(rows, func(a, b *contact) int {
+		if direction == "desc" {
+			return compare(b, a)
+		}
+		return compare(a, b)
+	})
+}
+
+func queryInt(rq request, name string, otherwise int) int {
+	n, err := strconv.Atoi(rq.query.Get(name))
+	if err != nil || n < 0 {
+		return otherwise
+	}
+	return min(n, 1_000_000)
+}
