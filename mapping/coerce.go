@@ -74,10 +74,13 @@ func (f *field) coerce(v any) (any, Reason) {
 
 func (f *field) coerceKind(v any) (any, Reason) {
 	if s, ok := v.(string); ok {
-		if s = stripNUL(s); s == "" {
+		plain := stripNUL(s)
+		if plain == "" {
 			return nil, ""
 		}
-		v = s
+		if len(plain) < len(s) {
+			v = plain // only then: putting a string into an interface allocates
+		}
 	}
 	switch list := v.(type) {
 	case nil:

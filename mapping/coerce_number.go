@@ -80,10 +80,7 @@ func plainInteger(s string) (string, bool) {
 
 // scanNumber takes a number apart by JSON's grammar. An exponent beyond the range of any number is cut to ±1,000,000.
 func scanNumber(s string) (whole, frac string, exp int, ok bool) {
-	rest := s
-	if strings.HasPrefix(rest, "-") {
-		rest = rest[1:]
-	}
+	rest := strings.TrimPrefix(s, "-")
 	n := countDigits(rest)
 	if n == 0 || n > 1 && rest[0] == '0' {
 		return "", "", 0, false

@@ -26,6 +26,9 @@ func toText(v any, limit int) (any, Reason) {
 	if !ok || len(s) > limit && utf8.RuneCountInString(s) > limit {
 		return nil, ReasonTooLong
 	}
+	if _, same := v.(string); same {
+		return v, ""
+	}
 	return s, ""
 }
 
@@ -56,7 +59,11 @@ func toEmail(v any) (any, Reason) {
 	if !ok {
 		return nil, ReasonNotEmail
 	}
-	if s = strings.TrimSpace(s); s == "" {
+	trimmed := strings.TrimSpace(s)
+	if len(trimmed) < len(s) {
+		v, s = trimmed, trimmed
+	}
+	if s == "" {
 		return nil, ""
 	}
 	at := strings.LastIndexByte(s, '@')
@@ -66,5 +73,5 @@ func toEmail(v any) (any, Reason) {
 	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
 		return nil, ReasonNotEmail
 	}
-	return s, ""
+	return v, ""
 }

@@ -1,8 +1,8 @@
 // Package mapping turns Segment identify calls into changes of Freshmarketer contacts.
 //
 // It promises: the same record, catalogue and calls always give the same change; whatever order calls arrive in, a field
-// ends with the value of the newest call that set or emptied it; a field that no call of ours ever set is never emptied;
-// and every trait that does not reach the contact has a reason from a closed list.
+// ends with the value of the newest call that set or emptied it; leaving a trait out never empties a field that no call of
+// its source had set; and every trait that does not reach the contact has a reason from a closed list.
 //
 // It does no I/O, reads no clock and logs nothing. The pieces:
 //

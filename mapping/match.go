@@ -188,7 +188,8 @@ func (r *reading) claim(field int, rank rank, trait string, value any) {
 		r.fields = append(r.fields, carried{field: field, rank: rank, trait: trait, value: value})
 		return
 	}
-	if rank >= held.rank && !(field == emailField && rank == held.rank && trait == emailName) {
+	literal := field == emailField && trait == emailName // the best of the labels an email can have
+	if better := rank < held.rank || rank == held.rank && literal; !better {
 		r.leaveOut(trait, f.Name, ReasonShadowed)
 		return
 	}

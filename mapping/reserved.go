@@ -47,8 +47,8 @@ func addressField(normalised []byte) string {
 	return ""
 }
 
-// splitName splits a name at its first space, as Segment's own integrations do: the first word and all the rest. A single word has no
-// rest. A name of nothing but spaces is a value like any other and stays as it is.
+// splitName splits a name at its first space, as Segment's own integrations do: the first word and all the rest. A single
+// word has no rest. A name of nothing but spaces is a value like any other and stays as it is.
 // Source: segmentio/facade, identify.
 func splitName(name string) (firstName, rest string) {
 	trimmed := strings.TrimSpace(name)

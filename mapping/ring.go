@@ -28,7 +28,7 @@ type seen struct {
 }
 
 func minuteOf(t time.Time) uint32 {
-	return uint32(min(max(t.Unix()/60, 0), 1<<32-1)) //nolint:gosec // G115: clamped to the range in this line
+	return uint32(min(max(t.Unix()/60, 0), 1<<32-1))
 }
 
 // has reports whether the call was seen within a day of its arrival.
@@ -88,7 +88,7 @@ func (r Ring) MarshalText() ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, oldest)
 	for _, s := range r.seen {
 		b = binary.BigEndian.AppendUint64(b, s.hash)
-		b = binary.BigEndian.AppendUint16(b, uint16(s.minute-oldest)) //nolint:gosec // G115: within a day by add
+		b = binary.BigEndian.AppendUint16(b, uint16(s.minute-oldest)) // within a day, by add
 	}
 	return base64.RawURLEncoding.AppendEncode(nil, b), nil
 }
