@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -207,6 +208,15 @@ func TestWrongKeyIsRefusedBeforeTheBody(t *testing.T) {
 	} {
 		if w := d.do(r); w.Code != http.StatusUnauthorized {
 			t.Errorf("%s: answer = %d %s", r.URL.Path, w.Code, w.Body)
+		}
+	}
+}
+
+func TestMetricsKnowTheReasons(t *testing.T) {
+	t.Parallel()
+	for _, reason := range ingest.DropReasons() {
+		if !slices.Contains(metrics.Reasons(metrics.OutcomeDropped), reason) {
+			t.Errorf("metrics does not list %q and would count it as other", reason)
 		}
 	}
 }
