@@ -1,6 +1,7 @@
 package house_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,13 +11,15 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/ingest"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/metrics"
-	"github.com/freshrelay/freshrelay/worker"
 )
+
+var update = flag.Bool("update", false, "write the tables of docs/errors.md")
 
 // TestDocsConfigurationListsEveryKey compares the table with what the program knows, defaults included.
 func TestDocsConfigurationListsEveryKey(t *testing.T) {
@@ -98,28 +101,77 @@ func flatten(into map[string]string, at string, v any) {
 	}
 }
 
-// TestDocsErrorsListsEveryReason compares the catalogue with every closed list of reasons.
-func TestDocsErrorsListsEveryReason(t *testing.T) {
+// TestDocsErrorsSaysWhatAdminSays keeps the sentences in one place: the tables of the page are written from package admin.
+func TestDocsErrorsSaysWhatAdminSays(t *testing.T) { // not parallel: with -update it writes what others read
+	const file = "docs/errors.md"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := map[admin.About][]string{
+		admin.AboutDead: metrics.Reasons(metrics.OutcomeDead),
+		admin.AboutPause: {
+			metrics.PausedThrottled, metrics.PausedKeyRefused, metrics.PausedOutage, metrics.PausedMisconfigured, metrics.PausedCatalogue,
+		},
+		admin.AboutDiscard: texts(mapping.DiscardReasons()),
+		admin.AboutLeftOut: append(texts(mapping.LeftOutReasons()), "sent_not_stored"),
+	}
+	table := regexp.MustCompile(`(?s)(<!-- ([a-z_]+): [^\n]*\n).*?(<!-- end -->)`)
+	found := 0
+	want := table.ReplaceAllStringFunc(string(text), func(part string) string {
+		m := table.FindStringSubmatch(part)
+		var out strings.Builder
+		out.WriteString(m[1] + "| Reason | Meaning | Mend |\n|---|---|---|\n")
+		for _, reason := range reasons[admin.About(m[2])] {
+			if reason == metrics.Other {
+				continue
+			}
+			found++
+			advice := admin.Advise(admin.About(m[2]), reason)
+			fmt.Fprintf(&out, "| `%s` | %s | %s |\n", reason, sentence(advice.Meaning), strings.ReplaceAll(advice.Mend, "<", "&lt;"))
+		}
+		out.WriteString(m[3])
+		return out.String()
+	})
+	if found < 30 {
+		t.Fatalf("found tables for only %d reasons", found)
+	}
+	if want == string(text) {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s is not what package admin says; run: go test -run TestDocsErrors -update .", file)
+	}
+	if err := os.WriteFile(file, []byte(want), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func texts(reasons []mapping.Reason) []string {
+	out := make([]string, len(reasons))
+	for i, r := range reasons {
+		out[i] = string(r)
+	}
+	return out
+}
+
+// sentence begins with a capital and ends with a full stop; trait reasons are clauses, for a line after the trait's name.
+func sentence(s string) string {
+	if first, _, _ := strings.Cut(s, " "); !strings.Contains(first, ".") { // mapping.traits stays as it is
+		s = strings.ToUpper(s[:1]) + s[1:]
+	}
+	return strings.TrimSuffix(s, ".") + "."
+}
+
+// TestDocsErrorsListsEveryRefusalAndKind compares the hand-written tables with the closed lists.
+func TestDocsErrorsListsEveryRefusalAndKind(t *testing.T) {
 	t.Parallel()
 	rows := tableRows(t, "docs/errors.md")
-	known := []string{
-		worker.ReasonInvalid, worker.ReasonEmailConflict, worker.ReasonExhausted, worker.ReasonUnreadable,
-		metrics.PausedThrottled, metrics.PausedKeyRefused, metrics.PausedOutage, metrics.PausedMisconfigured, metrics.PausedCatalogue,
+	known := append([]string{
 		metrics.RejectedMalformed, metrics.RejectedInvalid, metrics.RejectedUnauthorized, metrics.RejectedSignature,
 		metrics.RejectedTooLarge, metrics.RejectedEncoding, metrics.RejectedNotFound, metrics.RejectedMethod,
 		metrics.RejectedAborted, metrics.RejectedFull, metrics.RejectedUnavailable,
-	}
-	known = append(known, ingest.DropReasons()...)
-	for _, outcome := range []string{metrics.OutcomeDiscarded, metrics.OutcomeDead, metrics.OutcomeDropped} {
-		for _, reason := range metrics.Reasons(outcome) {
-			if reason != metrics.Other {
-				known = append(known, reason)
-			}
-		}
-	}
-	for _, reason := range append(mapping.DiscardReasons(), mapping.LeftOutReasons()...) {
-		known = append(known, string(reason))
-	}
+	}, ingest.DropReasons()...)
 	for _, kind := range []freshmarketer.Kind{
 		freshmarketer.KindAuth, freshmarketer.KindPermission, freshmarketer.KindThrottled, freshmarketer.KindConflict,
 		freshmarketer.KindInvalid, freshmarketer.KindGone, freshmarketer.KindMisrouted, freshmarketer.KindTemporary,
