@@ -58,7 +58,7 @@ func (s *Store) EachLetter(ctx context.Context, each func(Letter) error) error {
 
 func (s *Store) scanLetters(ctx context.Context, subject string, each func(Letter) error) error {
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, HeadersOnly: true}
-	return s.scan(ctx, s.names.stream("DEAD"), cfg, func(msg jetstream.Msg) (bool, error) {
+	return s.scan(ctx, "DEAD", cfg, func(msg jetstream.Msg) (bool, error) {
 		l, err := decodeLetter(msg.Headers(), nil)
 		if err != nil {
 			return false, err

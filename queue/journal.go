@@ -25,7 +25,7 @@ func (p *Partition) Note(e JournalEntry) error {
 func (s *Store) Journal(ctx context.Context, messageID string, since time.Time) ([]JournalEntry, error) {
 	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since}
 	var found []JournalEntry
-	err := s.scan(ctx, s.names.stream("JOURNAL"), cfg, func(msg jetstream.Msg) (bool, error) {
+	err := s.scan(ctx, "JOURNAL", cfg, func(msg jetstream.Msg) (bool, error) {
 		var e JournalEntry
 		if err := json.Unmarshal(msg.Data(), &e); err != nil {
 			return false, fmt.Errorf("a journal line is unreadable: %w", err)

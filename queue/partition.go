@@ -170,10 +170,13 @@ func (p *Partition) Skip(positions ...uint64) {
 	}
 }
 
-// Run reads the log from the floor and hands each pack to deliver, in order, until ctx ends or the partition fails.
+// Run reads the log from the floor and hands each pack to deliver, in order, until parent ends or the partition fails.
 // deliver may block to hold the reader back, but not before Recovered is closed. Run trims the log behind the floor.
-func (p *Partition) Run(ctx context.Context, deliver func(ctx context.Context, items []Item) error) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (p *Partition) Run(parent context.Context, deliver func(ctx context.Context, items []Item) error) error {
+	if err := p.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	trimmed := make(chan struct{})
 	go func() {
@@ -193,6 +196,9 @@ func (p *Partition) Run(ctx context.Context, deliver func(ctx context.Context, i
 	if failure := p.Err(); failure != nil {
 		return failure
 	}
+	if parent.Err() != nil {
+		return nil // stopping is not failing
+	}
 	return err
 }
 
@@ -207,6 +213,7 @@ func (p *Partition) read(ctx context.Context, deliver func(context.Context, []It
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
+	defer p.s.dropConsumer("EVENTS", consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(readAhead))
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
@@ -214,9 +221,6 @@ func (p *Partition) read(ctx context.Context, deliver func(context.Context, []It
 	defer messages.Stop()
 	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // stopping is not failing
-		}
 		if errors.Is(err, jetstream.ErrNoHeartbeat) {
 			continue // the consumer is made again by the client
 		}
@@ -224,9 +228,6 @@ func (p *Partition) read(ctx context.Context, deliver func(context.Context, []It
 			return fmt.Errorf("reading the log: %w", err)
 		}
 		if err := p.take(ctx, msg, deliver); err != nil {
-			if ctx.Err() != nil {
-				return nil //nolint:nilerr // see above
-			}
 			return err
 		}
 	}

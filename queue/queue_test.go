@@ -114,7 +114,7 @@ func TestConcurrentEventsShareAPackAndKeepTheirOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
+		defer queuetest.Close(t, s)
 		const users, each = 50, 20
 		var wg sync.WaitGroup
 		for u := range users {

@@ -65,6 +65,9 @@ func New(cfg Config) (*Pool, error) {
 // an error when the store can no longer be trusted: the process must then end and start anew.
 func (p *Pool) Run(ctx context.Context) error {
 	if err := p.reconcile(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopping is not failing
+		}
 		return err
 	}
 	waitCtx, stop := context.WithCancelCause(ctx)

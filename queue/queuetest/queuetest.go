@@ -4,6 +4,7 @@ package queuetest
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server/ats"
 	"go.uber.org/zap"
@@ -27,12 +28,18 @@ func Open(t testing.TB, dir string) *queue.Store {
 	if err != nil {
 		t.Fatalf("opening the store: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("closing the store: %v", err)
-		}
-	})
+	t.Cleanup(func() { Close(t, s) })
 	return s
+}
+
+// Close closes the store and gives the broker's last goroutines the time to end: a bubble that its test leaves stands
+// still, and whatever sleeps in it then is reported as a deadlock.
+func Close(t testing.TB, s *queue.Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Errorf("closing the store: %v", err)
+	}
+	time.Sleep(100 * time.Millisecond)
 }
 
 // Config is a small store for the account "sandbox".
