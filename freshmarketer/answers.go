@@ -15,6 +15,7 @@ type Contact struct {
 	ExternalID string                     // "" if none
 	Fields     map[string]json.RawMessage // the whole object, by API field name
 	Custom     map[string]json.RawMessage // custom_field, by API field name (cf_…)
+	Status     int                        // HTTP status of the answer: 201 may tell a created contact; 0 in a list
 }
 
 // UnmarshalJSON reads the object whole and picks out what identifies the contact. Ids change between string and number

@@ -96,11 +96,16 @@ func (c *Client) LookupContacts(ctx context.Context, field, value string) ([]Con
 
 // contact makes a call that is answered by {"contact":{…}}.
 func (c *Client) contact(ctx context.Context, cl call) (Contact, error) {
-	var answer struct {
+	var body struct {
 		Contact Contact `json:"contact"`
 	}
-	err := c.do(ctx, cl, decodeInto(&answer, func() bool { return answer.Contact.ID != "" }))
-	return answer.Contact, err
+	decode := decodeInto(&body, func() bool { return body.Contact.ID != "" })
+	err := c.do(ctx, cl, func(got answer) error {
+		err := decode(got)
+		body.Contact.Status = got.status
+		return err
+	})
+	return body.Contact, err
 }
 
 // wire builds the contact object; emailKey is what this endpoint calls the address.

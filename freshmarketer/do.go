@@ -35,7 +35,7 @@ type answer struct {
 var errUnexpected = errors.New("the answer lacks what was asked for")
 
 // do makes one call. A success is handed to decode (nil: any body will do); everything else becomes an *Error.
-func (c *Client) do(ctx context.Context, cl call, decode func([]byte) error) error {
+func (c *Client) do(ctx context.Context, cl call, decode func(answer) error) error {
 	got, err := c.exchange(ctx, cl)
 	if err != nil && (got.status < 300 || errors.Is(ctx.Err(), context.Canceled)) {
 		return unanswered(ctx, cl, got.status, err)
@@ -47,7 +47,7 @@ func (c *Client) do(ctx context.Context, cl call, decode func([]byte) error) err
 	if decode == nil {
 		return nil
 	}
-	if err := decode(got.body); err != nil {
+	if err := decode(got); err != nil {
 		return classifyUnreadable(cl, got, time.Now())
 	}
 	return nil
@@ -152,9 +152,9 @@ func withoutURL(err error) error {
 }
 
 // decodeInto unmarshals the body into v and then asks whole whether what matters is there.
-func decodeInto(v any, whole func() bool) func([]byte) error {
-	return func(body []byte) error {
-		if err := json.Unmarshal(body, v); err != nil {
+func decodeInto(v any, whole func() bool) func(answer) error {
+	return func(got answer) error {
+		if err := json.Unmarshal(got.body, v); err != nil {
 			return err
 		}
 		if !whole() {

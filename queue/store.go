@@ -125,3 +125,18 @@ func (s *Store) Close() error {
 	}
 	return s.broker.stop()
 }
+
+// fullShare is how full the log may be, in percent, before Ready says so: senders should notice before it refuses.
+const fullShare = 90
+
+// Ready is nil when events can be stored now. It says nothing about delivering them.
+func (s *Store) Ready(ctx context.Context) error {
+	info, err := s.events.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if limit := info.Config.MaxBytes; limit > 0 && info.State.Bytes > uint64(limit)/100*fullShare {
+		return fmt.Errorf("%w: the log holds %d of %d bytes", ErrFull, info.State.Bytes, limit)
+	}
+	return s.partition.Err()
+}

@@ -130,8 +130,8 @@ type Status struct {
 	Pauses      []Pause
 	LastSuccess time.Time
 	LastFailure time.Time
-	LastError   string // kind and status of the last failure, redacted
-	Catalogue   bool   // the account's fields are known
+	LastError   *freshmarketer.Error // the last failure, redacted; nil if there was none
+	Catalogue   bool                 // the account's fields are known
 }
 
 // Status reports for people and metrics.
@@ -139,9 +139,6 @@ func (p *Pool) Status() Status {
 	s := Status{Pauses: p.gate.pauses(), Catalogue: p.catalogue.known()}
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()
-	s.LastSuccess, s.LastFailure = p.gate.lastSuccess, p.gate.lastFailure
-	if p.gate.lastError != nil {
-		s.LastError = p.gate.lastError.Error()
-	}
+	s.LastSuccess, s.LastFailure, s.LastError = p.gate.lastSuccess, p.gate.lastFailure, p.gate.lastError
 	return s
 }

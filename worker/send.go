@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -185,12 +186,16 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	return contact, err
 }
 
-func status(_ freshmarketer.Contact, err error) int {
+// status is the HTTP status of a call; a lookup, whose answer is a list, succeeds with 200.
+func status(c freshmarketer.Contact, err error) int {
 	api := new(freshmarketer.Error)
-	if errors.As(err, &api) {
+	switch {
+	case errors.As(err, &api):
 		return api.Status
+	case c.Status != 0:
+		return c.Status
 	}
-	return 200
+	return http.StatusOK
 }
 
 // ours says whether an answered contact is (still) the user's. If it has another user's id, whoever gave it that has
