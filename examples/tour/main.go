@@ -125,7 +125,7 @@ func interrupted(ctx context.Context, opt options) bool { return ctx.Err() != ni
 func send(ctx context.Context, opt options, at addresses, calls []string, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	args := append([]string{"send", "--sandbox", "--data-dir", opt.dataDir, "--listen", at.ingest, "--admin-listen", at.admin}, calls...)
+	args := append([]string{"send", "--sandbox", "--data-dir", opt.dataDir, "--url", at.ingest, "--admin-url", at.admin}, calls...)
 	cmd := exec.CommandContext(ctx, opt.binary, args...) //nolint:gosec // running the binary the developer names is the point
 	cmd.Stdout, cmd.Stderr = out, os.Stderr
 	if err := cmd.Run(); err != nil {
