@@ -15,8 +15,8 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
-// stopTimeout is how long calls under way may take once the pool is told to stop.
-const stopTimeout = 10 * time.Second
+// StopTimeout is how long calls under way may take once the pool is told to stop.
+const StopTimeout = 10 * time.Second
 
 // errStopping is why waits end when the pool stops.
 var errStopping = errors.New("the service is stopping")
@@ -78,6 +78,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	wg.Go(func() { p.gate.run(waitCtx) })
 	wg.Go(func() { p.again.run(waitCtx) })
+	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) }) // ready for the first event; an error means that we stop
 	wg.Go(func() {
 		select {
 		case <-p.partition.Recovered():
@@ -98,7 +99,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		}
 	})
 	stop(errStopping)
-	hard := time.AfterFunc(stopTimeout, cancelCalls)
+	hard := time.AfterFunc(StopTimeout, cancelCalls)
 	defer hard.Stop()
 	wg.Wait()
 	return err

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// levelsTimeout bounds what a scrape may cost; Prometheus gives up after 10 s by default.
+const levelsTimeout = 5 * time.Second
+
+// levels takes stock for a scrape. What cannot be read is left at zero and said in the log.
+func (s *service) levels() metrics.Levels {
+	ctx, cancel := context.WithTimeout(context.Background(), levelsTimeout)
+	defer cancel()
+	books, err := s.store.Ledger(ctx)
+	if err != nil {
+		s.log.Warn("the ledger could not be read for a scrape", zap.Error(err))
+		return metrics.Levels{}
+	}
+	l := metrics.Levels{Pending: int(books.Pending), OldestPending: books.Oldest, Dead: map[string]int{}, LedgerDifference: books.Difference(), StoreBytes: map[string]uint64{}}
+	if books.Reading { // pending counts what an earlier run has settled until it was read again
+		l.LedgerDifference = 0
+	}
+	for count, n := range books.Counts {
+		if count.Outcome == queue.Dead {
+			l.Dead[count.Reason] += int(n)
+		}
+	}
+	sizes, err := s.store.Bytes(ctx)
+	if err != nil {
+		s.log.Warn("the store's size could not be read for a scrape", zap.Error(err))
+	}
+	for stream, bytes := range sizes {
+		l.StoreBytes[strings.ToLower(stream)] = bytes
+	}
+	return l
+}
+
+// sending is the workers' state in the words of the admin API.
+func (s *service) sending() admin.Sending {
+	st := s.pool.Status()
+	out := admin.Sending{API: admin.API{LastSuccess: moment(st.LastSuccess), LastFailure: moment(st.LastFailure)}}
+	for _, p := range st.Pauses {
+		out.Paused = append(out.Paused, admin.Pause{Reason: string(p.Reason), Since: p.Since, Detail: p.Detail})
+	}
+	if !st.Catalogue && len(st.Pauses) == 0 {
+		out.Paused = append(out.Paused, admin.Pause{Reason: metrics.PausedCatalogue, Since: s.started})
+	}
+	if e := st.LastError; e != nil {
+		out.API.LastError = &admin.APIError{Operation: e.Op, Kind: string(e.Kind), Status: e.Status}
+	}
+	return out
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
