@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"worker":                {"queue", "mapping", "freshmarketer", "metrics", "segment"},
 	"admin":                 {"queue", "mapping", "freshmarketer", "metrics", "segment"},
 	"app":                   {"ingest", "worker", "admin", "queue", "mapping", "freshmarketer", "freshmarketer/sandbox", "metrics", "segment"},
-	"cmd":                   {"app", "admin"},
+	"cmd":                   {"app", "admin", "freshmarketer/sandbox"},
 	"examples":              {}, // like a user: they run the binary and speak HTTP
 }
 

@@ -73,7 +73,7 @@ func printContacts(out io.Writer, contacts []contact) {
 		for _, group := range []string{"fields", "custom_field"} {
 			fields := c.group(group)
 			for _, key := range slices.Sorted(maps.Keys(fields)) {
-				if !empty(fields[key]) {
+				if !empty(fields[key]) && !strings.Contains(key, "subscription_") { // the account's defaults, never ours
 					fmt.Fprintf(out, "      %-32s %v\n", key, fields[key])
 				}
 			}

@@ -54,7 +54,7 @@ func start(ctx context.Context, opt options) (*service, error) {
 		return nil, err
 	}
 	svc := &service{logFile: filepath.Join(opt.dataDir, "serve.log"), exited: make(chan struct{})}
-	log, err := os.OpenFile(svc.logFile, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	log, err := os.OpenFile(svc.logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
