@@ -117,8 +117,10 @@ type fieldAnswer struct {
 }
 
 func (f fieldAnswer) meta() FieldMeta {
-	meta := FieldMeta{ID: string(f.ID), Name: string(f.Name), Label: string(f.Label), Type: string(f.Type),
-		Default: f.Default, Required: f.Required, Multiple: f.Multiple}
+	meta := FieldMeta{
+		ID: string(f.ID), Name: string(f.Name), Label: string(f.Label), Type: string(f.Type),
+		Default: f.Default, Required: f.Required, Multiple: f.Multiple,
+	}
 	for _, choice := range f.Choices {
 		meta.Choices = append(meta.Choices, FieldChoice{ID: string(choice.ID), Value: string(choice.Value)})
 	}

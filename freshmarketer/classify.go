@@ -12,8 +12,8 @@ import (
 // Source: Freshworks CRM error texts seen in client code and connector documentation. A bare "429" is not among them:
 // error texts repeat the email address, and addresses contain numbers.
 var (
-	throttleTexts = []string{"response_code :: 429", "too many requests"}
-	conflictTexts = []string{"not unique", "already exists", "already been taken"}
+	throttleTexts = []string{"response_code :: 429", "too many requests"}          //nolint:gochecknoglobals // a list nobody writes to
+	conflictTexts = []string{"not unique", "already exists", "already been taken"} //nolint:gochecknoglobals // the same
 )
 
 // classify makes the error of an answer that is not a success.
@@ -38,8 +38,10 @@ func classify(cl call, got answer, now time.Time) *Error {
 // classifyUnreadable makes the error of a success that is not the answer of the call.
 func classifyUnreadable(cl call, got answer, now time.Time) *Error {
 	body := readBody(got)
-	e := &Error{Op: cl.op, Status: got.status, RetryAfter: retryAfter(got.header, now), Kind: KindTemporary,
-		Text: "the answer could not be read"}
+	e := &Error{
+		Op: cl.op, Status: got.status, RetryAfter: retryAfter(got.header, now), Kind: KindTemporary,
+		Text: "the answer could not be read",
+	}
 	switch {
 	case body.html:
 		e.Kind, e.Text = KindMisrouted, body.text

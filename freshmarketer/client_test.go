@@ -48,8 +48,10 @@ func TestRequests(t *testing.T) {
 		Custom: freshmarketer.Fields{"cf_plan": "Gold <&>", "cf_n": json.Number("1.50"), "cf_many": []string{"A", "B"}, "cf_gone": nil},
 	}
 	contact := func(emailKey string) map[string]any {
-		return map[string]any{emailKey: "ann@x.test", "job_title": nil, "subscription_types": "2;3", "tags": []any{"a", "b"},
-			"custom_field": map[string]any{"cf_plan": "Gold <&>", "cf_n": 1.5, "cf_many": "A;B", "cf_gone": nil}}
+		return map[string]any{
+			emailKey: "ann@x.test", "job_title": nil, "subscription_types": "2;3", "tags": []any{"a", "b"},
+			"custom_field": map[string]any{"cf_plan": "Gold <&>", "cf_n": 1.5, "cf_many": "A;B", "cf_gone": nil},
+		}
 	}
 	upserted := contact("emails")
 	upserted["external_id"] = "u-1"
@@ -70,8 +72,10 @@ func TestRequests(t *testing.T) {
 		{"upsert by email repeats it inside", func(ctx context.Context, c *freshmarketer.Client) error {
 			_, err := c.UpsertContact(ctx, "email", "b@x.test", only)
 			return err
-		}, "POST", "/crm/sales/api/contacts/upsert", map[string]any{"unique_identifier": map[string]any{"emails": "b@x.test"},
-			"contact": map[string]any{"first_name": "Ann", "emails": "b@x.test"}}},
+		}, "POST", "/crm/sales/api/contacts/upsert", map[string]any{
+			"unique_identifier": map[string]any{"emails": "b@x.test"},
+			"contact":           map[string]any{"first_name": "Ann", "emails": "b@x.test"},
+		}},
 		{"upsert by email keeps another address", func(ctx context.Context, c *freshmarketer.Client) error {
 			_, err := c.UpsertContact(ctx, "emails", "old@x.test", write)
 			return err
@@ -88,8 +92,10 @@ func TestRequests(t *testing.T) {
 			_, err := c.GetContact(ctx, "70")
 			return err
 		}, "GET", "/crm/sales/api/contacts/70", nil},
-		{"delete", func(ctx context.Context, c *freshmarketer.Client) error { return c.DeleteContact(ctx, "70") },
-			"DELETE", "/crm/sales/api/contacts/70", nil},
+		{
+			"delete", func(ctx context.Context, c *freshmarketer.Client) error { return c.DeleteContact(ctx, "70") },
+			"DELETE", "/crm/sales/api/contacts/70", nil,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,8 +110,10 @@ func TestRequests(t *testing.T) {
 			if diff := cmp.Diff(tt.body, server.sent); diff != "" {
 				t.Errorf("body (-want +got):\n%s", diff)
 			}
-			for name, want := range map[string]string{"Authorization": "Token token=" + testKey, "Accept": "application/json",
-				"Content-Type": "application/json", "User-Agent": "freshrelay"} {
+			for name, want := range map[string]string{
+				"Authorization": "Token token=" + testKey, "Accept": "application/json",
+				"Content-Type": "application/json", "User-Agent": "freshrelay",
+			} {
 				if got := server.header.Get(name); got != want {
 					t.Errorf("header %s = %q, want %q", name, got, want)
 				}
@@ -247,7 +255,8 @@ func TestNetworkTrouble(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("connection refused by Ann")
 	client, err := freshmarketer.New(freshmarketer.Config{BaseURL: sandboxtest.BaseURL, APIKey: testKey, HTTPClient: &http.Client{
-		Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, refused }}}})
+		Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, refused }},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,8 +56,10 @@ func (c *Client) UpdateContact(ctx context.Context, id string, w ContactWrite) (
 	if !isID(id) {
 		return Contact{}, refuse(OpUpdateContact, "the contact id is not a number")
 	}
-	return c.contact(ctx, call{op: OpUpdateContact, method: http.MethodPut, path: "/contacts/" + id, sent: w.sent("", ""),
-		body: map[string]any{"contact": w.wire("email")}})
+	return c.contact(ctx, call{
+		op: OpUpdateContact, method: http.MethodPut, path: "/contacts/" + id, sent: w.sent("", ""),
+		body: map[string]any{"contact": w.wire("email")},
+	})
 }
 
 // GetContact reads one contact. Unlike a lookup it sees every write at once. KindGone if there is none.
@@ -81,8 +83,10 @@ func (c *Client) DeleteContact(ctx context.Context, id string) error {
 // "email" means the primary address. None is an empty list and no error. What was written in the last 20 seconds or so
 // may not be found yet.
 func (c *Client) LookupContacts(ctx context.Context, field, value string) ([]Contact, error) {
-	cl := call{op: OpLookupContacts, method: http.MethodGet, path: "/lookup",
-		query: url.Values{"f": {field}, "q": {value}, "entities": {"contact"}}}
+	cl := call{
+		op: OpLookupContacts, method: http.MethodGet, path: "/lookup",
+		query: url.Values{"f": {field}, "q": {value}, "entities": {"contact"}},
+	}
 	cl.sent.fields = []string{field}
 	cl.sent.add(value)
 	cl.sent.add(url.QueryEscape(value))

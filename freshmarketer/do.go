@@ -125,8 +125,7 @@ func encode(v any) ([]byte, error) {
 // unanswered makes the error of a call without a whole answer. A cancelled ctx of the caller is told apart from our
 // own timeout and from the network: stopping is not failing.
 func unanswered(ctx context.Context, cl call, status int, err error) error {
-	var own *Error
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
 	cause := withoutURL(err)

@@ -10,7 +10,7 @@ import (
 
 // accountSuffixes are the hosts the key may be sent to without an explicit base URL.
 // Source: Freshworks CRM API, "Authentication" (myfreshworks.com); freshworks.com is seen in client code.
-var accountSuffixes = []string{".myfreshworks.com", ".freshworks.com"}
+var accountSuffixes = []string{".myfreshworks.com", ".freshworks.com"} //nolint:gochecknoglobals // a table nobody writes to
 
 // accountLabels are the DNS labels before the suffix. Anything else a host could hold is refused, which also takes
 // care of user info, backslashes and other ways to make a host look like what it is not.

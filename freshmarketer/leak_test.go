@@ -52,8 +52,10 @@ func TestErrorsLeakNothing(t *testing.T) {
 			client := clientOf(t, answer)
 			ctx := t.Context()
 			_, upsertErr := client.UpsertContact(ctx, "external_id", "u-4711", write)
-			_, updateErr := client.UpdateContact(ctx, "1", freshmarketer.ContactWrite{Fields: freshmarketer.Fields{"external_id": "u-4711",
-				"first_name": name, "email": address}, Custom: write.Custom})
+			_, updateErr := client.UpdateContact(ctx, "1", freshmarketer.ContactWrite{Fields: freshmarketer.Fields{
+				"external_id": "u-4711",
+				"first_name":  name, "email": address,
+			}, Custom: write.Custom})
 			_, lookupErr := client.LookupContacts(ctx, "email", address)
 			for _, err := range []error{upsertErr, updateErr, lookupErr} {
 				if err == nil {

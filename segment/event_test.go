@@ -53,11 +53,19 @@ func TestTraits(t *testing.T) {
 		"o":{"x":[1.0,{"y":null}]},"É\u0076a":"\ud83d\ude00\u0000","a":1,"dup":1,"a":2},
 		"context":{"traits":{"email":"c@example.test"}}}`))
 	want := []segment.Trait{
-		{Key: "10", Value: "ten"}, {Key: "2", Value: "two"}, {Key: "big", Value: json.Number("12345678901234567890")},
-		{Key: "f", Value: json.Number("90210.0")}, {Key: "e", Value: json.Number("4.80017e5")},
-		{Key: "b", Value: false}, {Key: "z", Value: json.Number("0")}, {Key: "n"}, {Key: "s", Value: ""},
+		{Key: "10", Value: "ten"},
+		{Key: "2", Value: "two"},
+		{Key: "big", Value: json.Number("12345678901234567890")},
+		{Key: "f", Value: json.Number("90210.0")},
+		{Key: "e", Value: json.Number("4.80017e5")},
+		{Key: "b", Value: false},
+		{Key: "z", Value: json.Number("0")},
+		{Key: "n"},
+		{Key: "s", Value: ""},
 		{Key: "o", Value: map[string]any{"x": []any{json.Number("1.0"), map[string]any{"y": nil}}}},
-		{Key: "Éva", Value: "😀\x00"}, {Key: "a", Value: json.Number("2")}, {Key: "dup", Value: json.Number("1")},
+		{Key: "Éva", Value: "😀\x00"},
+		{Key: "a", Value: json.Number("2")},
+		{Key: "dup", Value: json.Number("1")},
 	}
 	if diff := cmp.Diff(want, e.Traits); diff != "" {
 		t.Errorf("traits (-want +got):\n%s", diff)

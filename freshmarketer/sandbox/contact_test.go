@@ -13,8 +13,10 @@ import (
 func TestNewContactObject(t *testing.T) {
 	t.Parallel()
 	box := newBox(t, sandbox.Options{Now: newClock().Now})
-	res := create(t, box, object{"emails": "Zoë.Müller@bücher.test", "first_name": "Zoë", "external_id": "ключ-Ω-1005",
-		"custom_field": object{"cf_plan": "Gold"}})
+	res := create(t, box, object{
+		"emails": "Zoë.Müller@bücher.test", "first_name": "Zoë", "external_id": "ключ-Ω-1005",
+		"custom_field": object{"cf_plan": "Gold"},
+	})
 	c := res.contact()
 	want := object{
 		"id": float64(990_000_000_000_001), "email": "Zoë.Müller@bücher.test", "first_name": "Zoë", "last_name": nil, "display_name": "Zoë",
@@ -38,7 +40,7 @@ func TestNewContactObject(t *testing.T) {
 	if diff := cmp.Diff(wantCustom, res.custom()); diff != "" {
 		t.Errorf("custom_field (-want +got):\n%s", diff)
 	}
-	for _, key := range strings.Fields(`avatar mcr_id work_email mobile_number work_number phone_numbers job_title address city state
+	for key := range strings.FieldsSeq(`avatar mcr_id work_email mobile_number work_number phone_numbers job_title address city state
 		zipcode country time_zone locale facebook twitter linkedin tags unsubscription_reason other_unsubscription_reason
 		sms_subscription_status whatsapp_subscription_status keyword medium first_campaign last_medium latest_source web_form_ids
 		customer_fit lead_score last_seen last_contacted last_contacted_mode last_contacted_sales_activity_mode
@@ -105,8 +107,10 @@ func TestUpdateIsPartial(t *testing.T) {
 	clock.pass(90_000_000_000)
 	res := api(t, box, "PUT", "contacts/"+id, object{"contact": object{"job_title": nil, "city": "", "last_name": 5, "tags": []string{"z"}, "nickname": "?", "lead_score": 7}})
 	got := res.contact()
-	want := object{"first_name": "A", "job_title": nil, "city": nil, "last_name": "5", "tags": []any{"z"}, "lead_score": 0.0, "email": "a@x.test",
-		"created_at": "2026-08-09T03:22:12-04:00", "updated_at": "2026-08-09T03:23:42-04:00"}
+	want := object{
+		"first_name": "A", "job_title": nil, "city": nil, "last_name": "5", "tags": []any{"z"}, "lead_score": 0.0, "email": "a@x.test",
+		"created_at": "2026-08-09T03:22:12-04:00", "updated_at": "2026-08-09T03:23:42-04:00",
+	}
 	for key, value := range want {
 		if diff := cmp.Diff(value, got[key]); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", key, diff)

@@ -107,7 +107,7 @@ func (s *Sandbox) setEntry(c *contact, entry map[string]any) bool {
 	return true
 }
 
-func sameAddress(a, b string) bool { return strings.ToLower(a) == strings.ToLower(b) }
+func sameAddress(a, b string) bool { return strings.EqualFold(a, b) }
 
 // validAddress asks for local@domain.tld in any script. What exactly the vendor accepts is not known.
 func validAddress(address string) bool {

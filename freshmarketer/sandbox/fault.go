@@ -51,8 +51,10 @@ type faultJSON struct {
 }
 
 func (f faultJSON) fault() (Fault, error) {
-	fault := Fault{Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
-		Status: f.Status, Headers: f.Headers, Body: string(f.Body), Cut: f.Cut, DropAnswer: f.DropAnswer}
+	fault := Fault{
+		Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
+		Status: f.Status, Headers: f.Headers, Body: string(f.Body), Cut: f.Cut, DropAnswer: f.DropAnswer,
+	}
 	var text string
 	if json.Unmarshal(f.Body, &text) == nil {
 		fault.Body = text
@@ -69,8 +71,10 @@ func (f faultJSON) fault() (Fault, error) {
 
 // MarshalJSON writes the wire form.
 func (f Fault) MarshalJSON() ([]byte, error) {
-	wire := faultJSON{Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
-		Status: f.Status, Headers: f.Headers, Cut: f.Cut, DropAnswer: f.DropAnswer}
+	wire := faultJSON{
+		Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
+		Status: f.Status, Headers: f.Headers, Cut: f.Cut, DropAnswer: f.DropAnswer,
+	}
 	if f.Delay != 0 {
 		wire.Delay = f.Delay.String()
 	}

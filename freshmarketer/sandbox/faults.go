@@ -24,7 +24,7 @@ func (s *Sandbox) AddFault(f Fault) error {
 	}
 	a := &armed{Fault: f}
 	if f.Percent > 0 {
-		a.dice = rand.New(rand.NewPCG(f.Seed, f.Seed))
+		a.dice = rand.New(rand.NewPCG(f.Seed, f.Seed)) //nolint:gosec // dice that must fall the same way again, not a secret
 	}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()

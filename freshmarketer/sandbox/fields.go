@@ -40,8 +40,10 @@ func DefaultCustomFields() []Field {
 		{Name: "cf_order_completed_last_30days", Label: "Order completed last 30days", Type: TypeCheckbox},
 		{Name: "cf_lifetime_value", Label: "Lifetime value", Type: TypeNumber},
 		{Name: "cf_signed_up", Label: "Signed up", Type: TypeDate},
-		{Name: "cf_interests", Label: "Interests", Type: TypeMultiSelect,
-			Choices: []string{"Sailing", "Cooking", "Music", "Running", "Photography"}},
+		{
+			Name: "cf_interests", Label: "Interests", Type: TypeMultiSelect,
+			Choices: []string{"Sailing", "Cooking", "Music", "Running", "Photography"},
+		},
 		{Name: "cf_notes", Label: "Notes", Type: TypeTextarea},
 		{Name: "cf_seq", Label: "Seq", Type: TypeNumber},
 	}
@@ -143,8 +145,10 @@ func (c *catalogue) label(name string) string {
 }
 
 func (f Field) metadata(position int, required bool) fieldMeta {
-	return fieldMeta{ID: firstOtherID + int64(position), Label: f.Label, Name: f.Name, Type: f.Type, Actionable: true,
-		Position: position, Choices: numberedChoices(position, f.Choices), BaseModel: "Contact", Required: required, Visible: true}
+	return fieldMeta{
+		ID: firstOtherID + int64(position), Label: f.Label, Name: f.Name, Type: f.Type, Actionable: true,
+		Position: position, Choices: numberedChoices(position, f.Choices), BaseModel: "Contact", Required: required, Visible: true,
+	}
 }
 
 // numberedChoices gives each choice an id of the sandbox's range, the same in every run.

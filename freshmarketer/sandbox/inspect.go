@@ -99,6 +99,8 @@ func (c *contact) public() Contact {
 	}
 	custom := map[string]any{}
 	maps.Copy(custom, c.Custom)
-	return Contact{ID: c.ID, Email: c.email(), ExternalID: c.text("external_id"), Fields: fields, Custom: custom,
-		CreatedAt: c.Created, UpdatedAt: c.Updated, Deleted: c.Deleted || c.Forgotten}
+	return Contact{
+		ID: c.ID, Email: c.email(), ExternalID: c.text("external_id"), Fields: fields, Custom: custom,
+		CreatedAt: c.Created, UpdatedAt: c.Updated, Deleted: c.Deleted || c.Forgotten,
+	}
 }

@@ -17,12 +17,16 @@ func TestContactsShowWhatIsSet(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
 	box := newBox(t, sandbox.Options{Now: clock.Now})
-	create(t, box, object{"email": "a@x.test", "external_id": "u-1", "city": "Ulm", "tags": []string{"t"},
-		"custom_field": object{"cf_logins": json.Number("12.50"), "cf_subscribed": false}})
+	create(t, box, object{
+		"email": "a@x.test", "external_id": "u-1", "city": "Ulm", "tags": []string{"t"},
+		"custom_field": object{"cf_logins": json.Number("12.50"), "cf_subscribed": false},
+	})
 	want := []sandbox.Contact{{
 		ID: 990_000_000_000_001, Email: "a@x.test", ExternalID: "u-1",
-		Fields: object{"city": "Ulm", "tags": []string{"t"}, "subscription_status": json.Number("1"), "subscription_types": "2;3;4;5;1",
-			"sms_subscription_status": json.Number("2"), "whatsapp_subscription_status": json.Number("2")},
+		Fields: object{
+			"city": "Ulm", "tags": []string{"t"}, "subscription_status": json.Number("1"), "subscription_types": "2;3;4;5;1",
+			"sms_subscription_status": json.Number("2"), "whatsapp_subscription_status": json.Number("2"),
+		},
 		Custom:    object{"cf_logins": json.Number("12.50"), "cf_subscribed": false},
 		CreatedAt: clock.now, UpdatedAt: clock.now,
 	}}
@@ -144,8 +148,10 @@ func TestConcurrentUse(t *testing.T) {
 	for i := range 8 {
 		group.Go(func() {
 			for j := range 25 {
-				api(t, box, "POST", "contacts/upsert", object{"unique_identifier": object{"external_id": fmt.Sprint("u-", j)},
-					"contact": object{"emails": fmt.Sprintf("c%d@x.test", j), "custom_field": object{"cf_seq": i}}})
+				api(t, box, "POST", "contacts/upsert", object{
+					"unique_identifier": object{"external_id": fmt.Sprint("u-", j)},
+					"contact":           object{"emails": fmt.Sprintf("c%d@x.test", j), "custom_field": object{"cf_seq": i}},
+				})
 				lookup(t, box, "external_id", fmt.Sprint("u-", j))
 				_ = box.AddFault(sandbox.Fault{Next: 1, Operation: sandbox.OpContactFilters, Status: 500})
 				api(t, box, "GET", "contacts/filters", nil)

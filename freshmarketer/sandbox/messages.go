@@ -32,7 +32,7 @@ const (
 
 // texts in English are as seen from real accounts, apart from notUnique for the external id (inferred from the mobile
 // number's) and notAuthorized, of which only a part is known.
-var texts = map[Language]map[message]string{
+var texts = map[Language]map[message]string{ //nolint:gochecknoglobals // a table nobody writes to
 	English: {
 		alreadyExists:     "%s already exists.",
 		notUnique:         "%s is not unique",

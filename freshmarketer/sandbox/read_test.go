@@ -76,8 +76,10 @@ func lookup(t *testing.T, box *sandbox.Sandbox, field, value string) []string {
 func TestLookup(t *testing.T) {
 	t.Parallel()
 	box := newBox(t, sandbox.Options{})
-	create(t, box, object{"emails": []any{"ann@x.test", "second@x.test"}, "first_name": "Ann", "last_name": "Lee", "external_id": "u-1",
-		"mobile_number": "1-926-555-9504", "custom_field": object{"cf_plan": "Gold", "cf_logins": 5}})
+	create(t, box, object{
+		"emails": []any{"ann@x.test", "second@x.test"}, "first_name": "Ann", "last_name": "Lee", "external_id": "u-1",
+		"mobile_number": "1-926-555-9504", "custom_field": object{"cf_plan": "Gold", "cf_logins": 5},
+	})
 	create(t, box, object{"email": "bob@x.test", "work_number": "19265559504", "custom_field": object{"cf_plan": "Gold"}})
 	gone := create(t, box, object{"email": "gone@x.test", "custom_field": object{"cf_plan": "Gold"}}).id()
 	api(t, box, "DELETE", "contacts/"+gone, nil)

@@ -24,7 +24,7 @@ const (
 
 // routes of the API, relative to apiPrefix; ":id" stands for one segment. Fixed segments come before ":id".
 // Source: Freshworks CRM API, "Contacts". Whatever is not here is answered by a bare 404, also a wrong method.
-var routes = []struct{ method, pattern, op string }{
+var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals // a table nobody writes to
 	{http.MethodPost, "contacts", OpCreateContact},
 	{http.MethodGet, "contacts", OpListContacts},
 	{http.MethodPost, "contacts/upsert", OpUpsertContact},

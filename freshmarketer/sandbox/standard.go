@@ -41,23 +41,39 @@ func standardFields() []standardField {
 		{name: "work_number", label: "Work", kind: TypeText, write: writePhone},
 		{name: "external_id", label: "External ID", kind: TypeText, write: writeText, unique: "ExternalId"},
 		{name: "owner_id", label: "Sales owner", kind: TypeDropdown, write: writeID, choices: owners(), hidden: true},
-		{name: "subscription_status", label: "Subscription status", kind: TypeDropdown, write: writeID,
-			choices: counted(0, "Unsubscribed", "Subscribed", "Not subscribed", "Reported as spam", "Bounced")},
-		{name: "subscription_types", label: "Subscription types", kind: TypeMultiSelect, write: writeIDs,
-			choices: counted(1, "Non-marketing emails from our company", "Newsletter", "Promotional", "Product updates", "Conferences & Events")},
-		{name: "whatsapp_subscription_status", label: "WhatsApp subscription status", kind: TypeDropdown, write: writeID,
-			choices: counted(0, "Unsubscribed", "Subscribed", "Not subscribed")},
-		{name: "sms_subscription_status", label: "SMS subscription status", kind: TypeDropdown, write: writeID, unlisted: true,
-			choices: counted(0, "Unsubscribed", "Subscribed", "Not subscribed")},
-		{name: "lifecycle_stage_id", label: "Lifecycle stage", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: textIDs(12, "Lead", "Sales Qualified Lead", "Customer")},
-		{name: "contact_status_id", label: "Status", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(13, []string{"New", "Contacted", "Interested", "Unqualified", "Qualified", "Negotiation", "Lost", "Won", "Churned"})},
-		{name: "lost_reason_id", label: "Lost reason", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: textIDs(14, "Junk Lead", "Not able to reach", "Not interested", "Budget", "Lost to competitor")},
+		{
+			name: "subscription_status", label: "Subscription status", kind: TypeDropdown, write: writeID,
+			choices: counted(0, "Unsubscribed", "Subscribed", "Not subscribed", "Reported as spam", "Bounced"),
+		},
+		{
+			name: "subscription_types", label: "Subscription types", kind: TypeMultiSelect, write: writeIDs,
+			choices: counted(1, "Non-marketing emails from our company", "Newsletter", "Promotional", "Product updates", "Conferences & Events"),
+		},
+		{
+			name: "whatsapp_subscription_status", label: "WhatsApp subscription status", kind: TypeDropdown, write: writeID,
+			choices: counted(0, "Unsubscribed", "Subscribed", "Not subscribed"),
+		},
+		{
+			name: "sms_subscription_status", label: "SMS subscription status", kind: TypeDropdown, write: writeID, unlisted: true,
+			choices: counted(0, "Unsubscribed", "Subscribed", "Not subscribed"),
+		},
+		{
+			name: "lifecycle_stage_id", label: "Lifecycle stage", kind: TypeDropdown, write: writeID, hidden: true,
+			choices: textIDs(12, "Lead", "Sales Qualified Lead", "Customer"),
+		},
+		{
+			name: "contact_status_id", label: "Status", kind: TypeDropdown, write: writeID, hidden: true,
+			choices: numberedChoices(13, []string{"New", "Contacted", "Interested", "Unqualified", "Qualified", "Negotiation", "Lost", "Won", "Churned"}),
+		},
+		{
+			name: "lost_reason_id", label: "Lost reason", kind: TypeDropdown, write: writeID, hidden: true,
+			choices: textIDs(14, "Junk Lead", "Not able to reach", "Not interested", "Budget", "Lost to competitor"),
+		},
 		{name: "work_email", label: "Work email", kind: TypeText, write: writeText},
-		{name: "tags", label: "Tags", kind: "auto_complete", write: writeTags, multiple: true, creatable: true,
-			suggest: "/search/auto_suggest/tags.json?&tag_type=contact&q="},
+		{
+			name: "tags", label: "Tags", kind: "auto_complete", write: writeTags, multiple: true, creatable: true,
+			suggest: "/search/auto_suggest/tags.json?&tag_type=contact&q=",
+		},
 		{name: "job_title", label: "Job title", kind: TypeText, write: writeText},
 		{name: "time_zone", label: "Time zone", kind: TypeDropdown, write: writeZone, choices: timeZoneChoices()},
 		{name: "phone_numbers", label: "Other phone numbers", kind: "group_field", choices: textIDs(19, "Personal", "Home", "Other")},
@@ -69,13 +85,21 @@ func standardFields() []standardField {
 		{name: "facebook", label: "Facebook", kind: TypeText, write: writeText},
 		{name: "twitter", label: "Twitter", kind: TypeText, write: writeText},
 		{name: "linkedin", label: "LinkedIn", kind: TypeText, write: writeText},
-		{name: "territory_id", label: "Territory", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(28, []string{"North", "South"})},
-		{name: "lead_source_id", label: "Source", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(29, []string{"Web", "Organic Search", "Email", "Phone", "Chat", "Web Form", "Referral",
-				"Direct", "Paid Search", "Blogs", "Social Media", "Display Ads", "Events", "Webinar"})},
-		{name: "campaign_id", label: "Campaign", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(30, []string{"Spring", "Autumn"})},
+		{
+			name: "territory_id", label: "Territory", kind: TypeDropdown, write: writeID, hidden: true,
+			choices: numberedChoices(28, []string{"North", "South"}),
+		},
+		{
+			name: "lead_source_id", label: "Source", kind: TypeDropdown, write: writeID, hidden: true,
+			choices: numberedChoices(29, []string{
+				"Web", "Organic Search", "Email", "Phone", "Chat", "Web Form", "Referral",
+				"Direct", "Paid Search", "Blogs", "Social Media", "Display Ads", "Events", "Webinar",
+			}),
+		},
+		{
+			name: "campaign_id", label: "Campaign", kind: TypeDropdown, write: writeID, hidden: true,
+			choices: numberedChoices(30, []string{"Spring", "Autumn"}),
+		},
 		{name: "medium", label: "Medium", kind: TypeText, write: writeText},
 		{name: "keyword", label: "Keyword", kind: TypeText, write: writeText},
 		{name: "lists", label: "Lists", kind: "auto_complete", multiple: true, suggest: "/search/auto_suggest/lists.json?&q="},
@@ -101,9 +125,11 @@ func standardFields() []standardField {
 }
 
 func (f standardField) metadata(position int, required bool) fieldMeta {
-	meta := fieldMeta{ID: int64(position), Label: f.label, Name: f.name, Type: f.kind, Default: true, Actionable: true,
+	meta := fieldMeta{
+		ID: int64(position), Label: f.label, Name: f.name, Type: f.kind, Default: true, Actionable: true,
 		Position: position, Choices: f.choices, BaseModel: "Contact", Required: required, Visible: position <= 14,
-		AutoSuggestURL: f.suggest, Creatable: f.creatable, Multiple: f.multiple}
+		AutoSuggestURL: f.suggest, Creatable: f.creatable, Multiple: f.multiple,
+	}
 	if meta.Choices == nil {
 		meta.Choices = []choice{}
 	}

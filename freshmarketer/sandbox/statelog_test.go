@@ -16,8 +16,10 @@ func TestStateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "contacts.jsonl")
 	opt := sandbox.Options{StateFile: path, Now: newClock().Now}
 	box := newBox(t, opt)
-	create(t, box, object{"emails": []any{"ann@x.test", "second@x.test"}, "external_id": "u-1", "mobile_number": "1", "tags": []string{"t"},
-		"custom_field": object{"cf_logins": 5, "cf_subscribed": true}})
+	create(t, box, object{
+		"emails": []any{"ann@x.test", "second@x.test"}, "external_id": "u-1", "mobile_number": "1", "tags": []string{"t"},
+		"custom_field": object{"cf_logins": 5, "cf_subscribed": true},
+	})
 	create(t, box, object{"email": "bin@x.test"})
 	create(t, box, object{"email": "last@x.test"})
 	api(t, box, "PUT", "contacts/990000000000001", object{"contact": object{"city": "Ulm", "custom_field": object{"cf_logins": 6}}})

@@ -2,7 +2,7 @@ package sandbox
 
 // timeZones are the zones a contact can have: the names Ruby on Rails uses, with the offsets shown beside them. IANA
 // names ("Europe/Berlin") are refused. Source: the choices of time_zone in a recorded answer of the field metadata.
-var timeZones = []struct {
+var timeZones = []struct { //nolint:gochecknoglobals // a table nobody writes to
 	offset string
 	names  []string
 }{
@@ -19,11 +19,15 @@ var timeZones = []struct {
 	{"-02:00", []string{"Mid-Atlantic"}},
 	{"-01:00", []string{"Azores", "Cape Verde Is."}},
 	{"+00:00", []string{"Dublin", "Edinburgh", "Lisbon", "London", "Monrovia", "UTC"}},
-	{"+01:00", []string{"Amsterdam", "Belgrade", "Berlin", "Bern", "Bratislava", "Brussels", "Budapest", "Casablanca",
+	{"+01:00", []string{
+		"Amsterdam", "Belgrade", "Berlin", "Bern", "Bratislava", "Brussels", "Budapest", "Casablanca",
 		"Copenhagen", "Ljubljana", "Madrid", "Paris", "Prague", "Rome", "Sarajevo", "Skopje", "Stockholm", "Vienna",
-		"Warsaw", "West Central Africa", "Zagreb"}},
-	{"+02:00", []string{"Athens", "Bucharest", "Cairo", "Harare", "Helsinki", "Jerusalem", "Kyiv", "Pretoria", "Riga",
-		"Sofia", "Tallinn", "Vilnius"}},
+		"Warsaw", "West Central Africa", "Zagreb",
+	}},
+	{"+02:00", []string{
+		"Athens", "Bucharest", "Cairo", "Harare", "Helsinki", "Jerusalem", "Kyiv", "Pretoria", "Riga",
+		"Sofia", "Tallinn", "Vilnius",
+	}},
 	{"+03:00", []string{"Baghdad", "Istanbul", "Kuwait", "Minsk", "Moscow", "Nairobi", "Riyadh", "St. Petersburg", "Volgograd"}},
 	{"+03:30", []string{"Tehran"}},
 	{"+04:00", []string{"Abu Dhabi", "Baku", "Muscat", "Tbilisi", "Yerevan"}},
@@ -34,8 +38,10 @@ var timeZones = []struct {
 	{"+06:00", []string{"Almaty", "Astana", "Dhaka", "Urumqi"}},
 	{"+06:30", []string{"Rangoon"}},
 	{"+07:00", []string{"Bangkok", "Hanoi", "Jakarta", "Krasnoyarsk", "Novosibirsk"}},
-	{"+08:00", []string{"Beijing", "Chongqing", "Hong Kong", "Irkutsk", "Kuala Lumpur", "Perth", "Singapore", "Taipei",
-		"Ulaan Bataar"}},
+	{"+08:00", []string{
+		"Beijing", "Chongqing", "Hong Kong", "Irkutsk", "Kuala Lumpur", "Perth", "Singapore", "Taipei",
+		"Ulaan Bataar",
+	}},
 	{"+09:00", []string{"Osaka", "Sapporo", "Seoul", "Tokyo", "Yakutsk"}},
 	{"+09:30", []string{"Darwin"}},
 	{"+10:00", []string{"Brisbane", "Guam", "Port Moresby", "Vladivostok"}},

@@ -48,12 +48,14 @@ func TestClientAgainstSandbox(t *testing.T) {
 
 	created, err := client.UpsertContact(ctx, "external_id", "ключ-1", freshmarketer.ContactWrite{
 		Fields: fields{"email": "zoë.müller@bücher.test", "first_name": "Zoë", "city": "İstanbul"},
-		Custom: fields{"cf_plan_tier": "Growth", "cf_interests": []string{"Sailing", "Music"}, "cf_seq": 1}})
+		Custom: fields{"cf_plan_tier": "Growth", "cf_interests": []string{"Sailing", "Music"}, "cf_seq": 1},
+	})
 	if err != nil || created.ExternalID != "ключ-1" || created.Email != "zoë.müller@bücher.test" || string(created.Custom["cf_interests"]) != `"Sailing;Music"` {
 		t.Fatalf("got %+v, %v", created, err)
 	}
 	updated, err := client.UpdateContact(ctx, created.ID, freshmarketer.ContactWrite{
-		Fields: fields{"email": "zoe@x.test", "city": nil}, Custom: fields{"cf_seq": 2, "cf_plan_tier": nil}})
+		Fields: fields{"email": "zoe@x.test", "city": nil}, Custom: fields{"cf_seq": 2, "cf_plan_tier": nil},
+	})
 	if err != nil || updated.ID != created.ID || updated.Email != "zoe@x.test" || string(updated.Fields["city"]) != "null" {
 		t.Fatalf("got %+v, %v", updated, err)
 	}
@@ -78,8 +80,10 @@ func TestClientAgainstSandbox(t *testing.T) {
 	for _, call := range box.Calls() {
 		ops = append(ops, call.Operation)
 	}
-	want := []string{freshmarketer.OpContactFilters, freshmarketer.OpContactFields, freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact,
-		freshmarketer.OpGetContact, freshmarketer.OpLookupContacts, freshmarketer.OpLookupContacts, freshmarketer.OpDeleteContact, freshmarketer.OpGetContact}
+	want := []string{
+		freshmarketer.OpContactFilters, freshmarketer.OpContactFields, freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact,
+		freshmarketer.OpGetContact, freshmarketer.OpLookupContacts, freshmarketer.OpLookupContacts, freshmarketer.OpDeleteContact, freshmarketer.OpGetContact,
+	}
 	if diff := cmp.Diff(want, ops); diff != "" {
 		t.Errorf("operations (-client +sandbox):\n%s", diff)
 	}
