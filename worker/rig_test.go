@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -53,6 +54,23 @@ func bubble(t *testing.T, opt sandbox.Options, body func(t *testing.T, r *rig)) 
 	})
 }
 
+// bubbleNamed is bubble as a subtest.
+func bubbleNamed(t *testing.T, name string, opt sandbox.Options, body func(t *testing.T, r *rig)) {
+	t.Run(name, func(t *testing.T) { bubble(t, opt, body) })
+}
+
+func fmtID(id int64) string { return strconv.FormatInt(id, 10) }
+
+// client is a client of its own for the sandbox.
+func (r *rig) client() *freshmarketer.Client {
+	r.t.Helper()
+	client, err := freshmarketer.New(r.api)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return client
+}
+
 // open starts store and pool, as a process does.
 func (r *rig) open() {
 	r.t.Helper()
@@ -60,14 +78,10 @@ func (r *rig) open() {
 	if r.store, err = queue.Open(r.t.Context(), queuetest.Config(r.t, r.dir)); err != nil {
 		r.t.Fatal(err)
 	}
-	client, err := freshmarketer.New(r.api)
-	if err != nil {
-		r.t.Fatal(err)
-	}
 	core, logs := observer.New(zap.DebugLevel)
 	r.logs = logs
 	r.pool, err = worker.New(worker.Config{
-		Store: r.store, Client: client, Concurrency: 8, Metrics: metrics.New(), Logger: zap.New(core),
+		Store: r.store, Client: r.client(), Concurrency: 8, Metrics: metrics.New(), Logger: zap.New(core),
 		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 	})
 	if err != nil {
