@@ -84,7 +84,7 @@ func (s *store) Journal(_ context.Context, id string, since time.Time) ([]queue.
 func (s *store) Ledger(context.Context) (queue.Ledger, error) { return s.ledger, s.failing }
 
 func (s *store) Bytes(context.Context) (map[string]uint64, error) {
-	return map[string]uint64{"events": 5}, s.failing
+	return map[string]uint64{"EVENTS": 5}, s.failing
 }
 
 // service is a handler to ask, with what is behind it.
@@ -241,8 +241,8 @@ func TestErrorsAreJSON(t *testing.T) {
 		if !strings.Contains(p.Error, tt.part) || p.Mend == "" {
 			t.Errorf("%s: %+v has no %q or no mend", name, p, tt.part)
 		}
-		if got := w.Header().Get("Content-Type"); got != "application/json" {
-			t.Errorf("%s: %s", name, got)
+		if h := w.Header(); h.Get("Content-Type") != "application/json" || h.Get(APIHeader) != APIVersion || h.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: headers %v", name, h)
 		}
 	}
 }

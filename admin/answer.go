@@ -16,6 +16,13 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
+// APIHeader is on every JSON answer, so that a client can tell this listener from whatever else answers on a port. Its
+// value changes when old clients would misread what they get.
+const (
+	APIHeader  = "Freshrelay-Api"
+	APIVersion = "1"
+)
+
 // maxBody is room for the ids of some 50,000 letters (bytes).
 const maxBody = 4 << 20
 
@@ -106,6 +113,7 @@ func answer(w http.ResponseWriter, code int, v any) error {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
+	h.Set(APIHeader, APIVersion)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)

@@ -11,6 +11,9 @@ import (
 // Event is one line of the journal: what became of a call.
 type Event = queue.JournalEntry
 
+// EventField is one contact field a call spoke about.
+type EventField = queue.JournalField
+
 // EventList is the answer of /api/events, oldest first. It is empty until the call is settled.
 type EventList struct {
 	Events []Event `json:"events"`

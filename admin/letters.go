@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -105,7 +106,9 @@ func (s *server) letter(w http.ResponseWriter, r *http.Request) error {
 
 func viewOf(l Letter, reveal bool) LetterView {
 	advice := Advise(AboutDead, l.Reason)
-	v := LetterView{Letter: l, Meaning: advice.Meaning, WhatToDo: advice.Mend, Masked: !reveal}
+	v := LetterView{
+		Letter: l, Meaning: advice.Meaning, WhatToDo: strings.ReplaceAll(advice.Mend, "<id>", l.ID), Masked: !reveal,
+	}
 	received, err := segment.Decode(l.Event)
 	if err == nil {
 		v.Surface, v.ReceivedAt = string(received.Surface), received.At

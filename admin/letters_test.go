@@ -56,7 +56,7 @@ func TestLetterView(t *testing.T) {
 	if got.ID != "user.1" || got.Surface != "tracking" || !got.ReceivedAt.Equal(time.Unix(99, 0)) || !got.Masked {
 		t.Errorf("%+v", got)
 	}
-	if want := Advise(AboutDead, "email_conflict"); got.Meaning != want.Meaning || got.WhatToDo != want.Mend {
+	if want := Advise(AboutDead, "email_conflict"); got.Meaning != want.Meaning || got.WhatToDo != strings.ReplaceAll(want.Mend, "<id>", "user.1") {
 		t.Errorf("advice: %q %q", got.Meaning, got.WhatToDo)
 	}
 	masked := `{"type":"identify","userId":"<string>","messageId":"m","traits":{"email":"<string>","age":"<number>"}}`

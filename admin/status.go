@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/freshrelay/freshrelay/queue"
@@ -55,9 +56,9 @@ type Sending struct {
 // Pause is one reason why nothing is being sent.
 type Pause struct {
 	Reason string    `json:"reason"`
-	Since  time.Time `json:"since"`
-	Detail string    `json:"detail"` // redacted text of the answer that caused it
-	Mend   string    `json:"mend"`   // filled in here
+	Since  time.Time `json:"since,omitzero"` // zero: not known
+	Detail string    `json:"detail"`         // redacted text of the answer that caused it
+	Mend   string    `json:"mend"`           // filled in here
 }
 
 // API is how the Freshmarketer API answered last. Pointers are null for what has not happened since the start.
@@ -94,7 +95,10 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		Dead:       tallies(books.Counts, queue.Dead, AboutDead),
 		Paused:     make([]Pause, 0, len(sending.Paused)),
 		API:        sending.API,
-		StoreBytes: bytes,
+		StoreBytes: make(map[string]uint64, len(bytes)),
+	}
+	for stream, n := range bytes {
+		st.StoreBytes[strings.ToLower(stream)] = n
 	}
 	if !books.Oldest.IsZero() {
 		st.OldestPending = &books.Oldest

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/freshrelay/freshrelay/admin"
+)
+
+// journalWindow is how far back the journal is searched. It only has to cover the difference between our clock and the
+// service's.
+const journalWindow = 10 * time.Minute
+
+// journal returns the journal's lines about a message id since a time, oldest first.
+func journal(ctx context.Context, service *client, messageID string, since time.Time) ([]admin.Event, error) {
+	var list admin.EventList
+	err := service.get(ctx, "/api/events", url.Values{
+		"message_id": {messageID}, "since": {since.UTC().Format(time.RFC3339Nano)},
+	}, &list)
+	return list.Events, err
+}
+
+// earlier counts the lines that are there before the post, for calls whose id came from the file: a sample that is
+// sent a second time must not be shown the outcome of the first.
+func (s *sender) earlier(ctx context.Context, ps *post) (map[string]int, error) {
+	out := map[string]int{}
+	if s.admin == nil {
+		return out, nil
+	}
+	for _, c := range ps.calls {
+		if !c.ownID || !c.stored() {
+			continue
+		}
+		events, err := journal(ctx, s.admin, c.id, time.Now().Add(-journalWindow))
+		if err != nil {
+			return nil, err
+		}
+		out[c.id] = len(events)
+	}
+	return out, nil
+}
+
+// follow waits for the outcome of each call. What has none when the time is up stays unknown; that is not an error.
+func (s *sender) follow(ctx context.Context, calls []SentCall, earlier map[string]int) error {
+	since := time.Now().Add(-journalWindow)
+	limited, cancel := context.WithTimeout(ctx, s.cmd.Timeout)
+	defer cancel()
+	seen := maps.Clone(earlier) // two calls of one file may share an id; each has a line of its own
+	for i := range calls {
+		c := &calls[i]
+		if c.Outcome != outcomeSent {
+			continue
+		}
+		event, err := s.outcome(limited, c.MessageID, seen[c.MessageID], since)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case errors.Is(err, context.DeadlineExceeded):
+			c.Outcome = outcomeUnknown
+			continue
+		case err != nil:
+			return err
+		}
+		seen[c.MessageID]++
+		c.Outcome, c.Event = event.Outcome, event
+	}
+	return nil
+}
+
+// outcome waits for the line after the first n about a message id.
+func (s *sender) outcome(ctx context.Context, messageID string, n int, since time.Time) (*admin.Event, error) {
+	for pause := s.poll; ; pause = longer(pause) {
+		events, err := journal(ctx, s.admin, messageID, since)
+		if err != nil {
+			return nil, err
+		}
+		if len(events) > n {
+			return &events[n], nil
+		}
+		if err := wait(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// printSent says what became of the calls of a file.
+func (p *program) printSent(file string, calls []SentCall) {
+	fmt.Fprintln(p.stdout, clean(file, 0))
+	for _, c := range calls {
+		head := fmt.Sprintf("  %-9s %-10s", clean(c.Type, 12), c.Outcome)
+		switch {
+		case c.Outcome == outcomeRefused:
+			fmt.Fprintf(p.stdout, "%s %d %s\n", head, c.Status, clean(c.Error, 0))
+		case c.Outcome == outcomeDropped:
+			fmt.Fprintln(p.stdout, head+" taken and not stored: calls of this type are not sent to Freshmarketer")
+		case c.Outcome == outcomeUnknown:
+			fmt.Fprintln(p.stdout, head+" stored, but no outcome yet; see: freshrelay status")
+		case c.Event == nil:
+			fmt.Fprintln(p.stdout, head+" message id "+clean(c.MessageID, 0))
+		default:
+			p.printEvent(head, *c.Event)
+		}
+	}
+}
+
+// printEvent shows a line of the journal in full.
+func (p *program) printEvent(head string, e admin.Event) {
+	out := func(format string, args ...any) { fmt.Fprintf(p.stdout, format+"\n", args...) }
+	switch e.Outcome {
+	case outcomeDelivered:
+		line := head
+		if e.ContactID != "" {
+			line += " contact " + clean(e.ContactID, 0)
+		}
+		if e.MergedWith > 0 {
+			line += fmt.Sprintf(" (together with %d other calls)", e.MergedWith)
+		}
+		out("%s", line)
+		for _, action := range actions(e.Fields) {
+			out("      %-10s %s", action, strings.Join(fieldsOf(e.Fields, action), ", "))
+		}
+	case outcomeDiscarded:
+		explain(out, head, e.Reason, admin.Advise(admin.AboutDiscard, e.Reason))
+	default:
+		explain(out, head, e.Reason, admin.Advise(admin.AboutDead, e.Reason))
+	}
+	for _, l := range e.LeftOut {
+		out("      %-10s %s: %s", "left out", clean(l.Trait, 60), admin.Advise(admin.AboutLeftOut, l.Reason).Meaning)
+	}
+	for _, c := range e.Calls {
+		out("      %-10s %s %s, %d ms", "API", clean(c.Operation, 0), statusText(c.Status), c.Millis)
+	}
+}
+
+// explain says why a call was not delivered. Its fields are not shown: nothing was done to them.
+func explain(out func(string, ...any), head, reason string, advice admin.Advice) {
+	out("%s %s", head, clean(reason, 0))
+	out("      %s", advice.Meaning)
+	out("      %s", advice.Mend)
+}
+
+// actions are the different things that were done to fields, in the order in which they matter.
+func actions(fields []admin.EventField) []string {
+	var out []string
+	for _, a := range []string{"set", "emptied", "unchanged", "held"} {
+		if slices.ContainsFunc(fields, func(f admin.EventField) bool { return f.Action == a }) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// fieldsOf names the fields of one action, each with the trait it comes from where that has another name.
+func fieldsOf(fields []admin.EventField, action string) []string {
+	var out []string
+	for _, f := range fields {
+		if f.Action != action {
+			continue
+		}
+		name := clean(f.Label, 60)
+		if name == "" {
+			name = clean(f.Field, 60)
+		}
+		if f.Trait != "" && f.Trait != f.Label {
+			name += " (" + clean(f.Trait, 60) + ")"
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+// sorted goes through a map by its keys.
+func sorted(m map[string]string) iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			if !yield(k, m[k]) {
+				return
+			}
+		}
+	}
+}

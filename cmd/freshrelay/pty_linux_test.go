@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// terminal is a pseudo-terminal: near is the program's end.
+type terminal struct {
+	near, far *os.File
+	mu        sync.Mutex
+	text      bytes.Buffer
+	done      chan struct{}
+}
+
+func newTerminal(t *testing.T) *terminal {
+	t.Helper()
+	far, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals here: %v", err)
+	}
+	if err := unix.IoctlSetPointerInt(int(far.Fd()), unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(int(far.Fd()), unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	near, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo-terminals here: %v", err)
+	}
+	tt := &terminal{near: near, far: far, done: make(chan struct{})}
+	go func() {
+		defer close(tt.done)
+		buf := make([]byte, 4096)
+		for {
+			n, err := far.Read(buf)
+			tt.mu.Lock()
+			tt.text.Write(buf[:n])
+			tt.mu.Unlock()
+			if err != nil { // EIO once the near end is closed
+				return
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = far.Close() })
+	return tt
+}
+
+// screen closes the program's end and returns all that was shown.
+func (tt *terminal) screen() string {
+	_ = tt.near.Close()
+	<-tt.done
+	tt.mu.Lock()
+	defer tt.mu.Unlock()
+	return tt.text.String()
+}
+
+func (tt *terminal) run(r *rig, args ...string) int {
+	p := *r.p
+	p.stdin, p.stdout, p.stderr = tt.near, tt.near, tt.near
+	return p.run(context.Background(), append([]string{"--admin-url", r.admin.URL}, args...))
+}
+
+func TestReplayAsksOnATerminal(t *testing.T) {
+	for answer, want := range map[string]struct{ code, replayed int }{
+		"n\n": {exitFailed, 0}, "\n": {exitFailed, 0}, "\x04": {exitFailed, 0}, "y\n": {exitOK, 2}, "YES\n": {exitOK, 2},
+	} {
+		r := newRig(t)
+		r.list = []queue.Letter{aLetter(1, "invalid"), aLetter(2, "invalid")}
+		tt := newTerminal(t)
+		if _, err := io.WriteString(tt.far, answer); err != nil {
+			t.Fatal(err)
+		}
+		code := tt.run(r, "dlq", "replay", "--all")
+		screen := tt.screen()
+		if code != want.code || len(r.replayed) != want.replayed {
+			t.Errorf("%q: exit code %d, %d replayed\n%s", answer, code, len(r.replayed), screen)
+		}
+		wantParts(t, answer, screen, "Send 2 dead letters again? [y/N]")
+		if code == exitOK {
+			wantParts(t, answer, screen, "replaying", "2 dead letters sent again: 2 settled")
+		}
+	}
+	r := newRig(t)
+	r.list = []queue.Letter{aLetter(1, "invalid")}
+	tt := newTerminal(t)
+	if code := tt.run(r, "dlq", "replay", "--all", "--yes"); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if screen := tt.screen(); strings.Contains(screen, "y/N") {
+		t.Errorf("--yes asks:\n%s", screen)
+	}
+}
+
+func TestStatusIsLoudOnATerminal(t *testing.T) {
+	t.Setenv("NO_COLOR", "")
+	r := newRig(t)
+	tt := newTerminal(t)
+	if code := tt.run(r, "status"); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	wantParts(t, "status", tt.screen(), "\x1b[1;31mPAUSED: key_refused\x1b[0m")
+	t.Setenv("NO_COLOR", "1")
+	tt = newTerminal(t)
+	tt.run(r, "status")
+	if screen := tt.screen(); strings.Contains(screen, "\x1b") {
+		t.Errorf("colours although NO_COLOR is set: %q", screen)
+	}
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+)
+
+type sandboxCmd struct {
+	Listen    string   `default:"${sandbox_listen}" placeholder:"ADDR" help:"Where it listens."`
+	APIKey    []string `name:"api-key" placeholder:"KEY" help:"Key it accepts; may be given several times (default ${sandbox_key})."`
+	StateFile string   `placeholder:"FILE" help:"Keep the contacts in this file, so that they are there after a restart."`
+}
+
+// stopTimeout is how long requests under way may take to end.
+const stopTimeout = 5 * time.Second
+
+// Run answers as a Freshmarketer until a signal comes.
+func (c *sandboxCmd) Run(ctx context.Context, p *program) (err error) {
+	box, err := sandbox.New(sandbox.Options{APIKeys: c.APIKey, StateFile: c.StateFile})
+	if err != nil {
+		return &failure{exitFailed, fmt.Sprintf("the sandbox cannot start: %v", err), "check --state-file"}
+	}
+	defer func() { err = errors.Join(err, box.Close()) }()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", c.Listen)
+	if err != nil {
+		return &failure{exitFailed, fmt.Sprintf("cannot listen on %s: %v", c.Listen, err), "stop what uses the port, or choose another with --listen"}
+	}
+	server := &http.Server{Handler: box.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	fmt.Fprintf(p.stdout, "sandbox   http://%s\n", ln.Addr())
+	fmt.Fprintln(p.stdout, "see /_sandbox/contacts and /_sandbox/calls; faults are set with POST /_sandbox/faults; Ctrl-C stops it")
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve the sandbox: %w", err)
+	case <-ctx.Done():
+	}
+	// The signal has ended ctx, and what is under way should still get its answer.
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(stopping); err != nil {
+		_ = server.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the sandbox: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/freshrelay/freshrelay/app"
+	"github.com/freshrelay/freshrelay/app/config"
+)
+
+type serveCmd struct {
+	Listen        string `placeholder:"ADDR" help:"Where Segment and the SDKs post (default 127.0.0.1:8080)."`
+	AdminListen   string `placeholder:"ADDR" help:"Health, metrics and the API of the command line (default 127.0.0.1:8081)."`
+	SandboxListen string `placeholder:"ADDR" default:"${sandbox_listen}" help:"With --sandbox: where the built-in Freshmarketer listens."`
+}
+
+// Run serves until a signal comes.
+func (c *serveCmd) Run(ctx context.Context, p *program, g *globals) error {
+	o := p.options(g)
+	set(o.Flags, "listen", c.Listen)
+	set(o.Flags, "admin.listen", c.AdminListen)
+	cfg, err := config.Load(o)
+	if err != nil {
+		return err
+	}
+	logger, err := app.NewLogger(cfg.Log, p.stderr)
+	if err != nil {
+		return fmt.Errorf("start logging: %w", err)
+	}
+	defer logger.Sync()
+	return p.serve(ctx, cfg, app.Options{
+		Sandbox: g.UseSandbox, SandboxListen: c.SandboxListen, Stdout: p.stdout, Logger: logger, Version: version(),
+	})
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/freshrelay/freshrelay/admin"
+)
+
+type statusCmd struct{}
+
+// Run shows the service's own account of itself.
+func (*statusCmd) Run(ctx context.Context, p *program, g *globals) error {
+	c, err := p.connect(g)
+	if err != nil {
+		return err
+	}
+	var st admin.Status
+	if err := c.get(ctx, "/api/status", nil, &st); err != nil {
+		return err
+	}
+	if g.Output == "json" {
+		return p.printJSON(st)
+	}
+	p.printStatus(st, time.Now())
+	return nil
+}
+
+func (p *program) printStatus(st admin.Status, now time.Time) {
+	out := func(format string, args ...any) { fmt.Fprintf(p.stdout, format+"\n", args...) }
+	out("freshrelay %s   mode %s   account %s   up %s", st.Version, st.Mode, clean(st.Account, 80), ago(now, st.Started))
+	out("")
+	if len(st.Paused) == 0 {
+		out("sending     yes")
+	}
+	for _, pause := range st.Paused {
+		since := ""
+		if !pause.Since.IsZero() {
+			since = " for " + ago(now, pause.Since)
+		}
+		out("sending     %s%s  %s", p.loud("PAUSED: "+pause.Reason), since, clean(pause.Detail, 100))
+		out("            %s", pause.Mend)
+	}
+	out("API         last success %s, last failure %s", when(now, st.API.LastSuccess), when(now, st.API.LastFailure))
+	if e := st.API.LastError; e != nil {
+		out("            last error: %s on %s, status %d", e.Kind, e.Operation, e.Status)
+	}
+	out("")
+	p.printLedger(st, now)
+	p.printTallies("discarded", st.Discards)
+	p.printTallies("dead letters", st.Dead)
+	out("")
+	sizes := make([]string, 0, len(st.StoreBytes))
+	for _, stream := range slices.Sorted(maps.Keys(st.StoreBytes)) {
+		sizes = append(sizes, stream+" "+bytesText(st.StoreBytes[stream]))
+	}
+	out("store       %s", strings.Join(sizes, ", "))
+}
+
+func (p *program) printLedger(st admin.Status, now time.Time) {
+	l := st.Ledger
+	out := func(name string, n int64, note string) { fmt.Fprintf(p.stdout, "%-10s%10d%s\n", name, n, note) }
+	out("accepted", l.Accepted, "")
+	out("delivered", l.Delivered, "")
+	out("discarded", l.Discarded, "")
+	out("dead", l.Dead, "")
+	oldest := ""
+	if st.OldestPending != nil {
+		oldest = "   the oldest for " + ago(now, *st.OldestPending)
+	}
+	out("pending", l.Pending, oldest)
+	switch {
+	case !l.SettledReading:
+		fmt.Fprintln(p.stdout, "            the log is still being read again after the start; pending is too high until then")
+	case l.Difference != 0:
+		fmt.Fprintln(p.stdout, "            "+p.loud(fmt.Sprintf("these do not add up: accepted is off by %d", l.Difference))+
+			" (under load for a moment; if it stays, report it)")
+	default:
+		fmt.Fprintln(p.stdout, "            accepted = delivered + discarded + dead + pending")
+	}
+}
+
+// maxTallies keeps the screen one screen.
+const maxTallies = 8
+
+func (p *program) printTallies(title string, list []admin.Tally) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(p.stdout, "\n"+title)
+	for _, t := range list[:min(len(list), maxTallies)] {
+		fmt.Fprintf(p.stdout, "%10d  %s (%s)\n            %s\n", t.Count, t.Reason, t.Type, t.Mend)
+	}
+	if more := len(list) - maxTallies; more > 0 {
+		fmt.Fprintf(p.stdout, "            and %d more; see -o json\n", more)
+	}
+}
+
+// ago is how long it is since then, as short as makes sense.
+func ago(now, then time.Time) string {
+	d := max(now.Sub(then), 0)
+	switch {
+	case d < time.Minute:
+		return d.Truncate(time.Second).String()
+	case d < time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
+	case d < 48*time.Hour:
+		return strings.TrimSuffix(d.Truncate(time.Minute).String(), "0s")
+	default:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+}
+
+func when(now time.Time, then *time.Time) string {
+	if then == nil {
+		return "none yet"
+	}
+	return ago(now, *then) + " ago"
+}
+
+func bytesText(n uint64) string {
+	for _, unit := range []struct {
+		name string
+		size uint64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if n >= unit.size {
+			return fmt.Sprintf("%.1f %s", float64(n)/float64(unit.size), unit.name)
+		}
+	}
+	return fmt.Sprintf("%d B", n)
+}

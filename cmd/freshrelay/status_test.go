@@ -1,0 +1,61 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/admin"
+)
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	got := r.run(t, "status")
+	wantCode(t, got, exitOK)
+	wantParts(t, "status", got.out,
+		"freshrelay v1.2.3   mode sandbox   account acme.example   up 3h0m",
+		"PAUSED: key_refused for 1m  401\uFFFD[31m", "Put a valid key into freshmarketer.api_key",
+		"accepted          12", "delivered          7", "pending            1   the oldest for 1m",
+		"do not add up: accepted is off by 1", "2  missing_email (identify)", "Send email among the traits",
+		"dead letters", "1  invalid (identify)", "store       events 3.0 MiB, state 100 B", "last success none yet")
+	if strings.Contains(got.out, "\x1b") {
+		t.Errorf("colours in a pipe, or an escape that came from outside: %q", got.out)
+	}
+	if n := strings.Count(got.out, "\n"); n > 40 {
+		t.Errorf("%d lines are more than a screen", n)
+	}
+	st := decode[admin.Status](t, r.run(t, "status", "-o", "json").out)
+	if st.Ledger.Accepted != 12 || st.Ledger.Difference != 1 || len(st.Paused) != 1 || st.StoreBytes["events"] != 3<<20 {
+		t.Errorf("%+v", st)
+	}
+}
+
+func TestStatusWhileReading(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var out strings.Builder
+	r.p.stdout = &out
+	r.p.printStatus(admin.Status{Ledger: admin.Ledger{Difference: 5}, Paused: []admin.Pause{{Reason: "catalogue"}}}, time.Now())
+	wantParts(t, "status", out.String(), "still being read again", "PAUSED: catalogue  \n")
+	if strings.Contains(out.String(), "add up") {
+		t.Errorf("a figure that is not settled is judged:\n%s", out.String())
+	}
+	out.Reset()
+	list := make([]admin.Tally, maxTallies+3)
+	r.p.printTallies("discarded", list)
+	wantParts(t, "tallies", out.String(), "and 3 more")
+}
+
+func TestAgo(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1e9, 0)
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 300 * time.Millisecond: "0s", 59 * time.Second: "59s", 90 * time.Second: "1m",
+		3*time.Hour + 4*time.Minute + 5*time.Second: "3h4m", 47 * time.Hour: "47h0m", 50 * time.Hour: "2 days",
+	} {
+		if got := ago(now, now.Add(-d)); got != want {
+			t.Errorf("%v: %s, want %s", d, got, want)
+		}
+	}
+}
