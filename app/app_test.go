@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
-	"crypto/sha1" //nolint:gosec // Segment's X-Signature is HMAC-SHA1
+	"crypto/sha1"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"

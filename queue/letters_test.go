@@ -16,8 +16,10 @@ func TestLettersAreKeptListedUpdatedAndDropped(t *testing.T) {
 		s := queuetest.Open(t, dir)
 		p, now := s.Partition(), time.Now().UTC()
 		letter := func(user string, position uint64, reason string) queue.Letter {
-			return queue.Letter{User: s.User(user), Position: position, MessageID: "m", Type: "identify", Source: "website", Reason: reason,
-				Status: 400, Attempts: 1, FirstTry: now, LastTry: now, Error: "refused \"so\"\nand é", Event: []byte("the event")}
+			return queue.Letter{
+				User: s.User(user), Position: position, MessageID: "m", Type: "identify", Source: "website", Reason: reason,
+				Status: 400, Attempts: 1, FirstTry: now, LastTry: now, Error: "refused \"so\"\nand é", Event: []byte("the event"),
+			}
 		}
 		for i, l := range []queue.Letter{letter("a", 1000, "invalid"), letter("b", 1001, "exhausted"), letter("a", 2000, "invalid")} {
 			if err := p.PutLetter(t.Context(), l, false); err != nil {

@@ -176,8 +176,10 @@ func TestRecordsAreComparedAndCommittedWhole(t *testing.T) {
 			t.Fatalf("record %q at %d (%d), %v", got, gotRev, rev, err)
 		}
 		stale := make(chan error, 1)
-		p.Commit(&queue.Settlement{User: a, Record: []byte("two"), Rev: rev - 1, Positions: []uint64{items[1].Position},
-			Tally: delivered(1), Done: func(_ uint64, err error) { stale <- err }})
+		p.Commit(&queue.Settlement{
+			User: a, Record: []byte("two"), Rev: rev - 1, Positions: []uint64{items[1].Position},
+			Tally: delivered(1), Done: func(_ uint64, err error) { stale <- err },
+		})
 		if err := <-stale; !errors.Is(err, queue.ErrConflict) {
 			t.Fatalf("a commit on a stale revision: %v", err)
 		}

@@ -88,8 +88,10 @@ func TestAValueTheAPIDropsIsNotRememberedAsSent(t *testing.T) {
 	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
 		r.publish(r.identify("dee", map[string]any{"logins": 1}))
 		r.drain(time.Minute)
-		r.fault(sandbox.Fault{Next: 1, Operation: "update_contact", Status: 200,
-			Body: fmt.Sprintf(`{"contact":{"id":%d,"external_id":"dee","custom_field":{"cf_logins":1}}}`, r.contact("dee").ID)})
+		r.fault(sandbox.Fault{
+			Next: 1, Operation: "update_contact", Status: 200,
+			Body: fmt.Sprintf(`{"contact":{"id":%d,"external_id":"dee","custom_field":{"cf_logins":1}}}`, r.contact("dee").ID),
+		})
 		r.publish(r.identify("dee", map[string]any{"logins": 2}))
 		r.drain(time.Minute)
 		entries, err := r.store.Journal(t.Context(), "m2", time.Now().Add(-time.Hour))

@@ -114,13 +114,17 @@ func (r *rig) identify(user string, traits map[string]any) queue.Entry {
 	r.n++
 	all := map[string]any{"email": user + "@example.test"}
 	maps.Copy(all, traits)
-	body, err := json.Marshal(map[string]any{"type": "identify", "userId": user, "messageId": fmt.Sprint("m", r.n), "traits": all,
-		"timestamp": time.Now().UTC().Format(time.RFC3339Nano)})
+	body, err := json.Marshal(map[string]any{
+		"type": "identify", "userId": user, "messageId": fmt.Sprint("m", r.n), "traits": all,
+		"timestamp": time.Now().UTC().Format(time.RFC3339Nano),
+	})
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	received := segment.Received{Source: "website", Surface: segment.SurfaceWebhook, At: time.Now().UTC(), Type: segment.Identify,
-		MessageID: fmt.Sprint("m", r.n), UserID: user, Body: body}
+	received := segment.Received{
+		Source: "website", Surface: segment.SurfaceWebhook, At: time.Now().UTC(), Type: segment.Identify,
+		MessageID: fmt.Sprint("m", r.n), UserID: user, Body: body,
+	}
 	return queue.Entry{UserID: user, Data: received.Encode()}
 }
 
