@@ -60,6 +60,7 @@ type service struct {
 	cfg       config.Config
 	opts      Options
 	addresses Addresses
+	sandbox   net.Listener
 	metrics   *metrics.Metrics
 	client    *freshmarketer.Client
 	store     *queue.Store
@@ -91,7 +92,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 
 // start follows the way of an event backwards, so that nobody hands on what nobody would take.
 func (s *service) start(ctx context.Context) error {
-	steps := []func(context.Context) error{s.startSandbox, s.connect, s.openStore, s.startWorker, s.startAdmin, s.startIngest}
+	steps := []func(context.Context) error{s.listenSandbox, s.connect, s.openStore, s.startSandbox, s.startWorker, s.startAdmin, s.startIngest}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -100,7 +101,27 @@ func (s *service) start(ctx context.Context) error {
 	return nil
 }
 
-func (s *service) startSandbox(ctx context.Context) error {
+// listenSandbox takes the sandbox's address, which the API client must know. The sandbox itself waits until the data
+// directory is ours: it keeps its contacts there.
+func (s *service) listenSandbox(ctx context.Context) error {
+	if !s.opts.Sandbox {
+		return nil
+	}
+	addr := s.opts.SandboxListen
+	if addr == "" {
+		addr = DefaultSandboxListen
+	}
+	var err error
+	if s.sandbox, err = listen(ctx, "the sandbox's listener", addr); err != nil {
+		return err
+	}
+	s.onStop("the sandbox's address", stopQuick, func(context.Context) error { _ = s.sandbox.Close(); return nil }) // its server closes it too
+	s.addresses.Sandbox = baseURL(s.sandbox)
+	s.cfg.Freshmarketer.BaseURL = s.addresses.Sandbox
+	return nil
+}
+
+func (s *service) startSandbox(context.Context) error {
 	if !s.opts.Sandbox {
 		return nil
 	}
@@ -111,14 +132,9 @@ func (s *service) startSandbox(ctx context.Context) error {
 		return fmt.Errorf("starting the sandbox: %w", err)
 	}
 	s.onStop("the sandbox", stopQuick, func(context.Context) error { return box.Close() })
-	listen := s.opts.SandboxListen
-	if listen == "" {
-		listen = DefaultSandboxListen
-	}
 	// The sandbox speaks the API and knows no slow senders; its limits are those of the test, not of the internet.
-	s.addresses.Sandbox, err = s.serve(ctx, "the sandbox's listener", &http.Server{Addr: listen, Handler: box.Handler(), ReadHeaderTimeout: 10 * time.Second})
-	s.cfg.Freshmarketer.BaseURL = s.addresses.Sandbox
-	return err
+	s.serve("the sandbox's server", s.sandbox, &http.Server{Handler: box.Handler(), ReadHeaderTimeout: 10 * time.Second})
+	return nil
 }
 
 func (s *service) connect(context.Context) error {
@@ -193,22 +209,33 @@ func (s *service) startAdmin(ctx context.Context) error {
 		Letters: s.store, Replayer: s.store, Journal: s.store, Books: s.store,
 	})
 	// Only operators and scrapers come here; a slow one must not hold a connection for ever.
-	server := &http.Server{Addr: s.cfg.Admin.Listen, Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	s.addresses.Admin, err = s.serve(ctx, "the admin listener", server)
-	return err
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	listener, err := listen(ctx, "the admin listener", s.cfg.Admin.Listen)
+	if err != nil {
+		return err
+	}
+	s.serve("the admin listener", listener, server)
+	s.addresses.Admin = baseURL(listener)
+	return nil
 }
 
 func (s *service) startIngest(ctx context.Context) error {
 	var sources []ingest.Source
 	for _, src := range s.cfg.Sources {
+		s.metrics.Sources(src.Name)
 		sources = append(sources, ingest.Source{Name: src.Name, WriteKeys: texts(src.WriteKeys), WebhookSecrets: texts(src.WebhookSecrets)})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources}, s.store, s.metrics, s.log)
 	if err != nil {
 		return err
 	}
-	s.addresses.Ingest, err = s.serve(ctx, "the ingest listener", ingest.NewServer(s.cfg.Listen, handler, s.log))
-	return err
+	listener, err := listen(ctx, "the ingest listener", s.cfg.Listen)
+	if err != nil {
+		return err
+	}
+	s.serve("the ingest listener", listener, ingest.NewServer(s.cfg.Listen, handler, s.log))
+	s.addresses.Ingest = baseURL(listener)
+	return nil
 }
 
 func texts(secrets []config.Secret) []string {
@@ -219,12 +246,18 @@ func texts(secrets []config.Secret) []string {
 	return out
 }
 
-// serve listens and serves, and registers the stop: requests under way are answered first.
-func (s *service) serve(ctx context.Context, name string, server *http.Server) (url string, err error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", server.Addr)
+func listen(ctx context.Context, name, addr string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("%s: %w: is another freshrelay running, or does the address not exist here?", name, err)
+		return nil, fmt.Errorf("%s: %w: is another freshrelay running, or does the address not exist here?", name, err)
 	}
+	return listener, nil
+}
+
+func baseURL(l net.Listener) string { return "http://" + l.Addr().String() }
+
+// serve serves and registers the stop: requests under way are answered first.
+func (s *service) serve(name string, listener net.Listener, server *http.Server) {
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("%s: %w", name, err)
@@ -236,7 +269,6 @@ func (s *service) serve(ctx context.Context, name string, server *http.Server) (
 		}
 		return nil
 	})
-	return "http://" + listener.Addr().String(), nil
 }
 
 // announce says where the service is, for people and for scripts that wait for it.

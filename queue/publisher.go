@@ -225,7 +225,7 @@ func (p *publisher) store(ctx context.Context, pack []waitingItem) error {
 	if err != nil {
 		return err
 	}
-	if p.s.cfg.OnPublish != nil {
+	if p.s.cfg.OnPublish != nil && events > p.events {
 		p.s.cfg.OnPublish(time.Since(began), int(events-p.events))
 	}
 	p.events, p.items = events, p.items+uint64(len(pack))
