@@ -233,14 +233,7 @@ func TestKilledProcessesLoseNothingAndWriteNothingBackwards(t *testing.T) {
 // drained waits until the process, in whatever incarnation, has delivered everything, and then stops it politely.
 func (k *killRig) drained(ctx context.Context, accepted int64) {
 	k.t.Helper()
-	var st admin.Status
-	for !k.status(ctx, &st) || st.Ledger.Pending > 0 || !st.Ledger.SettledReading {
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			k.t.Fatalf("never drained: %+v", st)
-		}
-	}
+	st := k.settled(ctx)
 	if l := st.Ledger; l.Dead != 0 || l.Accepted < accepted || l.Delivered != accepted || l.Difference != 0 {
 		k.t.Errorf("ledger %+v, discards %+v", l, st.Discards)
 	}
@@ -255,6 +248,20 @@ func (k *killRig) drained(ctx context.Context, accepted int64) {
 	if code := cmd.ProcessState.ExitCode(); code != 0 {
 		k.t.Errorf("exit code %d after SIGTERM", code)
 	}
+}
+
+// settled waits until nothing is pending.
+func (k *killRig) settled(ctx context.Context) admin.Status {
+	k.t.Helper()
+	var st admin.Status
+	for !k.status(ctx, &st) || st.Ledger.Pending > 0 || !st.Ledger.SettledReading {
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			k.t.Fatalf("never settled: %+v", st)
+		}
+	}
+	return st
 }
 
 // status asks the process; false while it is between two lives.
