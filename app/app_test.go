@@ -27,7 +27,7 @@ import (
 
 // process is a whole service in this process, on real sockets.
 type process struct {
-	t    *testing.T
+	t    testing.TB
 	cfg  config.Config
 	at   app.Addresses
 	logs *observer.ObservedLogs
