@@ -238,3 +238,33 @@ func TestDocsExampleConfigurationLoads(t *testing.T) {
 		t.Errorf("the example does not read its secret files:\n%s", got)
 	}
 }
+
+// TestDocsContractNamesTestsThatExist keeps the promise that each promise has a test.
+func TestDocsContractNamesTestsThatExist(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("docs/contract.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(names) < 10 {
+		t.Fatalf("docs/contract.md names only %d tests", len(names))
+	}
+	files, err := filepath.Glob("*/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code strings.Builder
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code.Write(source)
+	}
+	for _, name := range names {
+		if !strings.Contains(code.String(), "func "+name[1]+"(t *testing.T)") {
+			t.Errorf("docs/contract.md names %s, and there is no such test", name[1])
+		}
+	}
+}

@@ -223,7 +223,7 @@ func (s *service) startIngest(ctx context.Context) error {
 	var sources []ingest.Source
 	for _, src := range s.cfg.Sources {
 		s.metrics.Sources(src.Name)
-		sources = append(sources, ingest.Source{Name: src.Name, WriteKeys: texts(src.WriteKeys), WebhookSecrets: texts(src.WebhookSecrets)})
+		sources = append(sources, ingest.Source{Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets)})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources}, s.store, s.metrics, s.log)
 	if err != nil {
@@ -238,14 +238,6 @@ func (s *service) startIngest(ctx context.Context) error {
 	return nil
 }
 
-func texts(secrets []config.Secret) []string {
-	out := make([]string, len(secrets))
-	for i, secret := range secrets {
-		out[i] = string(secret)
-	}
-	return out
-}
-
 func listen(ctx context.Context, name, addr string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -254,7 +246,14 @@ func listen(ctx context.Context, name, addr string) (net.Listener, error) {
 	return listener, nil
 }
 
-func baseURL(l net.Listener) string { return "http://" + l.Addr().String() }
+// baseURL is where this machine reaches a listener; one that listens everywhere is reached on the loopback address.
+func baseURL(l net.Listener) string {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if ok && addr.IP.IsUnspecified() {
+		return fmt.Sprintf("http://127.0.0.1:%d", addr.Port)
+	}
+	return "http://" + l.Addr().String()
+}
 
 // serve serves and registers the stop: requests under way are answered first.
 func (s *service) serve(name string, listener net.Listener, server *http.Server) {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,7 +60,7 @@ func freeAddr(t *testing.T) string {
 func buildProgram(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "freshrelay")
-	out, err := exec.CommandContext(t.Context(), filepath.Join(runtime.GOROOT(), "bin", "go"), "build", "-o", program, "../cmd/freshrelay").CombinedOutput() //nolint:gosec // the program under test
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/freshrelay").CombinedOutput()
 	if err != nil {
 		t.Fatalf("building the program: %v\n%s", err, out)
 	}
@@ -113,7 +112,7 @@ func (k *killRig) start() {
 	if k.ended {
 		return
 	}
-	cmd := exec.Command(k.program, "serve", "--config", k.file) //nolint:noctx,gosec // the program under test; it ends by kill
+	cmd := exec.Command(k.program, "serve", "--config", k.file) // it ends by kill
 	cmd.Stderr = &k.stderr
 	if err := cmd.Start(); err != nil {
 		k.t.Error(err)

@@ -19,7 +19,7 @@ import (
 // freshrelay runs a command of the real program against the running service and returns its output.
 func (k *killRig) freshrelay(args ...string) string {
 	k.t.Helper()
-	cmd := exec.CommandContext(k.t.Context(), k.program, append(args, "--config", k.file)...) //nolint:gosec // the program under test
+	cmd := exec.CommandContext(k.t.Context(), k.program, append(args, "--config", k.file)...)
 	out, err := cmd.Output()
 	if err != nil {
 		detail := ""
