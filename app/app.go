@@ -25,8 +25,8 @@ import (
 
 // How long each part may take to stop. Together they stay under 15 s, which is what supervisors grant by habit.
 const (
-	stopIngest = 4 * time.Second // its own limit for storing a request
-	stopStore  = 3 * time.Second
+	stopIngest = 3 * time.Second
+	stopStore  = 2 * time.Second
 	stopQuick  = time.Second
 )
 
@@ -133,7 +133,7 @@ func (s *service) startSandbox(context.Context) error {
 	}
 	s.onStop("the sandbox", stopQuick, func(context.Context) error { return box.Close() })
 	// The sandbox speaks the API and knows no slow senders; its limits are those of the test, not of the internet.
-	s.serve("the sandbox's server", s.sandbox, &http.Server{Handler: box.Handler(), ReadHeaderTimeout: 10 * time.Second})
+	s.serve("the sandbox's server", stopQuick, s.sandbox, &http.Server{Handler: box.Handler(), ReadHeaderTimeout: 10 * time.Second})
 	return nil
 }
 
@@ -214,7 +214,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.serve("the admin listener", listener, server)
+	s.serve("the admin listener", stopQuick, listener, server)
 	s.addresses.Admin = baseURL(listener)
 	return nil
 }
@@ -233,7 +233,7 @@ func (s *service) startIngest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.serve("the ingest listener", listener, ingest.NewServer(s.cfg.Listen, handler, s.log))
+	s.serve("the ingest listener", stopIngest, listener, ingest.NewServer(s.cfg.Listen, handler, s.log))
 	s.addresses.Ingest = baseURL(listener)
 	return nil
 }
@@ -255,18 +255,23 @@ func baseURL(l net.Listener) string {
 	return "http://" + l.Addr().String()
 }
 
-// serve serves and registers the stop: requests under way are answered first.
-func (s *service) serve(name string, listener net.Listener, server *http.Server) {
+// serve serves and registers the stop: requests under way are answered first, as far as limit allows.
+func (s *service) serve(name string, limit time.Duration, listener net.Listener, server *http.Server) {
+	unused := new(unusedConns)
+	unused.watch(server)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("%s: %w", name, err)
 		}
 	}()
-	s.onStop(name, stopIngest, func(ctx context.Context) error {
-		if err := server.Shutdown(ctx); err != nil {
-			return errors.Join(err, server.Close())
+	s.onStop(name, limit, func(ctx context.Context) error {
+		unused.close()
+		err := server.Shutdown(ctx)
+		if errors.Is(err, context.DeadlineExceeded) { // whoever is still waiting gets no answer and asks again
+			s.log.Warn("requests were cut off by the stop", zap.String("part", name))
+			err = server.Close()
 		}
-		return nil
+		return err
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
@@ -122,5 +123,29 @@ func TestADirectoryHasOneOwner(t *testing.T) {
 	}
 	if err := p.stop(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Clients open connections ahead. A stop does not wait for requests that nobody has begun.
+func TestAStopDoesNotMindUnusedConnections(t *testing.T) {
+	t.Parallel()
+	p := startProcess(t, t.TempDir())
+	for _, url := range []string{p.at.Ingest, p.at.Admin, p.at.Sandbox} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	if status, answer := p.post("/v1/identify", sample(t, "01")); status != 200 {
+		t.Errorf("answer %d %s", status, answer)
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	for _, e := range p.logs.All() {
+		if strings.Contains(e.Message, "cut off") {
+			t.Errorf("the stop cut off requests that nobody had begun: %v", e.ContextMap())
+		}
 	}
 }
