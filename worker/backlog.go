@@ -31,8 +31,9 @@ func newBacklog() *backlog {
 
 func itemBytes(it queue.Item) int { return len(it.Data) + itemOverhead }
 
-// add puts items into their lanes, in order. A lane that was not there becomes ready.
-func (b *backlog) add(items []queue.Item) {
+// add puts items into their lanes, in order. A lane that was not there becomes ready. again says that an earlier run may
+// have read them.
+func (b *backlog) add(items []queue.Item, again bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, it := range items {
@@ -43,6 +44,9 @@ func (b *backlog) add(items []queue.Item) {
 			b.ready = append(b.ready, l)
 		}
 		l.waiting = append(l.waiting, it)
+		if again {
+			l.recovered++
+		}
 		b.bytes += itemBytes(it)
 	}
 	signal(b.more)
@@ -89,6 +93,20 @@ func (b *backlog) next(ctx context.Context) *lane {
 	return nil
 }
 
+// past names the lane's first items as far as they are not beyond position pos.
+func (b *backlog) past(l *lane, pos uint64) []uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var past []uint64
+	for _, it := range l.waiting {
+		if it.Position > pos {
+			break
+		}
+		past = append(past, it.Position)
+	}
+	return past
+}
+
 // head is a copy of the items that the lane's next change is made of.
 func (b *backlog) head(l *lane) []queue.Item {
 	b.mu.Lock()
@@ -109,6 +127,7 @@ func (b *backlog) done(l *lane, n int) {
 		l.waiting[i] = queue.Item{} // let go of its bytes
 	}
 	l.waiting = l.waiting[n:]
+	l.shift(n)
 	signal(b.room)
 }
 

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -79,6 +80,9 @@ func (c *catalogue) first(waitCtx, callCtx context.Context) (*mapping.Catalogue,
 			return fields, nil
 		}
 		wait := waits.NextBackOff()
+		if api, ok := errors.AsType[*freshmarketer.Error](err); ok {
+			wait = max(wait, api.RetryAfter)
+		}
 		c.log.Warn("the account's fields cannot be read yet", zap.String("kind", string(freshmarketer.KindOf(err))), zap.Duration("wait", wait))
 		switch freshmarketer.KindOf(err) {
 		case freshmarketer.KindPermission, freshmarketer.KindMisrouted:

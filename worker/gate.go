@@ -51,7 +51,7 @@ type gate struct {
 	hold    Hold          // "" when open
 	detail  string        // redacted text of the answer that closed the gate
 	since   time.Time
-	until   time.Time // HoldThrottled: not before
+	until   time.Time // no call before: an answer said so
 	ajar    bool
 	passing bool   // ajar, and somebody is through
 	first   string // user whose call went first and failed after the last probes, and how often in a row
@@ -188,7 +188,7 @@ func (g *gate) failFirst(user string, failure *freshmarketer.Error) (counts bool
 		g.open()
 		return true
 	}
-	g.close(g.hold, failure)
+	g.close(holdFor(failure.Kind), failure) // and not what it was before: a hold that only waits would try again at once
 	return false
 }
 
@@ -198,11 +198,15 @@ func (g *gate) throttle(failure *freshmarketer.Error) {
 	if wait <= 0 {
 		wait = min(throttledMax, max(throttledDefault, g.waits.NextBackOff()))
 	}
-	if until := time.Now().Add(wait); until.After(g.until) {
-		g.until = until
-	}
+	g.notBefore(wait)
 	if g.hold == "" || g.ajar {
 		g.close(HoldThrottled, failure)
+	}
+}
+
+func (g *gate) notBefore(wait time.Duration) {
+	if until := time.Now().Add(wait); until.After(g.until) {
+		g.until = until
 	}
 }
 
@@ -213,6 +217,7 @@ func (g *gate) close(why Hold, failure *freshmarketer.Error) {
 	} else if g.hold != why {
 		g.metrics.SetPaused(string(g.hold), false)
 	}
+	g.notBefore(failure.RetryAfter) // a 503 may name a time as well
 	g.hold, g.ajar, g.passing, g.detail = why, false, false, failure.Error()
 	g.metrics.SetPaused(string(why), true)
 	select {

@@ -26,6 +26,9 @@ func (g *gate) run(ctx context.Context) {
 			if !sleep(ctx, wait) {
 				return
 			}
+			if g.early() { // an answer that came meanwhile asks for more time
+				continue
+			}
 			if !probe || g.tryProbe(ctx) {
 				g.setAjar()
 			}
@@ -47,6 +50,12 @@ func (g *gate) next() (wait time.Duration, probe, over bool) {
 		return 0, false, false
 	}
 	return g.waits.NextBackOff(), true, false
+}
+
+func (g *gate) early() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Until(g.until) > 0
 }
 
 func (g *gate) setAjar() {
@@ -81,8 +90,11 @@ func (g *gate) tryProbe(ctx context.Context) bool {
 }
 
 // verify probes because of an answer that could be the account's trouble or one user's. If the probe fails, everything
-// is held, and the answer was not the user's: it returns false.
+// is held, and the answer was not the user's: it returns false. So it does without a probe when everything is held already.
 func (g *gate) verify(ctx context.Context) bool {
+	if g.heldNow() {
+		return false
+	}
 	err := g.probe(ctx)
 	failure := new(freshmarketer.Error)
 	if err == nil || !errors.As(err, &failure) {
@@ -100,6 +112,12 @@ func (g *gate) verify(ctx context.Context) bool {
 		g.close(holdFor(failure.Kind), failure)
 	}
 	return false
+}
+
+func (g *gate) heldNow() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.hold != ""
 }
 
 // holdFor is the hold that a failed probe means.

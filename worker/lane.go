@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -12,6 +13,9 @@ import (
 // maxMerge is how many waiting items of one user become one change at most. It is taken from the head, so that the
 // same head after a crash is merged with at least what it was merged with before.
 const maxMerge = 500
+
+// stallMax is the longest wait after trouble with our own store.
+const stallMax = 2 * time.Minute
 
 // lane is one user's queue. It exists while something waits. Its waiting items are guarded by the backlog; everything
 // else belongs to whoever has taken the lane: a runner, a timer, or the committer on its behalf. There is one at a time.
@@ -26,7 +30,12 @@ type lane struct {
 
 	trouble *trouble
 	limit   int // items of the next change; 0: all. Set while a refused change is taken apart
-	unclear int // items at the head that an attempt of unknown outcome held: never sent in smaller parts
+	// written and recovered tell which changes of the head the account may hold though they are not settled: see split.
+	written   []int // sizes, in items, of the changes of this run
+	recovered int   // items at the head that an earlier run may have sent, as any number of changes' worth
+
+	buried []uint64                    // positions of letters stored for a settlement that is not committed yet
+	stalls *backoff.ExponentialBackOff // waits after trouble with our own store
 }
 
 // trouble is what a lane remembers of its failures since its last success.
@@ -59,17 +68,49 @@ func (l *lane) attempts() int {
 	return l.trouble.attempts
 }
 
-// split makes the next change smaller, but not smaller than what may have been sent already: half of it would write
-// older values over newer ones.
-func (l *lane) split(items int) {
-	half := items / 2
-	if items > l.unclear {
-		half = max(half, l.unclear)
+// stall is how long to wait after trouble with our own store. It grows: each try may cost API calls again.
+func (l *lane) stall() time.Duration {
+	if l.stalls == nil {
+		l.stalls = newBackOff(time.Second, stallMax)
 	}
-	l.limit = max(1, half)
+	return l.stalls.NextBackOff()
 }
 
-// settled forgets the trouble.
-func (l *lane) settled() {
-	l.trouble, l.limit, l.unclear = nil, 0, 0
+// wrote notes that the change of the head's first items has or may have had an effect.
+func (l *lane) wrote(items int) {
+	if !slices.Contains(l.written, items) {
+		l.written = append(l.written, items)
+	}
+}
+
+// split makes a refused change of that many items smaller, but not smaller than a part of it that may have been written:
+// a smaller one still would write older values over newer ones. Which part an earlier run may have written nobody knows,
+// so what is read again after a start shrinks by one item at a time: it stops at that part at the latest, because that
+// was not refused.
+func (l *lane) split(items int) {
+	l.limit = max(1, items/2, min(items-1, l.recovered))
+	for _, n := range l.written {
+		if n < items {
+			l.limit = max(l.limit, n)
+		}
+	}
+}
+
+// settled forgets the trouble. What may have been written before no longer matters once a change was: it was at least
+// that. Otherwise it still does, see shift.
+func (l *lane) settled(delivered bool) {
+	l.trouble, l.limit, l.stalls = nil, 0, nil
+	if delivered {
+		l.written, l.recovered = nil, 0
+	}
+	l.buried = slices.DeleteFunc(l.buried, func(position uint64) bool { return position <= l.record.Pos })
+}
+
+// shift follows the removal of the head's first items.
+func (l *lane) shift(items int) {
+	l.recovered = max(0, l.recovered-items)
+	for i := range l.written {
+		l.written[i] -= items
+	}
+	l.written = slices.DeleteFunc(l.written, func(n int) bool { return n <= 0 })
 }

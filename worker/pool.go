@@ -90,11 +90,12 @@ func (p *Pool) Run(ctx context.Context) error {
 		}
 	})
 	err := p.partition.Run(waitCtx, func(ctx context.Context, items []queue.Item) error {
-		p.backlog.add(items)
 		select {
 		case <-p.partition.Recovered():
+			p.backlog.add(items, false)
 			return p.backlog.hasRoom(ctx)
 		default:
+			p.backlog.add(items, true)
 			return nil // the reader must first come as far as before the start, whatever it takes
 		}
 	})
@@ -116,7 +117,7 @@ func (p *Pool) serve(waitCtx, callCtx context.Context) {
 		if err := t.run(); err != nil && waitCtx.Err() == nil {
 			// Trouble with our own store. The lane keeps its items and comes again.
 			p.log.Error("a user's events could not be worked on, trying again", zap.String("lane", l.user), zap.Error(err))
-			p.retryLater(l, time.Second)
+			p.retryLater(l, l.stall())
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package worker
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,11 +25,17 @@ type redelivery struct {
 	log   *zap.Logger
 
 	mu  sync.Mutex
-	due map[string]time.Time // by letter id
+	due map[string]planned // by letter id
+}
+
+// planned is a letter's next try.
+type planned struct {
+	at       time.Time
+	position uint64
 }
 
 func newRedelivery(store *queue.Store, log *zap.Logger) *redelivery {
-	return &redelivery{store: store, log: log, due: map[string]time.Time{}}
+	return &redelivery{store: store, log: log, due: map[string]planned{}}
 }
 
 // pause grows with the letter's age and so doubles from try to try: 15 minutes, half an hour, … a day.
@@ -43,7 +51,7 @@ func (r *redelivery) watch(l queue.Letter) {
 		delete(r.due, l.ID)
 		return
 	}
-	r.due[l.ID] = l.LastTry.Add(pause(l))
+	r.due[l.ID] = planned{at: l.LastTry.Add(pause(l)), position: l.Position}
 }
 
 func (r *redelivery) forget(id string) {
@@ -59,25 +67,42 @@ func (r *redelivery) run(ctx context.Context) {
 			continue
 		}
 		if err := r.store.Replay(ctx, ids); err != nil && ctx.Err() == nil {
+			r.putBack(ids, time.Now().Add(redeliverEvery))
 			r.log.Warn("exhausted letters could not be replayed yet", zap.Int("letters", len(ids)), zap.Error(err))
 		}
 	}
 }
 
-// take names the letters that are due and gives each a day's grace, in case its command gets lost or waits that long.
+// take names the letters that are due, in the order of the log, because a user's later call may need what an earlier one
+// made. Each gets a day's grace, in case its command gets lost or waits that long.
 func (r *redelivery) take(now time.Time) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var ids []string
-	for id, at := range r.due {
-		if at.After(now) {
-			continue
+	for id, p := range r.due {
+		if !p.at.After(now) {
+			ids = append(ids, id)
 		}
-		if len(ids) == redeliverAtOnce {
-			break
-		}
-		ids = append(ids, id)
-		r.due[id] = now.Add(redeliverSlow)
 	}
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Compare(r.due[a].position, r.due[b].position) })
+	ids = ids[:min(len(ids), redeliverAtOnce)]
+	r.plan(ids, now.Add(redeliverSlow))
 	return ids
+}
+
+// putBack plans letters whose commands could not be stored.
+func (r *redelivery) putBack(ids []string, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.plan(ids, at)
+}
+
+// plan moves letters that have not been forgotten meanwhile.
+func (r *redelivery) plan(ids []string, at time.Time) {
+	for _, id := range ids {
+		if p, ok := r.due[id]; ok {
+			p.at = at
+			r.due[id] = p
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,6 +90,12 @@ func (t *turn) create(w freshmarketer.ContactWrite) (freshmarketer.Contact, erro
 	if kind := freshmarketer.KindOf(err); kind == freshmarketer.KindConflict || kind == freshmarketer.KindInvalid {
 		return t.adopt(w, err)
 	}
+	if err == nil && t.ours(contact) != nil {
+		// The account does not find by external_id but by the address, or moved it: not to be written to again.
+		return contact, fmt.Errorf("%w: %w", errEmailTaken, &freshmarketer.Error{
+			Op: freshmarketer.OpUpsertContact, Kind: freshmarketer.KindConflict, Status: contact.Status, Text: "the answered contact has another external_id",
+		})
+	}
 	if err != nil || len(w.Custom) == 0 {
 		return contact, err
 	}
@@ -179,9 +184,11 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	contact, err := do(t.callCtx)
 	t.counts = t.p.gate.report(t.lane.user, err)
 	t.api = append(t.api, queue.JournalCall{Operation: op, Status: status(contact, err), Millis: time.Since(began).Milliseconds()})
-	switch freshmarketer.KindOf(err) {
-	case freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:
-		t.lane.unclear = max(t.lane.unclear, len(t.items)) // it may have had its effect
+	if op == freshmarketer.OpUpsertContact || op == freshmarketer.OpUpdateContact {
+		switch freshmarketer.KindOf(err) {
+		case "", freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:
+			t.lane.wrote(len(t.items)) // without an answer it may have had its effect, and the change may yet fail in its next call
+		}
 	}
 	return contact, err
 }
@@ -219,28 +226,6 @@ func (t *turn) union(has map[string]json.RawMessage, set freshmarketer.Fields) f
 	}
 	maps.Copy(all, set)
 	return all
-}
-
-func isNull(raw json.RawMessage) bool { return len(raw) == 0 || bytes.Equal(raw, []byte("null")) }
-
-// notStored compares the answer with what was sent: the API drops custom values it does not like without a word (seen
-// in client code: a dropdown value that is no choice, a cf_ key that does not exist). A value that came back in another
-// form counts as stored; one that is missing, or still the old one, does not.
-func (t *turn) notStored(c freshmarketer.Contact) []string {
-	var names []string
-	for _, f := range t.result.Change.Fields {
-		if !f.Custom || f.Value == nil {
-			continue
-		}
-		sent, err := json.Marshal(f.Value)
-		got, old := c.Custom[f.Name], t.before[f.Name]
-		if err != nil || bytes.Equal(got, sent) || !isNull(got) && !bytes.Equal(got, old) {
-			continue
-		}
-		names = append(names, f.Name)
-		t.leaveOut(f.Name, reasonNotStored)
-	}
-	return names
 }
 
 // leaveOut corrects the outcome of the calls that set a field which then was not written.

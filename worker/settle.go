@@ -2,6 +2,7 @@ package worker
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -42,6 +43,10 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 				record.Gone = append(record.Gone, c.letter.Position)
 				gone = append(gone, c.letter.ID)
 			}
+		} else if f.outcome != queue.Dead && slices.Contains(t.lane.buried, c.position) {
+			// An earlier try set it aside and got no further than storing the letter.
+			record.Gone = append(record.Gone, c.position)
+			gone = append(gone, letterID(t.lane.user, c.position))
 		}
 		tally[queue.Count{Type: kind, Outcome: f.outcome, Reason: f.reason}]++
 		if f.outcome == queue.Dead {
@@ -85,7 +90,11 @@ func (t *turn) bury(c call, reason string, failure *freshmarketer.Error) error {
 	if c.broken != nil {
 		l.Error = c.broken.Error()
 	}
-	if err := t.p.partition.PutLetter(t.callCtx, l, c.letter != nil); err != nil {
+	again := c.letter != nil || slices.Contains(t.lane.buried, c.position)
+	if !again {
+		t.lane.buried = append(t.lane.buried, c.position) // first: a letter that could not be stored may be there all the same
+	}
+	if err := t.p.partition.PutLetter(t.callCtx, l, again); err != nil {
 		return err
 	}
 	l.ID = letterID(l.User, l.Position)
@@ -101,7 +110,7 @@ func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAs
 	}
 	l := t.lane
 	l.record, l.rev, l.letters = record, rev, gone
-	l.settled()
+	l.settled(setAside == "" && !t.result.Change.Empty())
 	now := time.Now()
 	for i := range t.calls {
 		t.tell(&t.calls[i], setAside, record.ContactID, now)

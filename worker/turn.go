@@ -109,34 +109,28 @@ func letterID(user string, position uint64) string { return fmt.Sprintf("%s.%d",
 // no turn; the head begins after them.
 func (t *turn) gather() error {
 	for {
+		// First of all, so that the head is as long as it was before a crash: it may have been sent as one change.
+		t.skip(t.p.backlog.past(t.lane, t.lane.record.Pos))
 		t.items, t.calls = t.p.backlog.head(t.lane), nil
 		if len(t.items) == 0 {
 			return nil
 		}
-		var past []uint64
-		for _, it := range t.items {
-			if it.Position > t.lane.record.Pos {
-				break
-			}
-			past = append(past, it.Position)
-		}
-		t.items = t.items[len(past):]
-		if err := t.open(); err != nil {
+		if err := t.open(); err != nil || len(t.calls) > 0 {
 			return err
 		}
-		if len(t.calls) == 0 { // nothing but commands without a letter
-			for _, it := range t.items {
-				past = append(past, it.Position)
-			}
+		commands := make([]uint64, len(t.items)) // none of which has a letter
+		for i, it := range t.items {
+			commands[i] = it.Position
 		}
-		if len(past) == 0 {
-			return nil
-		}
-		t.p.partition.Skip(past...)
-		t.p.backlog.done(t.lane, len(past))
-		if len(t.calls) > 0 {
-			return nil
-		}
+		t.skip(commands)
+	}
+}
+
+// skip removes the lane's first items, which need no settlement.
+func (t *turn) skip(positions []uint64) {
+	if len(positions) > 0 {
+		t.p.partition.Skip(positions...)
+		t.p.backlog.done(t.lane, len(positions))
 	}
 }
 
@@ -145,6 +139,9 @@ func (t *turn) open() error {
 	for _, it := range t.items {
 		c := call{position: it.Position, stored: it.Data}
 		if it.Kind == queue.KindReplay {
+			if it.Letter > t.lane.record.Pos {
+				continue // it does not count yet: its event still waits in this lane
+			}
 			letter, err := t.p.store.Letter(t.callCtx, letterID(t.lane.user, it.Letter))
 			if errors.Is(err, queue.ErrNoLetter) || t.repeated(it.Letter) {
 				continue // replayed before: a second replay does nothing

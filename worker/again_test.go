@@ -1,0 +1,247 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// numbered makes calls of a user with the trait seq from … to; the one numbered bad is refused by refuse.
+func (r *rig) numbered(user string, from, to, bad int) []queue.Entry {
+	r.t.Helper()
+	var entries []queue.Entry
+	for i := from; i <= to; i++ {
+		traits := map[string]any{"seq": i}
+		if i == bad {
+			traits["plan"] = "Refuse me"
+		} else if bad > 0 {
+			traits["plan"] = fmt.Sprint("p", i)
+		}
+		entries = append(entries, r.identify(user, traits))
+	}
+	return entries
+}
+
+// known makes the user's contact.
+func (r *rig) known(user string) {
+	r.t.Helper()
+	r.publish(r.identify(user, map[string]any{"seq": 0}))
+	r.drain(time.Minute)
+}
+
+func (r *rig) restart() {
+	r.t.Helper()
+	r.close()
+	r.open()
+}
+
+// A merged change was written and its answer lost. More calls come, and the larger change fails, and then is refused:
+// what is taken out of it must not be smaller than what was written.
+func TestARefusedChangeIsNotSplitBelowWhatWasWritten(t *testing.T) {
+	for name, between := range map[string]func(r *rig){
+		"in the same run":        func(r *rig) { time.Sleep(10 * time.Second) },
+		"after a restart":        func(r *rig) { r.restart() },
+		"after several restarts": func(r *rig) { r.restart(); time.Sleep(20 * time.Millisecond); r.restart() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, sandbox.Options{History: true}, func(t *testing.T, r *rig) {
+				r.known("ann")
+				r.fault(sandbox.Fault{Next: 1, Operation: "update_contact", DropAnswer: true})
+				r.publish(r.numbered("ann", 1, 12, 19)...)
+				time.Sleep(time.Second) // the effect has happened
+				r.upTo("ann", 12)
+				r.fault(sandbox.Fault{Next: 1, Operation: "update_contact", Status: 500})
+				r.fault(sandbox.Fault{Percent: 100, Operation: "update_contact", Status: 400, MatchBody: "p20"})
+				r.fault(sandbox.Fault{Percent: 100, Operation: "update_contact", Status: 400, MatchBody: "Refuse me"})
+				r.publish(r.numbered("ann", 13, 20, 19)...)
+				between(r)
+				if l := r.drain(time.Hour); l.Dead != 2 || l.Delivered != 19 {
+					t.Errorf("ledger %+v", l)
+				}
+				r.upTo("ann", 18)
+				r.neverBackwards("cf_seq")
+			})
+		})
+	}
+}
+
+// What a record covers is read again after a start if another user keeps the floor down. It must not take room in the
+// next change: that would be smaller than before.
+func TestWhatIsSettledDoesNotMakeTheNextChangeSmaller(t *testing.T) {
+	bubble(t, sandbox.Options{History: true}, func(t *testing.T, r *rig) {
+		r.known("ann")
+		r.fault(sandbox.Fault{Percent: 100, Operation: "upsert_contact", Status: 500, MatchBody: "poison"})
+		r.publish(append([]queue.Entry{r.identify("poison", nil)}, r.numbered("ann", 1, 300, 0)...)...)
+		time.Sleep(time.Second)
+		r.fault(sandbox.Fault{Next: 1, Operation: "update_contact", DropAnswer: true})
+		r.publish(r.numbered("ann", 301, 800, 0)...)
+		time.Sleep(time.Second)
+		r.upTo("ann", 800)
+		r.restart()
+		time.Sleep(time.Minute)
+		r.box.ClearFaults()
+		if l := r.drain(time.Hour); l.Delivered != 802 {
+			t.Errorf("ledger %+v", l)
+		}
+		r.upTo("ann", 800)
+		r.neverBackwards("cf_seq")
+	})
+}
+
+// A creation is two calls. When the second is refused or held, the first has happened.
+func TestACreationThatStopsHalfWayIsNotSplit(t *testing.T) {
+	bubble(t, sandbox.Options{History: true}, func(t *testing.T, r *rig) {
+		r.known("other") // the account's fields are read
+		r.fault(sandbox.Fault{Next: 1, Operation: "update_contact", Status: 429, Headers: map[string]string{"Retry-After": "5"}})
+		r.publish(r.numbered("ann", 1, 12, 0)...)
+		time.Sleep(time.Second)
+		r.fault(sandbox.Fault{Percent: 100, Status: 400, MatchBody: "Refuse me"})
+		r.publish(r.numbered("ann", 13, 18, 18)...)
+		if l := r.drain(time.Hour); l.Dead != 1 || l.Delivered != 18 {
+			t.Errorf("ledger %+v", l)
+		}
+		r.upTo("ann", 17)
+		for _, c := range r.box.Calls() {
+			if c.Status == 200 && c.Operation == "upsert_contact" && strings.Contains(fmt.Sprint(c), `"cf_seq":6`) {
+				t.Errorf("a smaller change than the first was sent: %+v", c)
+			}
+		}
+		r.neverBackwards("cf_seq")
+	})
+}
+
+// DEAD is full when a merged change is to be set aside: some letters are stored, the settlement is not. The change then
+// succeeds after all, so those letters must go, and meanwhile the account is not called every second.
+func TestLettersOfASettlementThatFailedDoNotStay(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		big := strings.Repeat("x", 400<<10)
+		r.known("ann")
+		r.fault(sandbox.Fault{Percent: 100, Operation: "upsert_contact", Status: 400, MatchBody: "filler"})
+		for i := range 23 {
+			r.publish(r.identify(fmt.Sprint("filler", i), map[string]any{"junk": big}))
+			r.drain(time.Minute)
+		}
+		r.fault(sandbox.Fault{Percent: 100, Operation: "update_contact", Status: 500})
+		ann := r.numbered("ann", 1, 3, 0)
+		r.publish(append(ann, r.identify("ann", map[string]any{"seq": 4, "junk": big}), r.identify("ann", map[string]any{"seq": 5, "junk": big}))...)
+		time.Sleep(30 * time.Minute)
+		l, err := r.store.Ledger(t.Context())
+		if err != nil || l.Pending != 5 || l.Dead <= 23 {
+			t.Fatalf("DEAD is not full in the middle of a settlement: %+v, %v", l, err)
+		}
+		before := r.box.CallCount()
+		time.Sleep(time.Hour)
+		if n := r.box.CallCount() - before; n > 200 {
+			t.Errorf("%d API calls in an hour though nothing can be set aside", n)
+		}
+		r.box.ClearFaults()
+		l = r.drain(time.Hour)
+		time.Sleep(time.Minute)
+		if l = r.drain(time.Hour); l.Dead != 23 || l.Delivered != 6 || l.Counts[queue.Count{Type: "identify", Outcome: queue.Dead, Reason: worker.ReasonExhausted}] != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		for _, letter := range r.letters() {
+			if letter.Reason == worker.ReasonExhausted {
+				t.Errorf("the letter of a delivered event is still there: %+v", letter)
+			}
+		}
+		r.upTo("ann", 5)
+	})
+}
+
+// Letters and new events of one user in one turn, a letter in several commands: each counts once, and the newest wins.
+func TestReplaysMixWithNewEvents(t *testing.T) {
+	bubble(t, sandbox.Options{History: true}, func(t *testing.T, r *rig) {
+		r.known("ann")
+		r.fault(sandbox.Fault{Percent: 100, Operation: "update_contact", Status: 400})
+		for i := 1; i <= 3; i++ {
+			r.publish(r.identify("ann", map[string]any{"seq": i}))
+			r.drain(time.Minute)
+		}
+		r.box.ClearFaults()
+		var ids []string
+		for _, l := range r.letters() {
+			ids = append(ids, l.ID)
+		}
+		// The first call after the hold finds all of this waiting.
+		r.fault(sandbox.Fault{Next: 1, Operation: "upsert_contact", Status: 429, Headers: map[string]string{"Retry-After": "60"}})
+		r.publish(r.identify("bob", nil))
+		time.Sleep(time.Second)
+		r.publish(r.identify("ann", map[string]any{"seq": 4}))
+		for range 3 {
+			if err := r.store.Replay(t.Context(), ids); err != nil {
+				t.Fatal(err)
+			}
+			r.publish(r.identify("ann", map[string]any{"seq": 5}))
+		}
+		r.drain(time.Hour)
+		time.Sleep(10 * time.Second)
+		l := r.drain(time.Minute)
+		if l.Dead != 0 || len(r.letters()) != 0 || l.Delivered+l.Discarded != l.Accepted || l.Accepted != 9 {
+			t.Errorf("ledger %+v", l)
+		}
+		for count, n := range l.Counts {
+			if count.Outcome == queue.Dead && n != 0 {
+				t.Errorf("%+v: %d", count, n)
+			}
+		}
+		r.upTo("ann", 5)
+		r.neverBackwards("cf_seq")
+	})
+}
+
+// The account may know another way to find a contact than by the external_id it is asked for.
+func TestAnUpsertThatAnswersAStrangersContactIsNotFollowed(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		stranger := r.add(map[string]any{"emails": "owner@example.test", "external_id": "owner", "custom_field": map[string]any{"cf_notes": "by hand"}})
+		r.fault(sandbox.Fault{
+			Percent: 100, Operation: "upsert_contact", Status: 200,
+			Body: fmt.Sprintf(`{"contact":{"id":%d,"external_id":"owner","custom_field":{}}}`, stranger.ID),
+		})
+		r.publish(r.identify("ann", map[string]any{"plan": "growth"}))
+		if l := r.drain(time.Hour); l.Dead != 1 {
+			t.Errorf("ledger %+v", l)
+		}
+		if letters := r.letters(); len(letters) != 1 || letters[0].Reason != worker.ReasonEmailConflict {
+			t.Errorf("letters %+v", letters)
+		}
+		if c := r.contact("owner"); len(c.Custom) != 1 || c.Custom["cf_notes"] != "by hand" {
+			t.Errorf("a stranger's contact was written: %+v", c)
+		}
+	})
+}
+
+// The same value is sent again after a week, or after a lost answer. The account keeps it in a form of its own.
+func TestAValueInTheAccountsOwnFormCountsAsStored(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.identify("ann", map[string]any{"plan": "Growth", "logins": 3, "industry": "Music"}))
+		r.drain(time.Minute)
+		id := r.contact("ann").ID
+		if _, err := r.box.Edit(id, map[string]any{"custom_field": map[string]any{"cf_plan": "by our own name: growth"}}); err != nil {
+			t.Fatal(err)
+		}
+		r.fault(sandbox.Fault{
+			Percent: 100, Operation: "update_contact", Status: 200,
+			Body: fmt.Sprintf(`{"contact":{"id":%d,"external_id":"ann","custom_field":{"cf_plan":"by our own name: growth","cf_logins":"3.0","cf_industry":"Music"}}}`, id),
+		})
+		time.Sleep(8 * 24 * time.Hour)
+		r.publish(r.identify("ann", map[string]any{"plan": "Growth", "logins": 3, "industry": "Music"}))
+		r.drain(time.Minute)
+		entries, err := r.store.Journal(t.Context(), fmt.Sprint("m", r.n), time.Now().Add(-time.Hour))
+		if err != nil || len(entries) != 1 || len(entries[0].LeftOut) != 0 || len(entries[0].Calls) == 0 {
+			t.Errorf("the journal says %+v, %v", entries, err)
+		}
+		before := r.box.CallCount()
+		r.publish(r.identify("ann", map[string]any{"plan": "Growth", "logins": json.Number("3"), "industry": "Music"}))
+		r.drain(time.Minute)
+		if n := r.calls(before)["update_contact"]; n != 0 {
+			t.Error("it is sent with every call")
+		}
+	})
+}
