@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -42,50 +41,6 @@ type Settlement struct {
 	horizon uint64 // set by the reader instead of a record
 }
 
-// commitQueue holds settlements on their way to the committer.
-type commitQueue struct {
-	mu      sync.Mutex
-	waiting []*Settlement
-	closed  error         // why nothing is taken any more
-	wake    chan struct{} // capacity 1: something waits, or the queue was closed
-}
-
-func (q *commitQueue) put(s *Settlement) error {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed != nil {
-		return q.closed
-	}
-	q.waiting = append(q.waiting, s)
-	q.signal()
-	return nil
-}
-
-// take removes up to n settlements. closed is set once the queue was closed; what waits is still given out.
-func (q *commitQueue) take(n int) (batch []*Settlement, closed bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n = min(n, len(q.waiting))
-	batch, q.waiting = q.waiting[:n:n], q.waiting[n:]
-	return batch, q.closed != nil
-}
-
-func (q *commitQueue) close(why error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.closed == nil {
-		q.closed = why
-	}
-	q.signal()
-}
-
-func (q *commitQueue) signal() {
-	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-}
-
 // Commit hands a settlement to the committer and returns. A user must have only one on its way.
 func (p *Partition) Commit(s *Settlement) {
 	if err := p.commits.put(s); err != nil {
@@ -93,15 +48,15 @@ func (p *Partition) Commit(s *Settlement) {
 	}
 }
 
-// commitLoop gathers settlements and stores them, one atomic batch at a time.
-func (p *Partition) commitLoop() {
+// commitLoop gathers settlements and stores them, one atomic batch at a time. ctx ends it even while an outcome is unclear.
+func (p *Partition) commitLoop(ctx context.Context) {
 	defer close(p.stopped)
 	for {
 		batch := p.gather()
 		if len(batch) == 0 {
 			return
 		}
-		revs, err := p.commit(context.Background(), batch)
+		revs, err := p.commit(ctx, batch)
 		if err != nil {
 			p.fail(err)
 			p.commits.close(err)
@@ -163,6 +118,9 @@ func (p *Partition) commit(ctx context.Context, batch []*Settlement) ([]uint64, 
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
 		p.log.Warn("a commit has no clear outcome, repeating it", zap.Int("records", len(batch)), zap.Duration("wait", next), zap.Error(err))
 	})
+	if ctx.Err() != nil && err != nil {
+		return nil, fmt.Errorf("%w: a commit of %d records has no clear outcome; the next start reads what is stored", errClosed, len(batch))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	case err == nil, !update && isConflict(err):
 		return nil
 	case code == codeStreamFull, code == codeServerFull:
-		return fmt.Errorf("%w: stream DEAD: replay or discard dead letters, or raise nats.max_bytes", ErrFull)
+		return fmt.Errorf("%w: stream DEAD: replay or discard dead letters, or give more room (nats.max_bytes)", ErrFull)
 	default:
 		return fmt.Errorf("%w: storing a dead letter: %w", ErrUnavailable, err)
 	}

@@ -30,7 +30,8 @@ func (l Ledger) Difference() int64 {
 
 // Ledger takes stock.
 func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
-	accepted, _, err := s.totals(ctx)
+	l := s.partition.ledger() // before the log's end is looked up: what has been read is never more than was accepted
+	accepted, err := s.accepted(ctx)
 	if err != nil {
 		return Ledger{}, err
 	}
@@ -38,10 +39,16 @@ func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
 	if err != nil {
 		return Ledger{}, fmt.Errorf("asking for the state of DEAD: %w", err)
 	}
-	p := s.partition
+	l.Accepted, l.Dead = int64(accepted), int64(dead.State.Msgs)
+	l.Pending += l.Accepted
+	return l, nil
+}
+
+// ledger is what this owner knows. Its Pending lacks the events accepted in all.
+func (p *Partition) ledger() Ledger {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := Ledger{Accepted: int64(accepted), Dead: int64(dead.State.Msgs), Counts: p.stored.counters.clone(), Oldest: p.progress.oldest()}
+	l := Ledger{Counts: p.stored.counters.clone(), Oldest: p.progress.oldest()}
 	for count, n := range l.Counts {
 		switch count.Outcome {
 		case Delivered:
@@ -50,13 +57,13 @@ func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
 			l.Discarded += n
 		}
 	}
-	l.Pending = int64(accepted) - int64(p.progress.readEvents) + int64(p.progress.openEvents)
+	l.Pending = int64(p.progress.openEvents) - int64(p.progress.readEvents)
 	select {
 	case <-p.recovered:
 	default:
 		l.Reading = true
 	}
-	return l, nil
+	return l
 }
 
 // Bytes is the size of each stream.

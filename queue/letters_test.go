@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -88,6 +89,9 @@ func TestTheJournalFindsAMessage(t *testing.T) {
 		if found, err := s.Journal(t.Context(), "one", time.Now().Add(time.Hour)); err != nil || len(found) != 0 {
 			t.Errorf("%+v %v", found, err)
 		}
+		if found, err := s.Journal(t.Context(), "one", time.Time{}); err != nil || len(found) != 2 {
+			t.Errorf("since ever: %+v %v", found, err)
+		}
 	})
 }
 
@@ -122,6 +126,38 @@ func TestAStoreIsRefusedWhenItIsNotTheRightOne(t *testing.T) {
 		}
 		if l, err := s.Ledger(t.Context()); err != nil || l.Accepted != 1 || l.Pending != 1 || l.Difference() != 0 {
 			t.Errorf("%+v %v", l, err)
+		}
+	})
+}
+
+// A list must end even if the letters that it still waits for are removed under its hands.
+func TestAListEndsThoughItsLettersGo(t *testing.T) {
+	run(t, func(t *testing.T, dir string) {
+		s := queuetest.Open(t, dir)
+		p := s.Partition()
+		const n = 600 // more than one request of the reader holds
+		ids := make([]string, n)
+		for i := range ids {
+			l := queue.Letter{User: s.User("a"), Position: uint64(1000 + i)}
+			ids[i] = fmt.Sprintf("%s.%d", l.User, l.Position)
+			if err := p.PutLetter(t.Context(), l, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		seen := 0
+		err := s.EachLetter(t.Context(), func(queue.Letter) error {
+			if seen++; seen > 1 {
+				return nil
+			}
+			for _, id := range ids[1:] {
+				if err := p.DropLetter(t.Context(), id); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || seen == n {
+			t.Errorf("%d letters, %v", seen, err)
 		}
 	})
 }

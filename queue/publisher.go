@@ -2,24 +2,12 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v4"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
-)
-
-// Headers of a pack. The running totals make "accepted" countable from the log alone: the last pack says how many
-// events and how many items (events and commands) were ever stored.
-const (
-	headerEvents = "Freshrelay-Events" // running total of events
-	headerItems  = "Freshrelay-Items"  // running total of items
 )
 
 const (
@@ -41,7 +29,10 @@ type publisher struct {
 	closed  bool
 	wake    chan struct{} // capacity 1
 
-	events, items uint64 // running totals; only the loop touches them
+	// Only the loop touches these: the running totals, and the sequence of the log's last pack.
+	events, items, last uint64
+
+	unclear atomic.Int32 // tries without an answer since the last that had one
 }
 
 // waitingItem is an item and the call that waits for it.
@@ -58,36 +49,20 @@ type publishCall struct {
 
 func (s *Store) openPublisher(ctx context.Context) (*publisher, error) {
 	p := &publisher{s: s, log: s.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	var err error
-	if p.events, p.items, err = s.totals(ctx); err != nil {
+	msg, err := s.lastPack(ctx)
+	if err != nil {
 		return nil, err
+	}
+	if msg != nil {
+		p.last = msg.Sequence
+		if p.events, p.items, err = packTotals(msg.Header); err != nil {
+			return nil, err
+		}
 	}
 	loopCtx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	go p.loop(loopCtx)
 	return p, nil
-}
-
-// totals reads the running totals from the log's last pack.
-func (s *Store) totals(ctx context.Context) (events, items uint64, err error) {
-	msg, err := s.events.GetLastMsgForSubject(ctx, s.names.events())
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, 0, nil
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("reading the log's last pack: %w", err)
-	}
-	return packTotals(msg.Header)
-}
-
-func packTotals(h nats.Header) (events, items uint64, err error) {
-	if events, err = strconv.ParseUint(h.Get(headerEvents), 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("%w: header %s: %w", errPack, headerEvents, err)
-	}
-	if items, err = strconv.ParseUint(h.Get(headerItems), 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("%w: header %s: %w", errPack, headerItems, err)
-	}
-	return events, items, nil
 }
 
 // Publish stores the entries in order and returns nil once all are on disk. On an error a part may be stored: the
@@ -197,56 +172,9 @@ func (p *publisher) take() []waitingItem {
 		p.bytes -= w.item.size()
 		n++
 	}
+	clear(p.waiting[:n]) // lets go of the events' bytes
 	p.waiting = p.waiting[n:]
 	return pack
-}
-
-// store publishes one pack until its outcome is known.
-func (p *publisher) store(ctx context.Context, pack []waitingItem) error {
-	items := make([]packed, len(pack))
-	events := p.events
-	for i, w := range pack {
-		items[i] = w.item
-		if w.item.kind == KindEvent {
-			events++
-		}
-	}
-	msg := nats.NewMsg(p.s.names.events())
-	msg.Data = encodePack(items)
-	msg.Header.Set(headerEvents, strconv.FormatUint(events, 10))
-	msg.Header.Set(headerItems, strconv.FormatUint(p.items+uint64(len(pack)), 10))
-	id := nuid.Next()
-	began := time.Now()
-
-	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
-	err := backoff.RetryNotify(func() error { return p.try(ctx, msg, id) }, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
-		p.log.Warn("storing a pack has no clear outcome, repeating it", zap.Int("events", len(pack)), zap.Duration("wait", next), zap.Error(err))
-	})
-	if err != nil {
-		return err
-	}
-	if p.s.cfg.OnPublish != nil && events > p.events {
-		p.s.cfg.OnPublish(time.Since(began), int(events-p.events))
-	}
-	p.events, p.items = events, p.items+uint64(len(pack))
-	return nil
-}
-
-// try publishes once. A Permanent error means that the pack is surely not stored.
-func (p *publisher) try(ctx context.Context, msg *nats.Msg, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	_, err := p.s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0))
-	switch code := errorCode(err); {
-	case err == nil:
-		return nil
-	case code == codeStreamFull || code == codeServerFull:
-		return backoff.Permanent(fmt.Errorf("%w: free room or raise nats.max_bytes", ErrFull))
-	case code == codeUnavailable || code == 0:
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	default:
-		return backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
-	}
 }
 
 // settle tells the callers of a pack.

@@ -13,9 +13,11 @@ import (
 
 // Config says where and how a Store keeps its streams.
 type Config struct {
-	Dir      string // data directory; created with mode 0700
-	Prefix   string // of stream names and subjects; "" means freshrelay
-	MaxBytes int64  // room for all streams together; 0: the smaller of 10 GiB and half the free disk. Fixed at creation
+	Dir    string // data directory; created with mode 0700
+	Prefix string // of stream names and subjects; "" means freshrelay
+	// MaxBytes is the room for all streams together. 0 means the smaller of 10 GiB and half of the disk that is free when
+	// the store is made. A store made with less is enlarged; none is made smaller.
+	MaxBytes int64
 	// Account is the fingerprint of the Freshmarketer account the events are for. A store made for another is refused.
 	Account string
 	Logger  *zap.Logger
@@ -129,8 +131,15 @@ func (s *Store) Close() error {
 // fullShare is how full the log may be, in percent, before Ready says so: senders should notice before it refuses.
 const fullShare = 90
 
+// unclearTries is how many tries to store a pack may go without an answer in a row before Ready says so. A full or
+// broken disk looks like this: the broker still tells its state but stores nothing, and only a restart heals it.
+const unclearTries = 3
+
 // Ready is nil when events can be stored now. It says nothing about delivering them.
 func (s *Store) Ready(ctx context.Context) error {
+	if n := s.publisher.unclear.Load(); n >= unclearTries {
+		return fmt.Errorf("%w: %d tries to store events had no answer: see whether the disk is full or broken, then restart", ErrUnavailable, n)
+	}
 	info, err := s.events.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -102,7 +102,7 @@ func (s *Store) openStreams(ctx context.Context, total int64) error {
 			return fmt.Errorf("creating stream %s: %w", kind, err)
 		}
 	}
-	return s.bindStreams(ctx)
+	return s.bindStreams(ctx, total)
 }
 
 func (s *Store) matchIdentity(ctx context.Context, events jetstream.Stream, known *identity, total int64) error {
@@ -164,8 +164,7 @@ func (s *Store) readIdentity(ctx context.Context) (*identity, error) {
 	return &id, err
 }
 
-// ensureStream makes a stream that may be there already. An existing one keeps its configuration: limits are fixed
-// when the store is made.
+// ensureStream makes a stream that may be there already.
 func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
 	stream, err := s.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
@@ -174,13 +173,30 @@ func (s *Store) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) (j
 	return stream, err
 }
 
-func (s *Store) bindStreams(ctx context.Context) error {
-	for kind, into := range map[string]*jetstream.Stream{"EVENTS": &s.events, "STATE": &s.state, "DEAD": &s.dead, "JOURNAL": &s.journal} {
-		stream, err := s.js.Stream(ctx, s.names.stream(kind))
+func (s *Store) bindStreams(ctx context.Context, total int64) error {
+	for _, b := range []struct {
+		kind  string
+		into  *jetstream.Stream
+		share int64
+	}{{"EVENTS", &s.events, eventsShare}, {"STATE", &s.state, stateShare}, {"DEAD", &s.dead, deadShare}, {"JOURNAL", &s.journal, journalShare}} {
+		stream, err := s.js.Stream(ctx, s.names.stream(b.kind))
 		if err != nil {
-			return fmt.Errorf("opening stream %s: %w", kind, err)
+			return fmt.Errorf("opening stream %s: %w", b.kind, err)
 		}
-		*into = stream
+		if *b.into, err = s.enlarge(ctx, stream, total/100*b.share); err != nil {
+			return fmt.Errorf("giving stream %s more room: %w", b.kind, err)
+		}
 	}
 	return nil
+}
+
+// enlarge gives a stream the room that the configuration asks for. It never takes any away: what a stream holds must go
+// on fitting. A default total asks for nothing, it depends on the disk's state of the day.
+func (s *Store) enlarge(ctx context.Context, stream jetstream.Stream, room int64) (jetstream.Stream, error) {
+	cfg := stream.CachedInfo().Config
+	if s.cfg.MaxBytes == 0 || room <= cfg.MaxBytes {
+		return stream, nil
+	}
+	cfg.MaxBytes = room
+	return s.js.UpdateStream(ctx, cfg)
 }

@@ -1,0 +1,258 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// inBubble calls body on fake time with an open store; body may close it.
+func inBubble(t *testing.T, body func(t *testing.T, s *Store)) {
+	t.Helper()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(t.Context(), Config{Dir: dir, MaxBytes: MinMaxBytes, Account: "sandbox"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		body(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Second) // the broker's last goroutines
+	})
+}
+
+func publishOne(t *testing.T, s *Store, user string) {
+	t.Helper()
+	if err := s.Publish(t.Context(), []Entry{{UserID: user, Data: []byte(user)}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Without its stream the broker gives a commit no answer, like a broker with a broken disk.
+func TestClosingEndsThoughACommitHasNoAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		if err := s.js.DeleteStream(t.Context(), s.names.stream("STATE")); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 2)
+		for range 2 {
+			s.partition.Commit(&Settlement{Done: func(_ uint64, err error) { done <- err }})
+			time.Sleep(time.Second) // the second waits behind the first
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		for range 2 {
+			if err := <-done; !errors.Is(err, errClosed) {
+				t.Errorf("a commit that may not be stored was answered with %v", err)
+			}
+		}
+		s.partition.Commit(&Settlement{Done: func(_ uint64, err error) { done <- err }})
+		if err := <-done; err == nil {
+			t.Error("a commit after the end passes for stored")
+		}
+	})
+}
+
+func TestClosingEndsThoughAPackHasNoAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		if err := s.Ready(t.Context()); err != nil {
+			t.Errorf("a new store: %v", err)
+		}
+		if err := s.js.DeleteStream(t.Context(), s.names.stream("EVENTS")); err != nil {
+			t.Fatal(err)
+		}
+		answers := make(chan error, 2)
+		for range 2 {
+			go func() { answers <- s.Publish(context.Background(), []Entry{{Data: []byte("x")}}) }()
+			time.Sleep(5 * time.Second)
+		}
+		if err := s.Ready(t.Context()); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("ready with %v, though nothing can be stored", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		for range 2 {
+			if err := <-answers; !errors.Is(err, ErrUnavailable) {
+				t.Errorf("an event that may not be stored was answered with %v", err)
+			}
+		}
+		if err := s.Publish(context.Background(), []Entry{{Data: []byte("x")}}); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("publishing into a closed store: %v", err)
+		}
+	})
+}
+
+// The answer to a commit is lost, and the committer repeats it: the second try finds the first.
+func TestACommitWhoseAnswerWasLostIsFoundStored(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		p, ctx := s.partition, t.Context()
+		one := Tally{{Type: "identify", Outcome: Delivered}: 1}
+		batch := []*Settlement{{User: s.User("a"), Record: []byte("a"), Tally: one}, {horizon: 7}, {User: s.User("b"), Record: []byte("b"), Tally: one}}
+		before := p.stored
+		first, err := p.commit(ctx, batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := p.stored
+		p.stored = before // the answer never came
+		second, err := p.commit(ctx, batch)
+		if diff := cmp.Diff(first, second); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+		if diff := cmp.Diff(after, p.stored, cmp.AllowUnexported(storedState{})); diff != "" {
+			t.Error(diff)
+		}
+		for i, user := range []string{"a", "", "b"} {
+			if data, rev, err := p.Record(ctx, s.User(user)); user != "" && (err != nil || string(data) != user || rev != first[i]) {
+				t.Errorf("record %q is %q at %d, not at %d: %v", user, data, rev, first[i], err)
+			}
+		}
+		p.stored = before // another batch under the same number: somebody else's
+		if _, err := p.commit(ctx, batch[:1]); !errors.Is(err, ErrConflict) {
+			t.Errorf("a foreign commit passes for our own: %v", err)
+		}
+	})
+}
+
+// A try that ends in the middle leaves half a batch with the broker.
+func TestHalfABatchIsNotStored(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		p := s.partition
+		batch := []*Settlement{{User: s.User("a"), Record: []byte("a")}, {User: s.User("b"), Record: []byte("b")}}
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := p.commit(gone, batch); !errors.Is(err, errClosed) {
+			t.Fatalf("a canceled commit: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if _, rev, err := p.Record(t.Context(), s.User("a")); rev != 0 || err != nil {
+			t.Errorf("the first half is stored at %d, %v", rev, err)
+		}
+		revs, err := p.commit(t.Context(), batch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, rev, err := p.Record(t.Context(), s.User("b")); rev != revs[1] || err != nil {
+			t.Errorf("revision %d, not %d: %v", rev, revs[1], err)
+		}
+	})
+}
+
+// A try long after the first, whose answer was lost: the machine slept and the broker has forgotten the pack's id.
+func TestAPackIsStoredOnceThoughItsIDIsForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		publishOne(t, s, "a")
+		p := s.publisher
+		msg := nats.NewMsg(s.names.events())
+		msg.Header = nats.Header{headerEvents: {"2"}, headerItems: {"2"}}
+		msg.Data = encodePack([]packed{{kind: KindEvent}})
+		first, err := p.try(t.Context(), msg, "one")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * deduplicated)
+		second, err := p.try(t.Context(), msg, "one")
+		if err != nil || second != first {
+			t.Errorf("the pack went to %d and then to %d, %v", first, second, err)
+		}
+		if info, err := s.events.Info(t.Context()); err != nil || info.State.Msgs != 2 {
+			t.Errorf("%d packs, %v", info.State.Msgs, err)
+		}
+		if _, err := p.try(t.Context(), msg, "two"); !errors.Is(err, ErrUnavailable) || !errors.Is(s.partition.Err(), ErrConflict) {
+			t.Errorf("a pack after a stranger's: %v, partition: %v", err, s.partition.Err())
+		}
+	})
+}
+
+func TestTheHorizonIsStoredBeforeAnythingIsHandedOut(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		const n = 12 // one pack more than two steps of the horizon hold
+		for range n * 2 {
+			entries := make([]Entry, maxPackItems)
+			for i := range entries {
+				entries[i] = Entry{UserID: "a", Data: []byte("x")}
+			}
+			if err := s.Publish(t.Context(), entries); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var read uint64
+		commits := map[uint64]bool{}
+		err := s.partition.Run(ctx, func(ctx context.Context, items []Item) error {
+			read += uint64(len(items))
+			horizon, err := s.readNumber(ctx, "horizon.0")
+			if err != nil || horizon < read {
+				t.Errorf("%d items are out and the horizon is %d, %v", read, horizon, err)
+			}
+			commits[horizon] = true
+			if read == 2*n*maxPackItems {
+				cancel()
+			}
+			return nil
+		})
+		if err != nil || len(commits) > 2*n*maxPackItems/horizonStep+1 {
+			t.Errorf("%d horizons: one per %d items would do; %v", len(commits), horizonStep, err)
+		}
+	})
+}
+
+func TestAStoppedReaderLeavesNoConsumer(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		publishOne(t, s, "a")
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := s.partition.Run(ctx, func(context.Context, []Item) error { cancel(); return nil }); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := s.Letters(t.Context(), LetterQuery{}); err != nil {
+			t.Error(err)
+		}
+		for _, stream := range []jetstream.Stream{s.events, s.dead} {
+			if info, err := stream.Info(t.Context()); err != nil || info.State.Consumers != 0 {
+				t.Errorf("%s has %d consumers, %v", info.Config.Name, info.State.Consumers, err)
+			}
+		}
+	})
+}
+
+// settleAll reads n items, settles them as delivered and stores the floor.
+func settleAll(t *testing.T, s *Store, n int) {
+	t.Helper()
+	p := s.partition
+	ctx, cancel := context.WithCancel(t.Context())
+	err := p.Run(ctx, func(_ context.Context, items []Item) error {
+		for _, it := range items {
+			done := make(chan error, 1)
+			p.Commit(&Settlement{
+				Positions: []uint64{it.Position}, Tally: Tally{{Type: "identify", Outcome: Delivered}: 1},
+				Done: func(_ uint64, err error) { done <- err },
+			})
+			if err := <-done; err != nil {
+				return err
+			}
+			n--
+		}
+		if n == 0 {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	p.Commit(&Settlement{Done: func(_ uint64, err error) { done <- err }})
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
