@@ -170,7 +170,7 @@ func TestDocsErrorsListsEveryRefusalAndKind(t *testing.T) {
 	known := append([]string{
 		metrics.RejectedMalformed, metrics.RejectedInvalid, metrics.RejectedUnauthorized, metrics.RejectedSignature,
 		metrics.RejectedTooLarge, metrics.RejectedEncoding, metrics.RejectedNotFound, metrics.RejectedMethod,
-		metrics.RejectedAborted, metrics.RejectedFull, metrics.RejectedUnavailable,
+		metrics.RejectedAborted, metrics.RejectedRateLimited, metrics.RejectedOverloaded, metrics.RejectedFull, metrics.RejectedUnavailable,
 	}, ingest.DropReasons()...)
 	for _, kind := range []freshmarketer.Kind{
 		freshmarketer.KindAuth, freshmarketer.KindPermission, freshmarketer.KindThrottled, freshmarketer.KindConflict,

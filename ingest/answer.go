@@ -20,6 +20,7 @@ import (
 const (
 	retryFull        = 30 * time.Second
 	retryUnavailable = 5 * time.Second
+	retryOverloaded  = 2 * time.Second
 )
 
 // refusal is an answer other than 200. Its texts are ours alone: no refusal holds anything of the request.
@@ -92,12 +93,12 @@ func (h *Handler) logRefusal(no *refusal) {
 // notStored says what the sender should do about an error of the store. Whatever it is, nothing is wrong with the
 // request, so all but one are a matter of repeating it.
 func notStored(err error, in *intake) *refusal {
-	no := &refusal{source: in.source, cause: err}
+	no := &refusal{source: in.source.name, cause: err}
 	switch {
 	case errors.Is(err, queue.ErrTooLarge):
 		// The limits of events keep below a pack's; this is for the day when somebody changes one of them.
 		no = tooLarge(in.surface, in.maxEvent)
-		no.source, no.cause = in.source, err
+		no.source, no.cause = in.source.name, err
 	case errors.Is(err, queue.ErrFull):
 		no.status, no.code, no.reason = http.StatusServiceUnavailable, "queue_full", metrics.RejectedFull
 		no.message = "The queue has reached its size limit. Send the request again later; nobody has to change it."
@@ -123,6 +124,23 @@ func tooLarge(surface segment.Surface, limit int) *refusal {
 	return no
 }
 
+// overloaded is for the moment in which more is being sent than there is memory for.
+func overloaded() *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, code: "overloaded", reason: metrics.RejectedOverloaded, retryAfter: retryOverloaded,
+		message: "Too much is being sent at the same time. Send the request again later; nobody has to change it.",
+	}
+}
+
+// rateLimited is for a source that must wait until so many events have been earned.
+func rateLimited(s *source, missing float64) *refusal {
+	return &refusal{
+		status: http.StatusTooManyRequests, code: "rate_limited", reason: metrics.RejectedRateLimited, source: s.name,
+		retryAfter: s.retryIn(missing),
+		message:    "The source sends more events than its rate_per_second in the configuration allows. Send the request again later.",
+	}
+}
+
 func tooComplex(err error) *refusal {
 	return invalid("too_complex", fmt.Sprintf("The event is built too large: %v. Send flatter events with fewer keys.", err))
 }
@@ -141,7 +159,7 @@ func invalid(code, message string) *refusal {
 func notFound() *refusal {
 	return &refusal{
 		status: http.StatusNotFound, code: "not_found", reason: metrics.RejectedNotFound,
-		message: "Nothing takes events here. Use a path of the Tracking API such as /v1/batch, or /webhook/<source> with a source that has webhook_secrets or write_keys in the configuration.",
+		message: "Nothing takes events here. Use a path of the Tracking API such as /v1/batch, or /webhook/<source> with the name of a source in the configuration.",
 	}
 }
 
@@ -178,4 +196,12 @@ func badSignature() *refusal {
 	no := unauthorized("bad_signature", "X-Signature does not match the body. Set the webhook's shared secret in Segment to one of webhook_secrets of the source, and let no proxy change the body.")
 	no.reason = metrics.RejectedSignature
 	return no
+}
+
+func missingToken() *refusal {
+	return unauthorized("missing_batch_token", "The array has several events, of which the signature covers only the first, and the source requires a batch token. Let the webhook send the source's batch token in the X-Freshrelay-Token header, or switch batching off.")
+}
+
+func badToken() *refusal {
+	return unauthorized("bad_batch_token", "The batch token is not the source's. Compare X-Freshrelay-Token, or the end of the webhook's URL, with the batch token of the source in the configuration.")
 }

@@ -14,6 +14,9 @@ import (
 // signatureHeader carries Segment's signature of a webhook.
 const signatureHeader = "X-Signature"
 
+// tokenHeader carries Source.BatchToken.
+const tokenHeader = "X-Freshrelay-Token"
+
 // basicSource is the source whose write key the Authorization header carries; nil if it carries none, as Bearer does:
 // there the key is in the body. A key that is there must be right, also if the body has a right one.
 // Source: Segment docs, HTTP Tracking API, "Authentication".
@@ -56,6 +59,9 @@ func (h *Handler) mayCall(header http.Header, src *source) *refusal {
 		return nil
 	}
 	caller, no := h.basicSource(header)
+	if caller == nil && no == nil {
+		caller, no = h.bearerSource(header)
+	}
 	switch {
 	case no != nil:
 		return no
@@ -67,9 +73,52 @@ func (h *Handler) mayCall(header http.Header, src *source) *refusal {
 	return nil
 }
 
-// signedPart is what Segment signs of a body: all of it, or of an array the first element, as it stands there. It is
-// nil for an array without a first element, which cannot be signed.
-// Source: seen in the traffic of Segment's Webhooks (Actions).
+// bearerSource is the source whose write key is sent as a bearer token, which is the way of Extensible Webhook; nil if
+// none is.
+// Source: source of action-destinations. On the Tracking API a bearer token is something else.
+func (h *Handler) bearerSource(header http.Header) (*source, *refusal) {
+	scheme, token, _ := strings.Cut(strings.TrimSpace(header.Get("Authorization")), " ")
+	if token = strings.TrimSpace(token); token == "" || !strings.EqualFold(scheme, "Bearer") {
+		return nil, nil
+	}
+	return h.keySource(token)
+}
+
+// vouched says whether somebody vouches for all events of an array: the write key, where that is what the source is
+// authenticated by, or else the batch token, from the header or the path. A token that is there must be right.
+func (s *source) vouched(header http.Header, fromPath string) (bool, *refusal) {
+	if len(s.secrets) == 0 {
+		return true, nil
+	}
+	if !s.hasToken {
+		return false, nil
+	}
+	vouched := false
+	for _, token := range []string{header.Get(tokenHeader), fromPath} {
+		if token == "" {
+			continue
+		}
+		if given := digest(token); !hmac.Equal(given[:], s.token[:]) {
+			return false, badToken()
+		}
+		vouched = true
+	}
+	return vouched, nil
+}
+
+// signed says whether signature is one of body. Segment signs all of it, or of an array the first element, as it stands
+// there; around the events of Extensible Webhook's arrays it then puts {"json": …}, after signing.
+// Source: seen in the traffic of Segment's Webhooks (Actions); source of action-destinations.
+func signed(secrets [][]byte, body []byte, signature string) bool {
+	part := signedPart(body)
+	if verify(secrets, part, signature) {
+		return true
+	}
+	inner := unwrapped(part)
+	return len(inner) != len(part) && verify(secrets, inner, signature)
+}
+
+// signedPart is body, or of an array the first element. It is nil for an array without one, which cannot be signed.
 func signedPart(body []byte) []byte {
 	if !segment.IsArray(body) {
 		return body

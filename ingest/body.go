@@ -18,13 +18,13 @@ const firstBuffer = 64 << 10
 
 // readBody reads the body, whatever its content type: clients send JSON as text/plain too (seen in client code). limit
 // holds for the bytes on the wire and again for what gzip makes of them.
-func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int, surface segment.Surface) ([]byte, *refusal) {
-	if r.ContentLength > int64(limit) {
+func (h *Handler) readBody(v *visit, limit int, surface segment.Surface) ([]byte, *refusal) {
+	if v.r.ContentLength > int64(limit) {
 		return nil, tooLarge(surface, limit)
 	}
-	body := io.Reader(http.MaxBytesReader(w, r.Body, int64(limit)))
+	body := io.Reader(http.MaxBytesReader(v.w, v.r.Body, int64(limit)))
 	zipped := false
-	switch strings.ToLower(strings.TrimSpace(r.Header.Get("Content-Encoding"))) {
+	switch contentEncoding(v.r.Header) {
 	case "", "identity":
 	case "gzip", "x-gzip":
 		zipped = true
@@ -36,22 +36,62 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request, limit int, su
 		if err := unzip.Reset(body); err != nil {
 			return nil, unreadable(err, surface, limit, zipped)
 		}
-		body = io.LimitReader(unzip, int64(limit)+1)
+		body = unzip
 	default:
 		return nil, &refusal{
 			status: http.StatusBadRequest, code: "unsupported_encoding", reason: metrics.RejectedEncoding,
 			message: "The Content-Encoding of the body is not supported. Send it as it is, or with gzip.",
 		}
 	}
-	var buf bytes.Buffer
-	buf.Grow(int(min(max(r.ContentLength, 0), firstBuffer)) + bytes.MinRead)
-	if _, err := buf.ReadFrom(body); err != nil {
+	b, err := readAll(body, v.mem, int(min(max(v.r.ContentLength, 0), firstBuffer)), limit)
+	switch {
+	case errors.Is(err, errNoMemory):
+		return nil, overloaded()
+	case err != nil:
 		return nil, unreadable(err, surface, limit, zipped)
-	}
-	if buf.Len() > limit {
+	case len(b) > limit:
 		return nil, tooLarge(surface, limit)
 	}
-	return buf.Bytes(), nil
+	return b, nil
+}
+
+// contentEncoding is all that the header says, in lower case.
+func contentEncoding(header http.Header) string {
+	return strings.ToLower(strings.TrimSpace(strings.Join(header.Values("Content-Encoding"), ",")))
+}
+
+var errNoMemory = errors.New("no memory left for bodies")
+
+// readAll reads to the end, or one byte past the limit. What it holds is always taken from mem first, and grows only with
+// what has really come: announcing a large body costs nothing.
+func readAll(r io.Reader, mem *share, expected, limit int) ([]byte, error) {
+	// A byte more than expected lets the end be seen without growing.
+	size := min(expected+bytes.MinRead, limit+1)
+	if !mem.take(size) {
+		return nil, errNoMemory
+	}
+	b := make([]byte, 0, size)
+	for {
+		n, err := r.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return nil, err
+		case len(b) > limit:
+			return b, nil
+		case len(b) < cap(b):
+			continue
+		}
+		size := min(2*cap(b), limit+1)
+		if !mem.take(size) {
+			return nil, errNoMemory
+		}
+		grown := append(make([]byte, 0, size), b...)
+		mem.give(cap(b))
+		b = grown
+	}
 }
 
 // unreadable says why a body could not be read.

@@ -33,6 +33,7 @@ import (
 const (
 	key    = "wk_website"
 	secret = "s3cr3t-demo" // the vectors' secret
+	token  = "batch-token-0123456789"
 	// marker stands wherever a request can carry content. It must never come back.
 	marker = "zq-private-zq"
 )
@@ -106,7 +107,8 @@ func sources() []ingest.Source {
 		{Name: "website", WriteKeys: []string{key, "wk_second"}},
 		{Name: "signed", WriteKeys: []string{"wk_signed"}, WebhookSecrets: []string{"new-secret", secret}},
 		{Name: "secret-only", WebhookSecrets: []string{secret}},
-		{Name: "naked"},
+		{Name: "tokened", WebhookSecrets: []string{secret}, BatchToken: token},
+		{Name: "strict", WebhookSecrets: []string{secret}, BatchToken: token, RequireBatchToken: true},
 	}
 }
 
@@ -228,7 +230,7 @@ func (d *door) wantCounted(t *testing.T, series, want string) {
 
 func sample(t testing.TB, name string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join("testdata", name))
+	b, err := os.ReadFile(filepath.Join("testdata", "segment", name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,16 +8,24 @@
 //     Retry-After); of a repeated request, parts that were already stored are recognised later by their message ids.
 //   - Events of one request are stored in the order in which they stand there.
 //   - Answers and logs name what is wrong and how to mend it, and never show a byte of what was sent.
+//   - Whatever is sent, memory stays bounded: a body is read up to its limit, and all bodies together up to
+//     Config.BodyMemory.
+//
+// Webhooks come in four forms, all to /webhook/<source>: classic (one event), Actions (one, or an array), Extensible
+// (arrays of {"json": event}) and the partner form of Segment's direct destinations (one event, with the key as the user
+// name of Basic). The answers are the same for all four. A direct destination may answer 202 or 501, and 400 for an
+// event without userId or email, which Segment then shows to its users; we answer 200 instead for every event that is
+// stored, because only the event's lane can tell what it is worth, and for every type of call that is dropped. Both are
+// counted with their reasons.
+// Source: Segment docs, Webhooks, Webhooks (Actions), Direct destinations; source of action-destinations.
 package ingest
 
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
 	"net/http"
-	"regexp"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -29,26 +37,9 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
-// defaultStoreTimeout ends storing before the sender gives up: a webhook must be answered within 5 s.
-// Source: Segment docs, Webhooks destination.
-const defaultStoreTimeout = 4 * time.Second
-
 // Store keeps events. Publish returns nil once all of them are on disk; on an error a part may be stored.
 type Store interface {
 	Publish(ctx context.Context, entries []queue.Entry) error
-}
-
-// Source is one sender of events, a workspace's source in Segment or an application of one's own.
-type Source struct {
-	Name           string   // in the webhook's path, metrics and records
-	WriteKeys      []string // for the Tracking API, and for webhooks if there is no secret
-	WebhookSecrets []string // shared secrets of Segment's webhooks; several while one is being changed
-}
-
-// Config says who may send.
-type Config struct {
-	Sources      []Source
-	StoreTimeout time.Duration // longest wait for the store in one request; 0 means 4 s
 }
 
 // Handler serves the ingest listener. Create it with New.
@@ -57,30 +48,18 @@ type Handler struct {
 	metrics      *metrics.Metrics
 	log          *zap.Logger
 	storeTimeout time.Duration
+	publicURL    *url.URL // nil if none is configured
 
-	tracking map[string]call       // by path
-	webhooks map[string]*source    // by name; only those that can be authenticated
+	tracking map[string]call       // by path, without version and slashes around it
+	webhooks map[string]*source    // by name
 	keys     map[keyDigest]*source // by write key
-	unzip    sync.Pool             // of *gzip.Reader
+	memory   memory
+	unzip    sync.Pool // of *gzip.Reader
 }
 
-// source is a Source made ready for looking up.
-type source struct {
-	name    string
-	secrets [][]byte
-}
-
-// keyDigest stands for a write key in the index: looking up by digest takes the same time however much of a guessed
-// key is right.
-type keyDigest [sha256.Size]byte
-
-func digest(key string) keyDigest { return sha256.Sum256([]byte(key)) }
-
-// validName is what a source can be called: it is part of a path and a label of metrics.
-var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-
-// New returns the handler. It fails if a source's name is unusable, or if a name or write key stands for two sources;
-// the error names the source and never the key.
+// New returns the handler. It fails if the configuration is unusable: if a source has a bad name, nothing to authenticate
+// it by or something in common with another, or a number or the public URL makes no sense. The error names the source
+// and never a key.
 func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler, error) {
 	if store == nil || m == nil || log == nil {
 		return nil, errors.New("ingest: store, metrics and log are all needed")
@@ -88,16 +67,16 @@ func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler
 	h := &Handler{
 		store: store, metrics: m, log: quiet(log), storeTimeout: cmp.Or(cfg.StoreTimeout, defaultStoreTimeout),
 		tracking: trackingCalls(), webhooks: map[string]*source{}, keys: map[keyDigest]*source{},
+		memory: memory{limit: cmp.Or(cfg.BodyMemory, defaultBodyMemory)},
 	}
-	names := map[string]bool{}
+	if h.memory.limit < minBodyMemory {
+		return nil, errors.New("ingest: body memory below 32 MiB: the largest webhook request would never fit")
+	}
+	var err error
+	if h.publicURL, err = parsePublicURL(cfg.PublicURL); err != nil {
+		return nil, err
+	}
 	for _, s := range cfg.Sources {
-		if !validName.MatchString(s.Name) {
-			return nil, fmt.Errorf("ingest: source name %q: use letters, digits, '.', '_' and '-', at most 64", s.Name)
-		}
-		if names[s.Name] {
-			return nil, fmt.Errorf("ingest: two sources are called %q", s.Name)
-		}
-		names[s.Name] = true
 		if err := h.addSource(s); err != nil {
 			return nil, err
 		}
@@ -105,70 +84,74 @@ func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler
 	return h, nil
 }
 
-func (h *Handler) addSource(s Source) error {
-	src := &source{name: s.Name}
-	for _, key := range s.WriteKeys {
-		if strings.TrimSpace(key) == "" {
-			return fmt.Errorf("ingest: source %q has an empty write key", s.Name)
-		}
-		if other := h.keys[digest(key)]; other != nil {
-			return fmt.Errorf("ingest: sources %q and %q have a write key in common", other.name, s.Name)
-		}
-		h.keys[digest(key)] = src
-	}
-	for _, secret := range s.WebhookSecrets {
-		if strings.TrimSpace(secret) == "" {
-			return fmt.Errorf("ingest: source %q has an empty webhook secret", s.Name)
-		}
-		src.secrets = append(src.secrets, []byte(secret))
-	}
-	// A webhook that anybody could call does not exist.
-	if len(s.WriteKeys)+len(s.WebhookSecrets) > 0 {
-		h.webhooks[s.Name] = src
-	}
-	return nil
+// visit is one request on its way through the door.
+type visit struct {
+	w   http.ResponseWriter
+	r   *http.Request
+	at  time.Time // of arrival, UTC
+	mem *share
 }
 
 // ServeHTTP answers one request, as the package promises.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	in, no := h.receive(w, r, time.Now().UTC())
-	if no == nil {
-		no = h.keep(r.Context(), in)
-	}
-	if no != nil {
+	v := &visit{w: w, r: r, at: time.Now().UTC(), mem: &share{of: &h.memory}}
+	defer v.mem.close()
+	if no := h.serve(v); no != nil {
 		h.refuse(w, no)
-		return
 	}
-	in.report(h.metrics)
-	accept(w)
 }
 
-// receive finds out what the path asks for and reads the request.
-func (h *Handler) receive(w http.ResponseWriter, r *http.Request, at time.Time) (*intake, *refusal) {
+// serve finds out what the path asks for. It answers the request, unless it returns a refusal.
+func (h *Handler) serve(v *visit) *refusal {
 	// java ends its path with a slash (seen in client code), so every path may.
-	path := strings.TrimSuffix(r.URL.Path, "/")
-	if c, ok := h.tracking[path]; ok {
-		if r.Method != http.MethodPost {
-			return nil, wrongMethod(http.MethodPost)
+	path := strings.TrimSuffix(v.r.URL.Path, "/")
+	if rest, ok := strings.CutPrefix(path, "/webhook/"); ok {
+		in, no := h.receiveWebhook(v, rest)
+		return h.finish(v, in, no)
+	}
+	// A proxy may have taken the version off, or a client been configured without it.
+	rest, versioned := strings.CutPrefix(path, "/v1/")
+	if !versioned {
+		rest = strings.TrimPrefix(path, "/")
+	}
+	c, isCall := h.tracking[rest]
+	key, isSettings := settingsKey(rest)
+	if versioned || isCall || isSettings {
+		allowOrigin(v.w.Header(), v.r.Header)
+		if v.r.Method == http.MethodOptions {
+			preflight(v.w, v.r)
+			return nil
 		}
-		return h.receiveTracking(w, r, c, at)
 	}
-	name, ok := strings.CutPrefix(path, "/webhook/")
-	src := h.webhooks[name]
-	if !ok || src == nil {
-		return nil, notFound()
+	switch {
+	case isSettings:
+		return h.settings(v.w, v.r, key)
+	case !isCall:
+		return notFound()
+	case v.r.Method != http.MethodPost:
+		return wrongMethod("POST, OPTIONS")
+	case c.ignored:
+		accept(v.w)
+		return nil
 	}
-	switch r.Method {
-	// Source: Segment docs, Webhooks (Actions) destination: the method can be chosen among these.
-	case http.MethodPost, http.MethodPut, http.MethodPatch:
-	default:
-		return nil, wrongMethod("POST, PUT, PATCH")
+	in, no := h.receiveTracking(v, c)
+	return h.finish(v, in, no)
+}
+
+// finish stores what came in, counts it and says so.
+func (h *Handler) finish(v *visit, in *intake, no *refusal) *refusal {
+	if no == nil {
+		no = in.refused()
 	}
-	in, no := h.receiveWebhook(w, r, src, at)
+	if no == nil {
+		no = h.keep(v.r.Context(), in)
+	}
 	if no != nil {
-		no.source = src.name
+		return no
 	}
-	return in, no
+	in.report(h.metrics)
+	accept(v.w)
+	return nil
 }
 
 // keep stores what came in.

@@ -31,13 +31,16 @@ func DropReasons() []string {
 // intake gathers the events of one request. Nothing is counted until the request has succeeded: a sender that is told to
 // repeat it must not make its dropped events count twice.
 type intake struct {
-	source   string
+	source   *source
 	surface  segment.Surface
 	at       time.Time
 	maxEvent int // bytes of one event, as sent
+	mem      *share
 
 	entries []queue.Entry
 	counts  []count
+	events  int  // stored and dropped
+	full    bool // an event found no memory any more
 }
 
 // count is how many events of a type were stored, or dropped for a reason.
@@ -55,8 +58,8 @@ type event struct {
 	unsigned bool         // part of a signed request, but not covered by the signature
 }
 
-func newIntake(src *source, surface segment.Surface, at time.Time) *intake {
-	in := &intake{source: src.name, surface: surface, at: at, maxEvent: segment.MaxEventBytes}
+func newIntake(v *visit, src *source, surface segment.Surface) *intake {
+	in := &intake{source: src, surface: surface, at: v.at, mem: v.mem, maxEvent: segment.MaxEventBytes}
 	if surface == segment.SurfaceWebhook {
 		in.maxEvent = segment.MaxWebhookEventBytes
 	}
@@ -69,7 +72,16 @@ func (in *intake) add(ev event) {
 	in.count(typ, reason)
 }
 
+// refused says why events that were all read well cannot be stored.
+func (in *intake) refused() *refusal {
+	if in.full {
+		return overloaded()
+	}
+	return in.source.admit(in.events)
+}
+
 func (in *intake) count(typ segment.Type, reason string) {
+	in.events++
 	for i := range in.counts {
 		if c := &in.counts[i]; c.typ == typ && c.reason == reason {
 			c.n++
@@ -82,9 +94,7 @@ func (in *intake) count(typ segment.Type, reason string) {
 // report tells the metrics what became of the events.
 func (in *intake) report(m *metrics.Metrics) {
 	for _, c := range in.counts {
-		for range c.n {
-			m.EventReceived(in.source, string(c.typ))
-		}
+		m.EventReceived(in.source.name, string(c.typ), c.n)
 		if c.reason != "" {
 			m.EventSettled(string(c.typ), metrics.OutcomeDropped, c.reason, c.n)
 		}
@@ -93,6 +103,9 @@ func (in *intake) report(m *metrics.Metrics) {
 
 // take makes an entry of an event. It returns the event's type as far as it is known, and why it was dropped if it was.
 func (in *intake) take(ev event) (segment.Type, string) {
+	if in.surface == segment.SurfaceWebhook {
+		ev.raw = unwrapped(ev.raw)
+	}
 	if !segment.IsObject(ev.raw) {
 		return "", DropNotObject
 	}
@@ -120,15 +133,25 @@ func (in *intake) take(ev event) (segment.Type, string) {
 		return typ, reason
 	}
 	received := segment.Received{
-		Source: in.source, Surface: in.surface, At: in.at, SentAt: ev.shared.sent(o), Type: typ,
+		Source: in.source.name, Surface: in.surface, At: in.at, SentAt: ev.shared.sent(o), Type: typ,
 		MessageID: messageID(o), UserID: segment.ID(o.Get("userId")), Body: o.Bytes(),
 	}
 	// What was merged in can make it larger than a pack of the queue.
 	if len(received.Body) > segment.MaxWebhookEventBytes {
 		return typ, DropTooLarge
 	}
-	in.entries = append(in.entries, queue.Entry{UserID: received.UserID, Data: received.Encode()})
+	in.store(received)
 	return typ, ""
+}
+
+// store makes an entry of an event that is worth it, if there is room.
+func (in *intake) store(r segment.Received) {
+	// What surrounds an event in the store is a few hundred bytes.
+	const around = 512
+	if in.full = in.full || !in.mem.take(len(r.Body)+around); in.full {
+		return
+	}
+	in.entries = append(in.entries, queue.Entry{UserID: r.UserID, Data: r.Encode()})
 }
 
 // judge finds an event's type and says why it is not stored, if it is not.

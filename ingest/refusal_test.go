@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -33,15 +34,13 @@ func TestRefusals(t *testing.T) {
 	}{
 		"root":                 {request("/", m), 404, "not_found", "not_found"},
 		"unknown path":         {request("/v1/"+marker, m), 404, "not_found", "not_found"},
-		"no version":           {request("/identify", m), 404, "not_found", "not_found"},
+		"other version":        {request("/v2/identify", m), 404, "not_found", "not_found"},
 		"two slashes":          {request("/v1/identify//", m), 404, "not_found", "not_found"},
 		"unknown source":       {request("/webhook/"+marker, m), 404, "not_found", "not_found"},
-		"source without key":   {request("/webhook/naked", `{}`, basic("")), 404, "not_found", "not_found"},
 		"no source":            {request("/webhook/", m), 404, "not_found", "not_found"},
 		"below a source":       {request("/webhook/website/"+marker, m, basic(key)), 404, "not_found", "not_found"},
 		"tracking, get":        {request("/v1/identify", "", method("GET")), 405, "method_not_allowed", "method"},
 		"tracking, put":        {request("/v1/batch", `{}`, method("PUT")), 405, "method_not_allowed", "method"},
-		"tracking, options":    {request("/v1/batch", "", method("OPTIONS")), 405, "method_not_allowed", "method"},
 		"webhook, get":         {request("/webhook/website", "", method("GET")), 405, "method_not_allowed", "method"},
 		"webhook, delete":      {request("/webhook/website", "", method("DELETE"), basic(key)), 405, "method_not_allowed", "method"},
 		"empty":                {request("/v1/identify", "", basic(key)), 400, "malformed_json", "malformed"},
@@ -238,7 +237,15 @@ func TestNewRefuses(t *testing.T) {
 		"a name with a slash": {{Name: "a/b", WriteKeys: []string{"k"}}},
 		"no name":             {{WriteKeys: []string{"k"}}},
 		"dots":                {{Name: "..", WriteKeys: []string{"k"}}},
-		"same name":           {{Name: "a"}, {Name: "a"}},
+		"same name":           {{Name: "a", WriteKeys: []string{"k"}}, {Name: "a", WriteKeys: []string{"l"}}},
+		"nothing to check":    {{Name: "a"}},
+		"no token to require": {{Name: "a", WebhookSecrets: []string{"s"}, RequireBatchToken: true}},
+		"a token for a key":   {{Name: "a", WriteKeys: []string{"k"}, BatchToken: token}},
+		"a short token":       {{Name: "a", WebhookSecrets: []string{"s"}, BatchToken: marker[:12]}},
+		"a token with slash":  {{Name: "a", WebhookSecrets: []string{"s"}, BatchToken: marker + "/" + marker}},
+		"a negative rate":     {{Name: "a", WriteKeys: []string{"k"}, RatePerSecond: -1}},
+		"an endless rate":     {{Name: "a", WriteKeys: []string{"k"}, RatePerSecond: math.Inf(1)}},
+		"a rate of nothing":   {{Name: "a", WriteKeys: []string{"k"}, RatePerSecond: math.NaN()}},
 		"same key":            {{Name: "a", WriteKeys: []string{marker}}, {Name: "b", WriteKeys: []string{marker}}},
 		"empty key":           {{Name: "a", WriteKeys: []string{" "}}},
 		"empty secret":        {{Name: "a", WebhookSecrets: []string{""}}},

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/segment"
@@ -17,36 +16,43 @@ const maxGrowth = 8 << 20
 
 // call is what a path of the Tracking API stands for.
 type call struct {
-	batch bool
-	typ   segment.Type // of a single call: the path's type wins over the body's
+	batch   bool
+	ignored bool         // answered and dropped
+	typ     segment.Type // of a single call: the path's type wins over the body's
 }
 
-// trackingCalls is the table of paths, without trailing slash.
-// Source: Segment docs, HTTP Tracking API.
+// trackingCalls is the table of paths, without version and slashes around it.
+// Source: Segment docs, HTTP Tracking API. The short paths are analytics.js's, whose first letters they are, and b also
+// that of swift, kotlin and react-native; import is ruby's and java's; m is for the client's own metrics (seen in client
+// code).
 func trackingCalls() map[string]call {
-	return map[string]call{
-		"/v1/identify": {typ: segment.Identify},
-		"/v1/track":    {typ: segment.Track},
-		"/v1/page":     {typ: segment.Page},
-		"/v1/screen":   {typ: segment.Screen},
-		"/v1/group":    {typ: segment.Group},
-		"/v1/alias":    {typ: segment.Alias},
-		"/v1/batch":    {batch: true},
+	calls := map[string]call{"batch": {batch: true}, "import": {batch: true}, "b": {batch: true}, "m": {ignored: true}}
+	for _, typ := range []segment.Type{
+		segment.Identify, segment.Track, segment.Page, segment.Screen, segment.Group, segment.Alias,
+	} {
+		calls[string(typ)] = call{typ: typ}
+		calls[string(typ[:1])] = call{typ: typ}
 	}
+	return calls
 }
 
 // receiveTracking reads a request of the Tracking API. The write key of the Authorization header goes before the one in
 // the body, and is checked before the body is read.
-func (h *Handler) receiveTracking(w http.ResponseWriter, r *http.Request, c call, at time.Time) (*intake, *refusal) {
-	src, no := h.basicSource(r.Header)
+func (h *Handler) receiveTracking(v *visit, c call) (*intake, *refusal) {
+	src, no := h.basicSource(v.r.Header)
 	if no != nil {
 		return nil, no
+	}
+	if src != nil {
+		if no := src.crowded(); no != nil {
+			return nil, no
+		}
 	}
 	limit := segment.MaxEventBytes
 	if c.batch {
 		limit = segment.MaxBatchBytes
 	}
-	body, no := h.readBody(w, r, limit+slack, segment.SurfaceTracking)
+	body, no := h.readBody(v, limit+slack, segment.SurfaceTracking)
 	if no != nil {
 		return nil, no
 	}
@@ -62,12 +68,12 @@ func (h *Handler) receiveTracking(w http.ResponseWriter, r *http.Request, c call
 		return nil, invalid("not_an_object", "The body is not a JSON object. Send one event, or to /v1/batch an object with an array named batch.")
 	}
 	if !c.batch {
-		return h.receiveSingle(src, c, body, object, at)
+		return h.receiveSingle(v, src, c, body, object)
 	}
-	return h.receiveBatch(src, object, at)
+	return h.receiveBatch(v, src, object)
 }
 
-func (h *Handler) receiveSingle(src *source, c call, body []byte, o *segment.Object, at time.Time) (*intake, *refusal) {
+func (h *Handler) receiveSingle(v *visit, src *source, c call, body []byte, o *segment.Object) (*intake, *refusal) {
 	if src == nil {
 		var no *refusal
 		if src, no = h.keySource(bodyKey(o)); no != nil {
@@ -77,12 +83,12 @@ func (h *Handler) receiveSingle(src *source, c call, body []byte, o *segment.Obj
 	if err := segment.Measure(body).Check(); err != nil {
 		return nil, tooComplex(err)
 	}
-	in := newIntake(src, segment.SurfaceTracking, at)
+	in := newIntake(v, src, segment.SurfaceTracking)
 	in.add(event{raw: body, typ: c.typ})
 	return in, nil
 }
 
-func (h *Handler) receiveBatch(src *source, o *segment.Object, at time.Time) (*intake, *refusal) {
+func (h *Handler) receiveBatch(v *visit, src *source, o *segment.Object) (*intake, *refusal) {
 	batch := o.Get("batch")
 	if !segment.IsArray(batch) {
 		return nil, invalid("invalid_batch", "The body has no array named batch. Send {\"batch\": [event, …]}, or a single event to the path of its type.")
@@ -101,7 +107,7 @@ func (h *Handler) receiveBatch(src *source, o *segment.Object, at time.Time) (*i
 	if err != nil {
 		return nil, tooComplex(err)
 	}
-	in := newIntake(src, segment.SurfaceTracking, at)
+	in := newIntake(v, src, segment.SurfaceTracking)
 	n := 0
 	for raw, err := range segment.Elements(batch) {
 		if err != nil {

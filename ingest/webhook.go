@@ -1,34 +1,60 @@
 package ingest
 
 import (
+	"bytes"
 	"net/http"
-	"time"
+	"strings"
 
 	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/segment"
 )
 
-// receiveWebhook reads what a Segment webhook sends: one event, or an array of events, even of one.
-// Source: Segment docs, Webhooks and Webhooks (Actions) destinations.
-func (h *Handler) receiveWebhook(w http.ResponseWriter, r *http.Request, src *source, at time.Time) (*intake, *refusal) {
-	if no := h.mayCall(r.Header, src); no != nil {
+// receiveWebhook reads what Segment sends to /webhook/<source> or /webhook/<source>/<token>: one event, or an array of
+// events, even of one.
+func (h *Handler) receiveWebhook(v *visit, path string) (*intake, *refusal) {
+	name, token, more := strings.Cut(path, "/")
+	src := h.webhooks[name]
+	if src == nil || more && (token == "" || !src.hasToken) {
+		return nil, notFound()
+	}
+	switch v.r.Method {
+	// Source: Segment docs, Webhooks (Actions) destination: the method can be chosen among these.
+	case http.MethodPost, http.MethodPut, http.MethodPatch:
+	default:
+		return nil, wrongMethod("POST, PUT, PATCH")
+	}
+	in, no := h.readWebhook(v, src, token)
+	if no != nil {
+		no.source = src.name
+	}
+	return in, no
+}
+
+func (h *Handler) readWebhook(v *visit, src *source, token string) (*intake, *refusal) {
+	if no := h.mayCall(v.r.Header, src); no != nil {
 		return nil, no
 	}
-	body, no := h.readBody(w, r, segment.MaxWebhookBytes, segment.SurfaceWebhook)
+	vouched, no := src.vouched(v.r.Header, token)
 	if no != nil {
 		return nil, no
 	}
-	signed := len(src.secrets) > 0
-	if signed && !verify(src.secrets, signedPart(body), r.Header.Get(signatureHeader)) {
+	if no := src.crowded(); no != nil {
+		return nil, no
+	}
+	body, no := h.readBody(v, segment.MaxWebhookBytes, segment.SurfaceWebhook)
+	if no != nil {
+		return nil, no
+	}
+	if len(src.secrets) > 0 && !signed(src.secrets, body, v.r.Header.Get(signatureHeader)) {
 		return nil, badSignature()
 	}
 	if err := segment.Validate(body); err != nil {
 		return nil, malformed(err)
 	}
-	in := newIntake(src, segment.SurfaceWebhook, at)
+	in := newIntake(v, src, segment.SurfaceWebhook)
 	switch {
 	case segment.IsArray(body):
-		return in, in.addArray(body, signed)
+		return in, in.addArray(body, vouched)
 	case segment.IsObject(body):
 		return in, in.addOnly(segment.Trim(body))
 	default:
@@ -49,8 +75,8 @@ func (in *intake) addOnly(raw []byte) *refusal {
 	return nil
 }
 
-// addArray takes the events of an array. With signed, only the first one is covered by the signature.
-func (in *intake) addArray(body []byte, signed bool) *refusal {
+// addArray takes the events of an array. Unless vouched for, only the first one is covered by the signature.
+func (in *intake) addArray(body []byte, vouched bool) *refusal {
 	n := 0
 	for raw, err := range segment.Elements(body) {
 		if err != nil {
@@ -62,7 +88,26 @@ func (in *intake) addArray(body []byte, signed bool) *refusal {
 				message: "The array has more events than one webhook request can have. Lower the batch size of the webhook in Segment.",
 			}
 		}
-		in.add(event{raw: raw, unsigned: signed && n > 1})
+		if n > 1 && !vouched && in.source.requireToken {
+			return missingToken()
+		}
+		in.add(event{raw: raw, unsigned: n > 1 && !vouched})
 	}
 	return nil
+}
+
+// unwrapped takes an event out of the {"json": event} that Extensible Webhook puts around each one of an array. No event
+// of the spec has json for its only member.
+// Source: source of action-destinations.
+func unwrapped(raw []byte) []byte {
+	inner, ok := bytes.CutPrefix(segment.Trim(raw), []byte{'{'})
+	// Nearly every event is told apart here, without being taken to pieces twice.
+	if !ok || !bytes.HasPrefix(bytes.TrimLeft(inner, " \t\r\n"), []byte(`"json"`)) {
+		return raw
+	}
+	members, err := segment.Members(raw)
+	if err != nil || len(members) != 1 || !segment.IsObject(members[0].Raw) {
+		return raw
+	}
+	return members[0].Raw
 }

@@ -28,6 +28,8 @@ const (
 	RejectedNotFound     = "not_found"     // no such path or source
 	RejectedMethod       = "method"        // not a POST
 	RejectedAborted      = "aborted"       // the sender went away or was too slow
+	RejectedRateLimited  = "rate_limited"  // the source sends more events than it may; the sender should repeat
+	RejectedOverloaded   = "overloaded"    // more is being sent at once than there is memory for; the sender should repeat
 	RejectedFull         = "full"          // the store is full; the sender should repeat
 	RejectedUnavailable  = "unavailable"   // the store does not take events now; the sender should repeat
 )
@@ -55,7 +57,8 @@ func closedLists() lists {
 		outcomes: []string{OutcomeDelivered, OutcomeDiscarded, OutcomeDead, OutcomeDropped, Other},
 		rejections: []string{
 			RejectedMalformed, RejectedInvalid, RejectedUnauthorized, RejectedSignature, RejectedTooLarge,
-			RejectedEncoding, RejectedNotFound, RejectedMethod, RejectedAborted, RejectedFull, RejectedUnavailable,
+			RejectedEncoding, RejectedNotFound, RejectedMethod, RejectedAborted, RejectedRateLimited,
+			RejectedOverloaded, RejectedFull, RejectedUnavailable,
 			Other,
 		},
 		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other},

@@ -82,9 +82,11 @@ func (m *Metrics) Sources(names ...string) {
 	}
 }
 
-// EventReceived counts one event taken in at the door. source must be a configured source's name.
-func (m *Metrics) EventReceived(source, typ string) {
-	m.received.WithLabelValues(source, known(m.lists.types, typ)).Inc()
+// EventReceived counts n events taken in at the door. source must be a configured source's name.
+func (m *Metrics) EventReceived(source, typ string, n int) {
+	if n > 0 {
+		m.received.WithLabelValues(source, known(m.lists.types, typ)).Add(float64(n))
+	}
 }
 
 // EventSettled counts n events that reached an outcome. reason is "" for OutcomeDelivered.

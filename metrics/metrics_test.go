@@ -25,7 +25,7 @@ func everything(t *testing.T) *Metrics {
 	t.Helper()
 	m := New()
 	m.Sources("website")
-	m.EventReceived("website", "identify")
+	m.EventReceived("website", "identify", 1)
 	m.EventSettled("identify", OutcomeDelivered, "", 3)
 	m.RequestRejected(RejectedMalformed)
 	m.Delivered(time.Second, time.Minute)
@@ -165,7 +165,7 @@ func TestNothingGrows(t *testing.T) {
 	before := strings.Count(scrape(t, m), "\n")
 	for i := range 500 {
 		word := fmt.Sprintf("x%d", i)
-		m.EventReceived("website", word)
+		m.EventReceived("website", word, 1)
 		m.EventSettled(word, OutcomeDead, word, 1)
 		m.EventSettled("identify", OutcomeDelivered, word, 1)
 		m.EventSettled("identify", word, word, 1)
@@ -258,7 +258,7 @@ func TestConcurrentUse(t *testing.T) {
 	for range 4 {
 		wg.Go(func() {
 			for range 50 {
-				m.EventReceived("website", "identify")
+				m.EventReceived("website", "identify", 1)
 				m.SetLevels(func() Levels { return Levels{} })
 				scrape(t, m)
 			}
