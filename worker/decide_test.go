@@ -93,9 +93,21 @@ func TestSplittingNeverGoesBelowWhatMayHaveBeenSent(t *testing.T) {
 		recovered int
 		want      int
 	}{
-		{10, nil, 0, 5}, {10, []int{7}, 0, 7}, {7, []int{7}, 0, 3}, {3, []int{7}, 0, 1}, {2, nil, 0, 1}, {1, nil, 0, 1},
-		{13, []int{10, 13}, 0, 10}, {13, []int{13, 10, 8}, 0, 10}, {10, []int{13, 10}, 0, 5},
-		{10, nil, 20, 9}, {10, nil, 10, 9}, {10, nil, 7, 7}, {10, nil, 3, 5}, {7, []int{6}, 4, 6}, {2, nil, 2, 1},
+		{10, nil, 0, 5},
+		{10, []int{7}, 0, 7},
+		{7, []int{7}, 0, 3},
+		{3, []int{7}, 0, 1},
+		{2, nil, 0, 1},
+		{1, nil, 0, 1},
+		{13, []int{10, 13}, 0, 10},
+		{13, []int{13, 10, 8}, 0, 10},
+		{10, []int{13, 10}, 0, 5},
+		{10, nil, 20, 9},
+		{10, nil, 10, 9},
+		{10, nil, 7, 7},
+		{10, nil, 3, 5},
+		{7, []int{6}, 4, 6},
+		{2, nil, 2, 1},
 	} {
 		l := lane{written: c.written, recovered: c.recovered}
 		if l.split(c.items); l.limit != c.want {

@@ -18,6 +18,7 @@ import (
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox/sandboxtest"
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/queue/queuetest"
@@ -38,6 +39,8 @@ type rig struct {
 	logs  *observer.ObservedLogs
 	stop  func() error
 	n     int
+	// mapping is for the next open.
+	mapping mapping.Options
 }
 
 // bubble runs body with a rig on fake time.
@@ -81,7 +84,7 @@ func (r *rig) open() {
 	core, logs := observer.New(zap.DebugLevel)
 	r.logs = logs
 	r.pool, err = worker.New(worker.Config{
-		Store: r.store, Client: r.client(), Concurrency: 8, Metrics: metrics.New(), Logger: zap.New(core),
+		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, Metrics: metrics.New(), Logger: zap.New(core),
 		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 	})
 	if err != nil {
@@ -108,15 +111,21 @@ func (r *rig) close() {
 	}
 }
 
-// identify makes the stored form of a call. A missing email trait is filled in.
+// identify makes the stored form of a call that happens now. A missing email trait is filled in.
 func (r *rig) identify(user string, traits map[string]any) queue.Entry {
+	r.t.Helper()
+	return r.identifyAt(user, time.Now(), traits)
+}
+
+// identifyAt is identify for a call with a clock of its own.
+func (r *rig) identifyAt(user string, at time.Time, traits map[string]any) queue.Entry {
 	r.t.Helper()
 	r.n++
 	all := map[string]any{"email": user + "@example.test"}
 	maps.Copy(all, traits)
 	body, err := json.Marshal(map[string]any{
 		"type": "identify", "userId": user, "messageId": fmt.Sprint("m", r.n), "traits": all,
-		"timestamp": time.Now().UTC().Format(time.RFC3339Nano),
+		"timestamp": at.UTC().Format(time.RFC3339Nano),
 	})
 	if err != nil {
 		r.t.Fatal(err)
