@@ -114,9 +114,14 @@ func sources() []ingest.Source {
 
 func newDoor(t testing.TB) *door {
 	t.Helper()
+	return newDoorWith(t, ingest.Config{Sources: sources()})
+}
+
+func newDoorWith(t testing.TB, cfg ingest.Config) *door {
+	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
 	d := &door{store: &memory{}, metrics: metrics.New(), logs: logs}
-	h, err := ingest.New(ingest.Config{Sources: sources()}, d.store, d.metrics, zap.New(core))
+	h, err := ingest.New(cfg, d.store, d.metrics, zap.New(core))
 	if err != nil {
 		t.Fatal(err)
 	}
