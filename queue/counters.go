@@ -3,7 +3,6 @@ package queue
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 )
@@ -62,6 +61,7 @@ func (c counters) plus(settlements []*Settlement) counters {
 
 func (v counterValue) key() string { return v.Type + " " + v.Outcome + " " + v.Reason }
 
+// values are the counters as a map of its own.
 func (c counters) values() map[Count]int64 {
 	sums := make(map[Count]int64, len(c.Rows))
 	for _, row := range c.Rows {
@@ -69,6 +69,3 @@ func (c counters) values() map[Count]int64 {
 	}
 	return sums
 }
-
-// clone returns the counters as a map of its own.
-func (c counters) clone() map[Count]int64 { return maps.Clone(c.values()) }

@@ -29,6 +29,43 @@ func inBubble(t *testing.T, body func(t *testing.T, s *Store)) {
 	})
 }
 
+func TestWhatIsStoredNoLongerCountsAsWaiting(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		publishOne(t, s, "a")
+		publishOne(t, s, "b")
+		p := s.publisher
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.bytes != 0 || len(p.waiting) != 0 {
+			t.Errorf("%d items with %d bytes wait", len(p.waiting), p.bytes)
+		}
+	})
+}
+
+// Settlements that come within the linger share a batch: the second must not cost another fsync.
+func TestSettlementsShareABatch(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		before, err := s.state.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 2)
+		for _, user := range []string{"a", "b"} {
+			s.partition.Commit(&Settlement{User: s.User(user), Record: []byte("x"), Done: func(_ uint64, err error) { done <- err }})
+			time.Sleep(linger / 2)
+		}
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		after, err := s.state.Info(t.Context())
+		if stored := after.State.LastSeq - before.State.LastSeq; err != nil || stored != 3 {
+			t.Errorf("%d messages for two records and one set of counters, %v", stored, err)
+		}
+	})
+}
+
 func publishOne(t *testing.T, s *Store, user string) {
 	t.Helper()
 	if err := s.Publish(t.Context(), []Entry{{UserID: user, Data: []byte(user)}}); err != nil {
@@ -71,9 +108,16 @@ func TestClosingEndsThoughAPackHasNoAnswer(t *testing.T) {
 			t.Fatal(err)
 		}
 		answers := make(chan error, 2)
-		for range 2 {
-			go func() { answers <- s.Publish(context.Background(), []Entry{{Data: []byte("x")}}) }()
+		large := make([]Entry, maxWaitingBytes/maxEntryBytes)
+		for i := range large {
+			large[i].Data = make([]byte, maxEntryBytes)
+		}
+		for _, entries := range [][]Entry{{{Data: []byte("x")}}, large} {
+			go func() { answers <- s.Publish(context.Background(), entries) }()
 			time.Sleep(5 * time.Second)
+		}
+		if err := s.Publish(t.Context(), large[:1]); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("more than %d bytes wait, and another event got %v", maxWaitingBytes, err)
 		}
 		if err := s.Ready(t.Context()); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("ready with %v, though nothing can be stored", err)
@@ -118,8 +162,10 @@ func TestACommitWhoseAnswerWasLostIsFoundStored(t *testing.T) {
 			}
 		}
 		p.stored = before // another batch under the same number: somebody else's
-		if _, err := p.commit(ctx, batch[:1]); !errors.Is(err, ErrConflict) {
-			t.Errorf("a foreign commit passes for our own: %v", err)
+		for _, foreign := range [][]*Settlement{batch[:1], {{Tally: one}}} {
+			if _, err := p.commit(ctx, foreign); !errors.Is(err, ErrConflict) {
+				t.Errorf("a foreign commit passes for our own: %v", err)
+			}
 		}
 	})
 }

@@ -48,7 +48,7 @@ func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
 func (p *Partition) ledger() Ledger {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := Ledger{Counts: p.stored.counters.clone(), Oldest: p.progress.oldest()}
+	l := Ledger{Counts: p.stored.counters.values(), Oldest: p.progress.oldest()}
 	for count, n := range l.Counts {
 		switch count.Outcome {
 		case Delivered:

@@ -48,6 +48,10 @@ func TestLettersAreKeptListedUpdatedAndDropped(t *testing.T) {
 				t.Errorf("%+v: %d of %d, %v", c.q, len(page), total, err)
 			}
 		}
+		page, _, err := s.Letters(t.Context(), queue.LetterQuery{Limit: 1, Offset: 1})
+		if err != nil || len(page) != 1 || page[0].User != s.User("b") {
+			t.Errorf("the second page of one: %+v %v", page, err)
+		}
 		second.Attempts = 5
 		if err := p.PutLetter(t.Context(), second, true); err != nil {
 			t.Fatal(err)

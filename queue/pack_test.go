@@ -89,6 +89,9 @@ func TestTheFloorIsBelowEveryOpenItem(t *testing.T) {
 	pack(5, 2)
 	pack(6, 1)
 	pack(8, 1) // 7 was trimmed
+	if got := p.oldest(); !got.Equal(at.Add(5 * time.Second)) {
+		t.Errorf("oldest %v", got)
+	}
 	for _, step := range []struct{ settle, floor uint64 }{{6000, 4}, {5001, 4}, {5000, 6}, {8000, 8}} {
 		if err := p.settled(step.settle); err != nil || p.floor != step.floor {
 			t.Errorf("after %d the floor is %d, want %d (%v)", step.settle, p.floor, step.floor, err)

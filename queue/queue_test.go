@@ -152,6 +152,7 @@ func TestALargeCallIsSplitIntoPacks(t *testing.T) {
 			entries[i] = entry("a", i)
 		}
 		publish(t, s, entries...)
+		ledger(t, s, 1201, 0, 0, 0, 1201) // all of it is stored when Publish returns
 		items := queuetest.Collect(t, s.Partition(), len(entries))
 		for i, it := range items {
 			if string(it.Data) != string(entries[i].Data) {
@@ -193,13 +194,25 @@ func TestRecordsAreComparedAndCommittedWhole(t *testing.T) {
 		if err := p.Run(t.Context(), nil); !errors.Is(err, queue.ErrConflict) {
 			t.Errorf("a failed partition ran: %v", err)
 		}
+		if err := s.Ready(t.Context()); !errors.Is(err, queue.ErrConflict) {
+			t.Errorf("a failed store is ready: %v", err)
+		}
+		p.Commit(&queue.Settlement{Done: func(_ uint64, err error) { stale <- err }})
+		if err := <-stale; !errors.Is(err, queue.ErrConflict) {
+			t.Errorf("a failed partition committed: %v", err)
+		}
 	})
 }
 
 // After a start nothing may be sent before the reader has come as far as the earlier owner could have read.
 func TestTheOldHorizonIsReachedBeforeAnythingIsSent(t *testing.T) {
+	for _, n := range []int{3000, 7000} { // less and more than the first step of the horizon
+		t.Run(fmt.Sprint(n), func(t *testing.T) { reachHorizon(t, n, min(n, 500+5000)) })
+	}
+}
+
+func reachHorizon(t *testing.T, n, horizon int) {
 	dir := t.TempDir()
-	const n = 3000
 	synctest.Test(t, func(t *testing.T) {
 		s := queuetest.Open(t, dir)
 		for i := range n / 500 {
@@ -209,7 +222,7 @@ func TestTheOldHorizonIsReachedBeforeAnythingIsSent(t *testing.T) {
 			}
 			publish(t, s, entries...)
 		}
-		queuetest.Collect(t, s.Partition(), 600) // an owner that got this far and died
+		queuetest.Collect(t, s.Partition(), 500) // an owner that got this far and died
 	})
 	synctest.Test(t, func(t *testing.T) {
 		s := queuetest.Open(t, dir)
@@ -219,10 +232,14 @@ func TestTheOldHorizonIsReachedBeforeAnythingIsSent(t *testing.T) {
 		err := p.Run(ctx, func(_ context.Context, items []queue.Item) error {
 			read += len(items)
 			synctest.Wait()
+			recovered := false
 			select {
 			case <-p.Recovered():
-				t.Errorf("recovered after %d of %d items, inside deliver", read, n)
+				recovered = true
 			default:
+			}
+			if recovered != (read > horizon) {
+				t.Errorf("inside deliver, with %d of %d items read and the horizon at %d: recovered %v", read, n, horizon, recovered)
 			}
 			if read == n {
 				go func() { <-p.Recovered(); cancel() }()

@@ -210,6 +210,9 @@ func TestAFullLogRefusesAndHealsByDelivering(t *testing.T) {
 			t.Errorf("a full store is ready: %v", err)
 		}
 		ledger(t, s, int64(stored), 0, 0, 0, int64(stored))
+		if err := s.Publish(t.Context(), []queue.Entry{big, big, big}); !errors.Is(err, queue.ErrFull) { // three packs, one answer
+			t.Errorf("a call of three packs: %v", err)
+		}
 
 		p := s.Partition()
 		items, stop := reading(t, p)
