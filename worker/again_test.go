@@ -247,3 +247,23 @@ func TestAValueInTheAccountsOwnFormCountsAsStored(t *testing.T) {
 		}
 	})
 }
+
+// What one change was made of may lie in many packs. After a start nothing is sent before all of them are read.
+func TestNothingIsSentBeforeAllIsReadAgain(t *testing.T) {
+	bubble(t, sandbox.Options{History: true}, func(t *testing.T, r *rig) {
+		r.known("ann")
+		r.fault(sandbox.Fault{Next: 1, Operation: "get_contact", Status: 429, Headers: map[string]string{"Retry-After": "30"}})
+		for _, entry := range r.numbered("ann", 1, 60, 0) {
+			r.publish(entry)
+			time.Sleep(10 * time.Millisecond)
+		}
+		r.fault(sandbox.Fault{Next: 1, Operation: "update_contact", DropAnswer: true})
+		time.Sleep(30 * time.Second)
+		r.upTo("ann", 60)
+		r.restart()
+		if l := r.drain(time.Hour); l.Delivered != 61 {
+			t.Errorf("ledger %+v", l)
+		}
+		r.neverBackwards("cf_seq")
+	})
+}
