@@ -93,6 +93,9 @@ func (c *client) refused(status int, body []byte) error {
 			"name the data directory of that service: --data-dir or --token-file",
 		}
 	}
+	if status == http.StatusBadRequest {
+		return &failure{exitUsage, p.Error, p.Mend}
+	}
 	return &failure{exitFailed, p.Error, p.Mend}
 }
 

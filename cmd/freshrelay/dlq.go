@@ -65,13 +65,22 @@ func (p *program) printLetters(list admin.LetterList) {
 	for _, l := range list.Letters {
 		rows = append(rows, table.Row{
 			clean(l.ID, 0), clean(l.Type, 10), clean(l.Source, 20), clean(l.Reason, 20), clean(l.Field, 24), statusText(l.Status), l.Attempts,
-			l.LastTry.UTC().Format(time.DateTime), clean(l.Error, 60),
+			l.LastTry.UTC().Format(time.DateTime), clean(answerText(l.Error), 60),
 		})
 	}
 	printTable(p.stdout, table.Row{"id", "type", "source", "reason", "field", "status", "tries", "last try (UTC)", "error"}, rows)
 	if more := list.Total - len(list.Letters); more > 0 {
 		fmt.Fprintf(p.stdout, "%d of %d; see --limit and --offset\n", len(list.Letters), list.Total)
 	}
+}
+
+// answerText is what Freshmarketer said, without what stands before it in the stored error: operation and class are
+// shown by themselves, and the end of a long line is what gets cut.
+func answerText(stored string) string {
+	if _, said, ok := strings.Cut(stored, "): "); ok && strings.HasPrefix(stored, "freshmarketer: ") {
+		return said
+	}
+	return strings.TrimPrefix(stored, "freshmarketer: ")
 }
 
 func statusText(status int) string {
@@ -118,7 +127,7 @@ func (p *program) printLetter(v admin.LetterView) error {
 		out("field", clean(v.Field, 0))
 	}
 	if v.Error != "" || v.Status != 0 {
-		out("answer", strings.TrimSpace(statusText(v.Status)+" "+clean(v.Error, 0)))
+		out("answer", strings.TrimSpace(statusText(v.Status)+" "+clean(answerText(v.Error), 0)))
 	}
 	out("tries", fmt.Sprintf("%d, first %s, last %s", v.Attempts, v.FirstTry.UTC().Format(time.RFC3339), v.LastTry.UTC().Format(time.RFC3339)))
 	out("what to do", v.WhatToDo)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/queue"
 )
 
@@ -67,6 +68,21 @@ func TestDLQShow(t *testing.T) {
 	}
 	r.list[0].Event = []byte("broken")
 	wantParts(t, "unreadable", r.run(t, "dlq", "show", "user.1").out, "cannot be read as one")
+}
+
+// TestAnswerText: what the list shows in its last column is what Freshmarketer said.
+func TestAnswerText(t *testing.T) {
+	t.Parallel()
+	for stored, want := range map[string]string{
+		(&freshmarketer.Error{Op: "upsert_contact", Kind: freshmarketer.KindInvalid, Status: 400, Text: "a (b): c"}).Error(): "a (b): c",
+		(&freshmarketer.Error{Op: "get_contact", Kind: freshmarketer.KindTemporary, Text: "cut off"}).Error():                "get_contact: temporary: cut off",
+		"not an event (at all): no": "not an event (at all): no",
+		"":                          "",
+	} {
+		if got := answerText(stored); got != want {
+			t.Errorf("%q: %q, want %q", stored, got, want)
+		}
+	}
 }
 
 // TestReplayTwice: once delivers, twice does nothing, and says so.

@@ -130,6 +130,7 @@ func (p *program) printEvent(head string, e admin.Event) {
 		explain(out, head, e.Reason, admin.Advise(admin.AboutDiscard, e.Reason))
 	default:
 		explain(out, head, e.Reason, admin.Advise(admin.AboutDead, e.Reason))
+		out("      freshrelay dlq show %s", clean(letterID(e), 0))
 	}
 	for _, l := range e.LeftOut {
 		out("      %-10s %s: %s", "left out", clean(l.Trait, 60), admin.Advise(admin.AboutLeftOut, l.Reason).Meaning)
@@ -138,6 +139,9 @@ func (p *program) printEvent(head string, e admin.Event) {
 		out("      %-10s %s %s, %d ms", "API", clean(c.Operation, 0), statusText(c.Status), c.Millis)
 	}
 }
+
+// letterID is the id of the dead letter that a call has become.
+func letterID(e admin.Event) string { return fmt.Sprintf("%s.%d", e.User, e.Position) }
 
 // explain says why a call was not delivered. Its fields are not shown: nothing was done to them.
 func explain(out func(string, ...any), head, reason string, advice admin.Advice) {

@@ -84,6 +84,9 @@ func TestHelp(t *testing.T) {
 	wantCode(t, got, exitOK)
 	wantParts(t, "help", got.out, "serve", "sandbox", "send", "dlq list", "dlq show", "dlq replay", "status", "version",
 		"0 done", "1 failed", "2 wrong usage", "4 done in part", "--config", "--output")
+	for _, sub := range []string{"serve", "sandbox"} {
+		wantParts(t, sub, r.run(t, sub, "--help").out, "127.0.0.1:8090")
+	}
 	for _, sub := range []string{"serve", "sandbox", "send", "dlq list", "dlq show", "dlq replay", "status", "version"} {
 		got := r.run(t, append(strings.Fields(sub), "--help")...)
 		wantCode(t, got, exitOK)
@@ -109,18 +112,27 @@ func TestExitCodes(t *testing.T) {
 		code int
 		want []string
 	}{
-		"nothing":              {nil, nil, exitUsage, []string{"expected one of", "freshrelay --help"}},
-		"unknown command":      {nil, []string{"statsu"}, exitUsage, []string{"statsu", "freshrelay --help"}},
-		"unknown flag":         {nil, []string{"status", "--colour"}, exitUsage, []string{"--colour", "freshrelay status --help"}},
-		"unknown output":       {nil, []string{"status", "-o", "xml"}, exitUsage, []string{"table", "xml"}},
-		"missing argument":     {nil, []string{"dlq", "show"}, exitUsage, []string{"<id>", "freshrelay dlq show --help"}},
-		"nobody there":         {dead, []string{"status"}, exitUnreachable, []string{"no freshrelay answers at http://127.0.0.1", "--admin-url"}},
-		"somebody else there":  {stranger, []string{"status"}, exitUnreachable, []string{"is not freshrelay's admin listener", "--admin-url"}},
-		"a newer service":      {newer, []string{"status"}, exitFailed, []string{"of a version", "use the freshrelay binary"}},
-		"no address":           {nil, []string{"status", "--admin-url", "http://[broken"}, exitUsage, []string{"not an address", "--admin-url"}},
+		"nothing":             {nil, nil, exitUsage, []string{"expected one of", "freshrelay --help"}},
+		"unknown command":     {nil, []string{"statsu"}, exitUsage, []string{"statsu", "freshrelay --help"}},
+		"unknown flag":        {nil, []string{"status", "--colour"}, exitUsage, []string{"--colour", "freshrelay status --help"}},
+		"unknown output":      {nil, []string{"status", "-o", "xml"}, exitUsage, []string{"table", "xml"}},
+		"missing argument":    {nil, []string{"dlq", "show"}, exitUsage, []string{"<id>", "freshrelay dlq show --help"}},
+		"nobody there":        {dead, []string{"status"}, exitUnreachable, []string{"no freshrelay answers at http://127.0.0.1", "--admin-url"}},
+		"somebody else there": {stranger, []string{"status"}, exitUnreachable, []string{"is not freshrelay's admin listener", "--admin-url"}},
+		"a newer service":     {newer, []string{"status"}, exitFailed, []string{"of a version", "use the freshrelay binary"}},
+		"no address":          {nil, []string{"status", "--admin-url", "http://[broken"}, exitUsage, []string{"not an address", "--admin-url"}},
+		"no scheme we speak":  {nil, []string{"status", "--admin-url", "ftp://x:1"}, exitUsage, []string{"not an address: ftp://x:1", "http://"}},
+		"no token, sandbox":   {nil, []string{"status", "--sandbox"}, exitUnreachable, []string{"no admin token", "`freshrelay serve --sandbox`"}},
+		"send to no address":  {nil, []string{"send", "--url", "http://", "sent.json"}, exitUsage, []string{"not an address", "--url http://127"}},
+		"send as nobody": {
+			nil,
+			[]string{"send", "--sandbox", "--no-wait", "--source", "shop", "sent.json"},
+			exitUsage,
+			[]string{"no source shop", "it has: website"},
+		},
 		"no token":             {nil, []string{"status", "--data-dir", "elsewhere"}, exitUnreachable, []string{"no admin token", "freshrelay serve"}},
 		"no such letter":       {nil, []string{"dlq", "show", "user.9"}, exitFailed, []string{"no such dead letter", "dlq list"}},
-		"limit out of range":   {nil, []string{"dlq", "list", "--limit", "5000"}, exitFailed, []string{"limit", "correct it"}},
+		"limit out of range":   {nil, []string{"dlq", "list", "--limit", "5000"}, exitUsage, []string{"limit", "correct it"}},
 		"replay what":          {nil, []string{"dlq", "replay"}, exitUsage, []string{"which letters", "--reason, or --all"}},
 		"replay two ways":      {nil, []string{"dlq", "replay", "user.1", "--all"}, exitUsage, []string{"which letters"}},
 		"replay both kinds":    {nil, []string{"dlq", "replay", "--reason", "x", "--all"}, exitUsage, []string{"--reason", "--all"}},
@@ -137,6 +149,7 @@ func TestExitCodes(t *testing.T) {
 			if r == nil {
 				r = newRig(t)
 			}
+			writeFile(t, filepath.Join(r.dir, "sent.json"), `{"type":"identify"}`)
 			got := r.run(t, tt.args...)
 			wantCode(t, got, tt.code)
 			wantParts(t, "stderr", got.errOut, tt.want...)
@@ -208,6 +221,13 @@ func TestAddressFromConfiguration(t *testing.T) {
 	} {
 		if got := urlOf(listen); got != want {
 			t.Errorf("%s: %s, want %s", listen, got, want)
+		}
+	}
+	for flag, want := range map[string]string{
+		"": "http://127.0.0.1:1", "127.0.0.1:8081": "http://127.0.0.1:8081", "https://relay.example/": "https://relay.example", "host": "http://host",
+	} {
+		if got, err := baseOf(flag, "127.0.0.1:1", ""); err != nil || got != want {
+			t.Errorf("%s: %s %v, want %s", flag, got, err, want)
 		}
 	}
 	r := newRig(t)

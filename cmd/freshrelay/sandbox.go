@@ -12,7 +12,7 @@ import (
 )
 
 type sandboxCmd struct {
-	Listen    string   `default:"${sandbox_listen}" placeholder:"ADDR" help:"Where it listens."`
+	Listen    string   `default:"${sandbox_listen}" placeholder:"ADDR" help:"Where it listens (default ${sandbox_listen})."`
 	APIKey    []string `name:"api-key" placeholder:"KEY" help:"Key it accepts; may be given several times (default ${sandbox_key})."`
 	StateFile string   `placeholder:"FILE" help:"Keep the contacts in this file, so that they are there after a restart."`
 }
@@ -37,6 +37,9 @@ func (c *sandboxCmd) Run(ctx context.Context, p *program) (err error) {
 	go func() { served <- server.Serve(ln) }()
 	fmt.Fprintf(p.stdout, "sandbox   http://%s\n", ln.Addr())
 	fmt.Fprintln(p.stdout, "see /_sandbox/contacts and /_sandbox/calls; faults are set with POST /_sandbox/faults; Ctrl-C stops it")
+	if len(c.APIKey) == 0 {
+		fmt.Fprintln(p.stdout, "it takes the built-in key only; to point a service's freshmarketer.base_url here, start it with --api-key and a key of your own")
+	}
 
 	select {
 	case err := <-served:

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,7 +75,10 @@ func (c *sendCmd) Run(ctx context.Context, p *program, g *globals) error {
 	if err != nil {
 		return err
 	}
-	s := &sender{program: p, cmd: c, door: cmp.Or(strings.TrimRight(c.URL, "/"), urlOf(cfg.Listen)), source: c.pick(cfg)}
+	s := &sender{program: p, cmd: c, source: c.pick(cfg)}
+	if s.door, err = baseOf(c.URL, cfg.Listen, "--url http://127.0.0.1:8080"); err != nil {
+		return err
+	}
 	if !c.NoWait {
 		if s.admin, err = p.clientFor(cfg, g); err != nil {
 			return err
@@ -107,11 +111,17 @@ func (p *program) readFile(name string) ([]byte, error) {
 }
 
 // credentials are what a sender of the source would have.
-type credentials struct{ name, writeKey, secret string }
+type credentials struct {
+	name, writeKey, secret string
+	known                  []string // names of the configured sources, for messages
+}
 
 // pick takes the source from the configuration and the flags over it.
 func (c *sendCmd) pick(cfg config.Config) credentials {
 	out := credentials{name: c.Source}
+	for _, s := range cfg.Sources {
+		out.known = append(out.known, s.Name)
+	}
 	for _, s := range cfg.Sources {
 		if c.Source != "" && s.Name != c.Source {
 			continue
@@ -191,6 +201,11 @@ func (s *sender) request(ctx context.Context, ps *post) (*http.Request, error) {
 		req.Header.Set("X-Signature", sign(s.source.secret, ps.signed))
 	case s.source.writeKey != "":
 		req.SetBasicAuth(s.source.writeKey, "")
+	case len(s.source.known) > 0 && !slices.Contains(s.source.known, s.source.name):
+		return nil, &failure{
+			exitUsage, "the configuration has no source " + clean(s.source.name, 60),
+			"it has: " + strings.Join(s.source.known, ", ") + "; for another one give --write-key (or --secret for a webhook)",
+		}
 	default:
 		return nil, &failure{
 			exitUsage, "there is no write key to send with", "give --write-key (or --secret for a webhook), or run it where the configuration is",
@@ -222,6 +237,10 @@ func (r SendReport) failure() error {
 	}
 	f := &failure{
 		exitPartial, fmt.Sprintf("%d of %d calls did not arrive", failed, len(r.Calls)), "see the reasons above, and: freshrelay status",
+	}
+	if failed == count[outcomeUnknown] { // they are safe, and may only have to wait
+		f.what = fmt.Sprintf("%d of %d calls are stored and have no outcome yet", failed, len(r.Calls))
+		f.next = "the service goes on with them; what holds them up: freshrelay status"
 	}
 	if failed == len(r.Calls) {
 		f.code = exitFailed

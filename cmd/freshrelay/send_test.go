@@ -142,7 +142,7 @@ func TestSendShows(t *testing.T) {
 		case "mailless":
 			return &queue.JournalEntry{Outcome: "discarded", Reason: "missing_email"}
 		default:
-			return &queue.JournalEntry{Outcome: "dead", Reason: "invalid"}
+			return &queue.JournalEntry{Outcome: "dead", Reason: "invalid", User: "hash", Position: 7}
 		}
 	}
 	file := r.file(t, `{"batch":[{"type":"identify","messageId":"good"},{"type":"identify","messageId":"mailless"},{"type":"track","messageId":"t"}]}`)
@@ -159,7 +159,7 @@ func TestSendShows(t *testing.T) {
 	bad := writeFile(t, filepath.Join(r.dir, "bad.json"), `{"type":"identify","messageId":"bad"}`)
 	got = r.run(t, r.sendArgs(file, bad)...)
 	wantCode(t, got, exitPartial)
-	wantParts(t, "dead", got.out, "dead       invalid", "freshrelay dlq replay")
+	wantParts(t, "dead", got.out, "dead       invalid", "freshrelay dlq replay", "freshrelay dlq show hash.7\n")
 	wantParts(t, "dead", got.errOut, "1 of 4 calls did not arrive")
 	wantCode(t, r.run(t, r.sendArgs(bad)...), exitFailed)
 
@@ -205,6 +205,7 @@ func TestSendTrouble(t *testing.T) {
 	got = r.run(t, r.sendArgs("--timeout", "20ms", file)...)
 	wantCode(t, got, exitFailed)
 	wantParts(t, "no outcome", got.out, "unknown    stored, but no outcome yet")
+	wantParts(t, "no outcome", got.errOut, "1 of 1 calls are stored and have no outcome yet", "freshrelay status")
 
 	got = r.run(t, r.sendArgs("--no-wait", file)...)
 	wantCode(t, got, exitOK)

@@ -11,7 +11,7 @@ import (
 type serveCmd struct {
 	Listen        string `placeholder:"ADDR" help:"Where Segment and the SDKs post (default 127.0.0.1:8080)."`
 	AdminListen   string `placeholder:"ADDR" help:"Health, metrics and the API of the command line (default 127.0.0.1:8081)."`
-	SandboxListen string `placeholder:"ADDR" default:"${sandbox_listen}" help:"With --sandbox: where the built-in Freshmarketer listens."`
+	SandboxListen string `placeholder:"ADDR" default:"${sandbox_listen}" help:"With --sandbox: where the built-in Freshmarketer listens (default ${sandbox_listen})."`
 }
 
 // Run serves until a signal comes.

@@ -47,12 +47,12 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 	}
 	out("API         last success %s, last failure %s", when(now, st.API.LastSuccess), when(now, st.API.LastFailure))
 	if e := st.API.LastError; e != nil {
-		out("            last error: %s on %s, status %d", e.Kind, e.Operation, e.Status)
+		out("            last error: %s on %s, %s", clean(e.Kind, 40), clean(e.Operation, 40), answered(e.Status))
 	}
 	out("")
 	p.printLedger(st, now)
-	p.printTallies("discarded", st.Discards)
-	p.printTallies("dead letters", st.Dead)
+	p.printTallies("discarded", st.Discards, "")
+	p.printTallies("dead letters", st.Dead, "see them: freshrelay dlq list --reason ")
 	out("")
 	sizes := make([]string, 0, len(st.StoreBytes))
 	for _, stream := range slices.Sorted(maps.Keys(st.StoreBytes)) {
@@ -87,17 +87,29 @@ func (p *program) printLedger(st admin.Status, now time.Time) {
 // maxTallies keeps the screen one screen.
 const maxTallies = 8
 
-func (p *program) printTallies(title string, list []admin.Tally) {
+// printTallies shows how often each reason came, and its mend; look is the command to which a reason can be added.
+func (p *program) printTallies(title string, list []admin.Tally, look string) {
 	if len(list) == 0 {
 		return
 	}
 	fmt.Fprintln(p.stdout, "\n"+title)
 	for _, t := range list[:min(len(list), maxTallies)] {
 		fmt.Fprintf(p.stdout, "%10d  %s (%s)\n            %s\n", t.Count, t.Reason, t.Type, t.Mend)
+		if look != "" {
+			fmt.Fprintf(p.stdout, "            %s%s\n", look, clean(t.Reason, 40))
+		}
 	}
 	if more := len(list) - maxTallies; more > 0 {
 		fmt.Fprintf(p.stdout, "            and %d more; see -o json\n", more)
 	}
+}
+
+// answered is the status of an answer in words: 0 is none.
+func answered(status int) string {
+	if status == 0 {
+		return "no answer"
+	}
+	return fmt.Sprintf("status %d", status)
 }
 
 // ago is how long it is since then, as short as makes sense.

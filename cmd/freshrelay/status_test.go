@@ -18,7 +18,7 @@ func TestStatus(t *testing.T) {
 		"PAUSED: key_refused for 1m  401\uFFFD[31m", "Put a valid key into freshmarketer.api_key",
 		"accepted          12", "delivered          7", "pending            1   the oldest for 1m",
 		"do not add up: accepted is off by 1", "2  missing_email (identify)", "Send email among the traits",
-		"dead letters", "1  invalid (identify)", "store       events 3.0 MiB, state 100 B", "last success none yet")
+		"dead letters", "1  invalid (identify)", "see them: freshrelay dlq list --reason invalid\n", "store       events 3.0 MiB, state 100 B", "last success none yet")
 	if strings.Contains(got.out, "\x1b") {
 		t.Errorf("colours in a pipe, or an escape that came from outside: %q", got.out)
 	}
@@ -42,8 +42,11 @@ func TestStatusWhileReading(t *testing.T) {
 		t.Errorf("a figure that is not settled is judged:\n%s", out.String())
 	}
 	out.Reset()
+	r.p.printStatus(admin.Status{API: admin.API{LastError: &admin.APIError{Operation: "get_contact", Kind: "temporary"}}}, time.Now())
+	wantParts(t, "status", out.String(), "last error: temporary on get_contact, no answer\n")
+	out.Reset()
 	list := make([]admin.Tally, maxTallies+3)
-	r.p.printTallies("discarded", list)
+	r.p.printTallies("discarded", list, "")
 	wantParts(t, "tallies", out.String(), "and 3 more")
 }
 

@@ -1,11 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,18 +67,46 @@ func (p *program) connect(g *globals) (*client, error) {
 }
 
 func (p *program) clientFor(cfg config.Config, g *globals) (*client, error) {
+	base, err := baseOf(g.AdminURL, cfg.Admin.Listen, "--admin-url http://127.0.0.1:8081")
+	if err != nil {
+		return nil, err
+	}
 	path := p.path(admin.TokenPath(cfg.DataDir, cfg.Admin.TokenFile))
 	token, err := admin.LoadToken(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &failure{
 			exitUnreachable, "there is no admin token at " + path + ", so no service seems to have run here",
-			"start it with `freshrelay serve`, or say where it keeps its data: --data-dir or --token-file",
+			"start it with `freshrelay serve" + withSandbox(g) + "`, or say where it keeps its data: --data-dir or --token-file",
 		}
 	}
 	if err != nil {
 		return nil, &failure{exitUsage, err.Error(), "run this as the user of the service, or name a file you may read: --token-file"}
 	}
-	return &client{http: p.http, base: cmp.Or(strings.TrimRight(g.AdminURL, "/"), urlOf(cfg.Admin.Listen)), token: token, tokenFile: path}, nil
+	return &client{http: p.http, base: base, token: token, tokenFile: path}, nil
+}
+
+// withSandbox completes a command that is shown to somebody who works with the sandbox.
+func withSandbox(g *globals) string {
+	if g.UseSandbox {
+		return " --sandbox"
+	}
+	return ""
+}
+
+// baseOf is the address a flag gives, else that of the configured listener. People type host:port too.
+func baseOf(flag, listen, example string) (string, error) {
+	if flag == "" {
+		return urlOf(listen), nil
+	}
+	full := flag
+	if !strings.Contains(flag, "://") {
+		full = "http://" + flag
+	}
+	u, err := url.Parse(full)
+	if err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", &failure{exitUsage, "not an address: " + clean(flag, 80), "give it like " + example}
+	}
+	return strings.TrimRight(full, "/"), nil
 }
 
 // path makes a path of the configuration one we can open, whatever directory we look from.
