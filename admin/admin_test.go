@@ -296,3 +296,18 @@ func TestNoPersonalDataInLogs(t *testing.T) {
 		t.Errorf("looking and replaying leave no trace: %v", s.logs.All())
 	}
 }
+
+// TestMistakesAreNoAlarm: an id that is mistyped is not an error of the service, a store that fails is.
+func TestMistakesAreNoAlarm(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.ask(t, http.MethodGet, "/api/letters/a.1", "")
+	if n := s.logs.FilterLevelExact(zapcore.ErrorLevel).Len(); n != 0 {
+		t.Errorf("%d errors in the log: %v", n, s.logs.All())
+	}
+	s.store.failing = queue.ErrUnavailable
+	s.ask(t, http.MethodGet, "/api/letters", "")
+	if n := s.logs.FilterLevelExact(zapcore.ErrorLevel).Len(); n != 1 {
+		t.Errorf("%d errors in the log, want 1: %v", n, s.logs.All())
+	}
+}

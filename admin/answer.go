@@ -73,7 +73,11 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	p, ok := errors.AsType[*problem](err)
 	if !ok {
 		p = problemOf(err)
-		s.Logger.Error("admin request failed", zap.String("route", r.Pattern), zap.Int("status", p.code), zap.Error(err))
+		log := s.Logger.Error
+		if p.code < http.StatusInternalServerError { // the caller's mistake is nobody's alarm
+			log = s.Logger.Debug
+		}
+		log("admin request failed", zap.String("route", r.Pattern), zap.Int("status", p.code), zap.Error(err))
 	}
 	if p.code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "5")

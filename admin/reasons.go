@@ -109,7 +109,7 @@ func pauseAdvice() map[string]Advice {
 		},
 		"catalogue": {
 			"The account's contact fields could not be read yet, so traits cannot be matched.",
-			"Check that the key's user may read the contact fields (Admin Settings); it is tried again by itself.",
+			"Nothing to do while the API does not answer or fails: it is tried again by itself. If it refuses, check that the key's user may read the contact fields (Admin Settings).",
 		},
 	}
 }

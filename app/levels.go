@@ -10,6 +10,7 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // levelsTimeout bounds what a scrape may cost; Prometheus gives up after 10 s by default.
@@ -45,13 +46,21 @@ func (s *service) levels() metrics.Levels {
 
 // sending is the workers' state in the words of the admin API.
 func (s *service) sending() admin.Sending {
-	st := s.pool.Status()
+	return sendingOf(s.pool.Status(), s.started)
+}
+
+func sendingOf(st worker.Status, started time.Time) admin.Sending {
 	out := admin.Sending{API: admin.API{LastSuccess: moment(st.LastSuccess), LastFailure: moment(st.LastFailure)}}
 	for _, p := range st.Pauses {
 		out.Paused = append(out.Paused, admin.Pause{Reason: string(p.Reason), Since: p.Since, Detail: p.Detail})
 	}
 	if !st.Catalogue && len(st.Pauses) == 0 {
-		out.Paused = append(out.Paused, admin.Pause{Reason: metrics.PausedCatalogue, Since: s.started})
+		// Nothing is held, yet nothing can be mapped: what the API said last is why. Without a failure it is being asked.
+		pause := admin.Pause{Reason: metrics.PausedCatalogue, Since: started, Detail: "the fields are being read"}
+		if st.LastError != nil {
+			pause.Detail = st.LastError.Error()
+		}
+		out.Paused = append(out.Paused, pause)
 	}
 	if e := st.LastError; e != nil {
 		out.API.LastError = &admin.APIError{Operation: e.Op, Kind: string(e.Kind), Status: e.Status}
