@@ -42,7 +42,9 @@ func main() {
 	flag.BoolVar(&opt.check, "check", false, "use free ports and a temporary directory, compare the contacts, exit")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// Also when the terminal is closed or `make run | head` has seen enough: the service is a group of its own and would
+	// be left behind, holding its ports.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	if err := run(ctx, opt, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "tour:", err)

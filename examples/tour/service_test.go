@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,10 @@ import (
 
 // TestMain lets the test binary stand in for bin/freshrelay: the tour starts it, and TOUR_FAKE says how it behaves.
 func TestMain(m *testing.M) {
+	if os.Getenv("TOUR_MAIN") != "" && (len(os.Args) < 2 || strings.HasPrefix(os.Args[1], "-")) {
+		main()
+		os.Exit(0)
+	}
 	if behaviour := os.Getenv("TOUR_FAKE"); behaviour != "" {
 		os.Exit(fake(behaviour))
 	}
@@ -52,6 +58,7 @@ func fake(behaviour string) int {
 		fmt.Printf("%-9s http://%s\n", name, listener.Addr())
 	}
 	<-asked
+	fmt.Fprintln(os.Stderr, "asked to stop")
 	if behaviour == "unclean" {
 		return 3
 	}
@@ -121,6 +128,41 @@ func TestRunServesUntilInterrupted(t *testing.T) {
 	}
 	if !strings.HasSuffix(out.String(), "stopping\n") {
 		t.Errorf("printed:\n%s", &out)
+	}
+}
+
+// TestNobodyIsLeftBehind: the service ends with the tour, also when nobody reads any more or the terminal is closed.
+func TestNobodyIsLeftBehind(t *testing.T) {
+	for _, name := range []string{"pipe closed", "terminal closed"} {
+		t.Run(name, func(t *testing.T) {
+			opt := fakeOptions(t, "serves", asServed)
+			t.Setenv("TOUR_MAIN", "1")
+			read, write, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			tour := exec.Command(os.Args[0], "-binary", os.Args[0], "-data-dir", opt.dataDir, "-calls", opt.calls) //nolint:gosec // this test itself
+			tour.Stdout = write
+			if name == "pipe closed" {
+				read.Close() // its first line comes when the service runs
+			}
+			if err := tour.Start(); err != nil {
+				t.Fatal(err)
+			}
+			write.Close()
+			if name == "terminal closed" {
+				_, err := read.Read(make([]byte, 1)) // the service runs then
+				if err := errors.Join(err, tour.Process.Signal(syscall.SIGHUP)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = tour.Wait() // how it ends depends on what it was doing; it waits for its service
+			log, err := os.ReadFile(filepath.Join(opt.dataDir, "serve.log"))
+			if err != nil || !strings.Contains(string(log), "asked to stop") {
+				t.Errorf("the service was not stopped: %q %v", log, err)
+			}
+			read.Close()
+		})
 	}
 }
 
