@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -49,6 +50,7 @@ type Options struct {
 // Addresses are the base URLs of a running service.
 type Addresses struct {
 	Ingest  string
+	Public  string // where senders reach Ingest, "" if nobody said
 	Admin   string
 	Sandbox string // "" without one
 }
@@ -225,7 +227,12 @@ func (s *service) startIngest(ctx context.Context) error {
 		s.metrics.Sources(src.Name)
 		sources = append(sources, ingest.Source{Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets)})
 	}
-	handler, err := ingest.New(ingest.Config{Sources: sources}, s.store, s.metrics, s.log)
+	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public()}, s.store, s.metrics, s.log)
+	if err != nil {
+		return err
+	}
+	server := ingest.NewServer(s.cfg.Listen, handler, s.log)
+	serving, err := s.secure(server)
 	if err != nil {
 		return err
 	}
@@ -233,8 +240,12 @@ func (s *service) startIngest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.serve("the ingest listener", stopIngest, listener, ingest.NewServer(s.cfg.Listen, handler, s.log))
-	s.addresses.Ingest = baseURL(listener)
+	s.serve("the ingest listener", stopIngest, listener, server)
+	serving()
+	s.addresses.Ingest, s.addresses.Public = baseURL(listener), s.cfg.Public()
+	if s.cfg.TLS.On() {
+		s.addresses.Ingest = "https" + strings.TrimPrefix(s.addresses.Ingest, "http")
+	}
 	return nil
 }
 
@@ -260,7 +271,11 @@ func (s *service) serve(name string, limit time.Duration, listener net.Listener,
 	unused := new(unusedConns)
 	unused.watch(server)
 	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		serve := server.Serve
+		if server.TLSConfig != nil {
+			serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+		}
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			s.failed <- fmt.Errorf("%s: %w", name, err)
 		}
 	}()
@@ -281,6 +296,9 @@ func (s *service) announce() {
 	s.log.Info("running", zap.String("version", s.opts.Version), zap.String("ingest", a.Ingest), zap.String("admin", a.Admin), zap.String("account", s.account()))
 	if s.opts.Stdout != nil {
 		fmt.Fprintf(s.opts.Stdout, "ingest    %s\nadmin     %s\n", a.Ingest, a.Admin)
+		if a.Public != "" {
+			fmt.Fprintf(s.opts.Stdout, "public    %s\n", a.Public)
+		}
 		if a.Sandbox != "" {
 			fmt.Fprintf(s.opts.Stdout, "sandbox   %s\n", a.Sandbox)
 		}

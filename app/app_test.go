@@ -34,11 +34,14 @@ type process struct {
 	stop func() error
 }
 
-func startProcess(t *testing.T, dir string) *process {
+func startProcess(t *testing.T, dir string, change ...func(*config.Config)) *process {
 	t.Helper()
 	cfg := config.SandboxDefaults()
 	cfg.DataDir, cfg.Listen, cfg.Admin.Listen = dir, "127.0.0.1:0", "127.0.0.1:0"
 	cfg.NATS.MaxBytes = 64 << 20
+	for _, f := range change {
+		f(&cfg)
+	}
 	core, logs := observer.New(zap.DebugLevel)
 	ready := make(chan app.Addresses, 1)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -8,12 +8,19 @@
 // print of the structure.
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Config is the whole configuration. Load returns one that is complete and checked.
 type Config struct {
-	DataDir       string        `yaml:"data_dir"` // holds the store, the admin token and the lock of one instance
-	Listen        string        `yaml:"listen"`   // host:port where Segment and the SDKs post
+	DataDir string `yaml:"data_dir"` // holds the store, the admin token and the lock of one instance
+	Listen  string `yaml:"listen"`   // host:port where Segment and the SDKs post
+	// PublicURL is what senders call, without a path, when that is not what Listen and TLS say. Public has the answer.
+	PublicURL string `yaml:"public_url"`
+
+	TLS           TLS           `yaml:"tls"`
 	Admin         Admin         `yaml:"admin"`
 	NATS          NATS          `yaml:"nats"`
 	Sources       []Source      `yaml:"sources"`
@@ -25,6 +32,27 @@ type Config struct {
 
 	// File is the path of the file that was read, "" if there was none.
 	File string `yaml:"-"`
+}
+
+// TLS is about encryption on the ingest listener: by files, by an ordered certificate, or, with nothing set, not here.
+type TLS struct {
+	CertFile string `yaml:"cert_file"` // PEM: the server's certificate, then the chain
+	KeyFile  string `yaml:"key_file"`  // PEM, not encrypted
+	// ACMEDomain is the name a certificate is ordered for. Setting it agrees to the terms of the CA.
+	ACMEDomain    string `yaml:"acme_domain"`
+	ACMEEmail     string `yaml:"acme_email"`     // where the CA may write to; optional
+	ACMEDirectory string `yaml:"acme_directory"` // of another CA than Let's Encrypt
+}
+
+// On says whether the ingest listener speaks TLS.
+func (t TLS) On() bool { return t.CertFile != "" || t.ACMEDomain != "" }
+
+// Public returns the base URL under which senders reach the ingest listener, "" if nobody said.
+func (c Config) Public() string {
+	if c.PublicURL == "" && c.TLS.ACMEDomain != "" { // proven on port 443, which https means
+		return "https://" + c.TLS.ACMEDomain
+	}
+	return strings.TrimSuffix(c.PublicURL, "/")
 }
 
 // Admin is the listener for health, metrics, the command line and the console.

@@ -138,6 +138,9 @@ func groups(keys []string) []string {
 // api_key at the top is nearer to freshmarketer.api_key than to anything of its length.
 func nearest(unknown string, known []string) string {
 	distance := func(k string) int {
+		if strings.HasPrefix(k, strings.ToLower(unknown)) && strings.Contains(unknown, ".") { // tls.cert begins tls.cert_file
+			return 1
+		}
 		d := levenshtein.ComputeDistance(strings.ToLower(unknown), k)
 		return min(d, levenshtein.ComputeDistance(last(strings.ToLower(unknown)), last(k))+1)
 	}

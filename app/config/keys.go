@@ -26,6 +26,12 @@ func topKeys() []key[Config] {
 	return []key[Config]{
 		text("data_dir", func(c *Config) *string { return &c.DataDir }),
 		text("listen", func(c *Config) *string { return &c.Listen }),
+		text("public_url", func(c *Config) *string { return &c.PublicURL }),
+		text("tls.cert_file", func(c *Config) *string { return &c.TLS.CertFile }),
+		text("tls.key_file", func(c *Config) *string { return &c.TLS.KeyFile }),
+		text("tls.acme_domain", func(c *Config) *string { return &c.TLS.ACMEDomain }),
+		text("tls.acme_email", func(c *Config) *string { return &c.TLS.ACMEEmail }),
+		text("tls.acme_directory", func(c *Config) *string { return &c.TLS.ACMEDirectory }),
 		text("admin.listen", func(c *Config) *string { return &c.Admin.Listen }),
 		text("admin.token_file", func(c *Config) *string { return &c.Admin.TokenFile }),
 		text("nats.prefix", func(c *Config) *string { return &c.NATS.Prefix }),

@@ -59,6 +59,8 @@ func TestEveryKey(t *testing.T) {
 	got := mustLoad(t, `
 data_dir: /var/lib/freshrelay
 listen: :9000
+public_url: https://relay.example.com/
+tls: {acme_domain: relay.example.com, acme_email: ops@example.com, acme_directory: "https://ca.example.com/directory"}
 admin: {listen: "127.0.0.1:9001", token_file: /etc/token}
 nats: {prefix: relay-2, max_bytes: 10GiB}
 sources:
@@ -80,10 +82,12 @@ retry: {initial: 500ms, max: 1m, max_age: 1h30m}
 log: {level: debug, format: json}
 `)
 	want := Config{
-		DataDir: "/var/lib/freshrelay",
-		Listen:  ":9000",
-		Admin:   Admin{Listen: "127.0.0.1:9001", TokenFile: "/etc/token"},
-		NATS:    NATS{Prefix: "relay-2", MaxBytes: 10 << 30},
+		DataDir:   "/var/lib/freshrelay",
+		Listen:    ":9000",
+		PublicURL: "https://relay.example.com/",
+		TLS:       TLS{ACMEDomain: "relay.example.com", ACMEEmail: "ops@example.com", ACMEDirectory: "https://ca.example.com/directory"},
+		Admin:     Admin{Listen: "127.0.0.1:9001", TokenFile: "/etc/token"},
+		NATS:      NATS{Prefix: "relay-2", MaxBytes: 10 << 30},
 		Sources: []Source{
 			{Name: "website", WriteKeys: []Secret{"wk_a", "wk_b"}},
 			{Name: "hooks-1", WebhookSecrets: []Secret{"one for all"}},
@@ -127,6 +131,7 @@ func TestLayers(t *testing.T) {
 			"FRESHRELAY_LISTEN=:2", "FRESHRELAY_RETRY_INITIAL=3s", "FRESHRELAY_ADMIN_LISTEN=:3",
 			"FRESHRELAY_MAPPING_STRICT_LABELS=true", `FRESHRELAY_MAPPING_TRAITS={"address.city": "Town"}`,
 			"FRESHRELAY_DELIVERY_CONCURRENCY=4", "FRESHRELAY_NATS_MAX_BYTES=1GiB", "FRESHRELAY_LOG_LEVEL=", "OTHER=x",
+			"FRESHRELAY_PUBLIC_URL=https://r.example.com",
 		},
 		Flags: map[string]string{"admin.listen": ":4", "data_dir": "elsewhere"},
 	})
@@ -143,6 +148,7 @@ func TestLayers(t *testing.T) {
 		"mapping.traits":       {fmt.Sprint(got.Mapping.Traits), "map[address.city:Town]"},
 		"concurrency":          {got.Delivery.Concurrency, 4},
 		"max_bytes":            {got.NATS.MaxBytes, Size(1 << 30)},
+		"public_url":           {got.Public(), "https://r.example.com"},
 		"an empty variable":    {got.Log.Level, "info"},
 		"the rest of the file": {got.Freshmarketer.Domain, "acme"},
 	} {

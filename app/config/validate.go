@@ -24,6 +24,10 @@ func validate(c Config, sandbox bool, p *problems) {
 	if c.Listen == c.Admin.Listen && !strings.HasSuffix(c.Listen, ":0") {
 		p.add("listen", quoted(c.Listen), "is the same address as admin.listen", "give one of them another port")
 	}
+	if c.PublicURL != "" {
+		checkPublicURL(c.PublicURL, p)
+	}
+	validateTLS(c, p)
 	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`).MatchString(c.NATS.Prefix) {
 		p.add("nats.prefix", quoted(c.NATS.Prefix), "cannot begin the names of streams",
 			"use up to 32 of a-z, 0-9 and -, a letter first")

@@ -16,11 +16,7 @@ func TestWrongValues(t *testing.T) {
 	large := write(t, filepath.Join(dir, "large"), strings.Repeat("x", maxSecretFile+1))
 	account := "freshmarketer: {domain: acme, api_key: k3y}\n"
 	source := "sources: [{name: website, write_keys: [wk_4fd1]}]\n"
-	tests := []struct {
-		name, file string
-		environ    []string
-		want       []string // parts of the problem's line
-	}{
+	testWrongValues(t, []wrongValue{
 		{"unknown key", good + "lisen: :1", nil, []string{"lisen: unknown key", "did you mean listen?"}},
 		{"unknown group", good + "admn: {listen: x}", nil, []string{"admn: unknown key", "did you mean admin?"}},
 		{"unknown key in a group", good + "retry: {max_aeg: 1m}", nil, []string{"retry.max_aeg: unknown", "did you mean retry.max_age?"}},
@@ -117,7 +113,18 @@ func TestWrongValues(t *testing.T) {
 		{"indentation", good + "log:\n  level: info\n format: json", nil, []string{"is not YAML", "line"}},
 		{"key twice", good + "listen: :1\nlisten: :2", nil, []string{"is not YAML", "listen", "already defined"}},
 		{"not a mapping at all", "secret-word-alone", nil, []string{"is not YAML as we need it", "at the top"}},
-	}
+	})
+}
+
+type wrongValue struct {
+	name, file string
+	environ    []string
+	want       []string // parts of the problem's line
+}
+
+// testWrongValues wants for each configuration one problem, with its mend and without a secret.
+func testWrongValues(t *testing.T, tests []wrongValue) {
+	t.Helper()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -138,13 +145,10 @@ func TestWrongValues(t *testing.T) {
 			if e.Problems[0].Mend == "" || e.Problems[0].What == "" {
 				t.Errorf("a problem without a mend: %+v", e.Problems[0])
 			}
-			if strings.Contains(line, "k3y") || strings.Contains(line, "wk_4fd1") {
+			if strings.Contains(line, "k3y") || strings.Contains(line, "hunter2") || strings.Contains(line, "wk_4fd1") {
 				t.Errorf("a secret is shown: %s", line)
 			}
 		})
-	}
-	if len(tests) < 25 {
-		t.Errorf("only %d wrong values", len(tests))
 	}
 }
 
