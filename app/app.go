@@ -89,7 +89,9 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	case err = <-s.failed:
 		s.log.Error("a part gave up, stopping", zap.Error(err))
 	}
-	return errors.Join(err, s.stop())
+	err = errors.Join(err, s.stop())
+	s.log.Info("stopped", zap.Bool("clean", err == nil))
+	return err
 }
 
 // start follows the way of an event backwards, so that nobody hands on what nobody would take.
@@ -114,7 +116,7 @@ func (s *service) listenSandbox(ctx context.Context) error {
 		addr = DefaultSandboxListen
 	}
 	var err error
-	if s.sandbox, err = listen(ctx, "the sandbox's listener", addr); err != nil {
+	if s.sandbox, err = listen(ctx, "the sandbox's listener", addr, "--sandbox-listen"); err != nil {
 		return err
 	}
 	s.onStop("the sandbox's address", stopQuick, func(context.Context) error { _ = s.sandbox.Close(); return nil }) // its server closes it too
@@ -166,7 +168,7 @@ func (s *service) openStore(ctx context.Context) error {
 		Logger: s.log, OnPublish: s.metrics.Published,
 	})
 	if err != nil {
-		return fmt.Errorf("opening the store: %w", err)
+		return mendStore(fmt.Errorf("opening the store: %w", err))
 	}
 	s.onStop("the store", stopStore, func(context.Context) error { return s.store.Close() })
 	s.metrics.SetLevels(s.levels)
@@ -212,7 +214,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 	})
 	// Only operators and scrapers come here; a slow one must not hold a connection for ever.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	listener, err := listen(ctx, "the admin listener", s.cfg.Admin.Listen)
+	listener, err := listen(ctx, "the admin listener", s.cfg.Admin.Listen, "admin.listen or --admin-listen")
 	if err != nil {
 		return err
 	}
@@ -236,7 +238,7 @@ func (s *service) startIngest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listener, err := listen(ctx, "the ingest listener", s.cfg.Listen)
+	listener, err := listen(ctx, "the ingest listener", s.cfg.Listen, "listen or --listen")
 	if err != nil {
 		return err
 	}
@@ -249,10 +251,14 @@ func (s *service) startIngest(ctx context.Context) error {
 	return nil
 }
 
-func listen(ctx context.Context, name, addr string) (net.Listener, error) {
+// listen takes an address; setting is how to choose another one.
+func listen(ctx context.Context, name, addr, setting string) (net.Listener, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w: is another freshrelay running, or does the address not exist here?", name, err)
+		return nil, &startError{
+			fmt.Errorf("%s: %w: is another freshrelay running, or does the address not exist here?", name, err),
+			"stop what uses the address, or choose another: " + setting,
+		}
 	}
 	return listener, nil
 }
