@@ -195,3 +195,27 @@ func TestAStoreGrowsButNeverShrinks(t *testing.T) {
 		})
 	}
 }
+
+// The totals in the packs' headers are what the ledger and the horizon count with: they must go on where they were.
+func TestTheRunningTotalsGoOnAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	for _, want := range [][2]uint64{{1, 2}, {2, 4}, {3, 6}} {
+		err := tryOpen(t, dir, func(t *testing.T, s *Store) {
+			publishOne(t, s, "a")
+			if err := s.Replay(t.Context(), []string{letterID(s.User("a"), 1000)}); err != nil {
+				t.Fatal(err)
+			}
+			msg, err := s.lastPack(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			events, items, err := packTotals(msg.Header)
+			if got := [2]uint64{events, items}; got != want || err != nil {
+				t.Errorf("%d events and items, want %d, %v", got, want, err)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
