@@ -25,7 +25,7 @@ COUNT    ?= 1
 
 .PHONY: help
 help: ## list the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ##
 
@@ -59,6 +59,12 @@ check: format-diff vet tidy-diff lint house race-quick ## what must hold before 
 .PHONY: race
 race: need-cc ## run all tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race ./...
+
+.PHONY: test-clients
+test-clients: ## let real Segment clients deliver to the program (needs Node, Chromium and, once, the npm registry)
+	@./clients/install.sh
+	go vet -tags clients ./clients
+	go test -tags clients -count 1 -timeout 20m -v ./clients
 
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp, COUNT=n; compare two outputs with `go tool -modfile=tools/go.mod benchstat`
