@@ -281,3 +281,23 @@ func TestAReplayThatFailsAgainUpdatesItsLetter(t *testing.T) {
 		}
 	})
 }
+
+// A user's trouble does not grow old while everything is held.
+func TestAHoldDoesNotAgeAUsersTrouble(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		for _, user := range []string{"ann", "bob"} {
+			r.publish(r.identify(user, map[string]any{"seq": 0}))
+		}
+		r.drain(time.Minute)
+		r.fault(sandbox.Fault{Next: 2, Operation: "update_contact", Match: fmt.Sprint("/", r.contact("ann").ID), Status: 500})
+		r.publish(r.identify("ann", map[string]any{"seq": 1}))
+		time.Sleep(time.Second)
+		r.fault(sandbox.Fault{Next: 1, Operation: "get_contact", Match: fmt.Sprint("/", r.contact("bob").ID), Status: 429, Headers: map[string]string{"Retry-After": "3600"}})
+		r.publish(r.identify("bob", map[string]any{"seq": 1}))
+		time.Sleep(time.Hour)
+		if l := r.drain(10 * time.Minute); l.Dead != 0 || l.Delivered != 4 {
+			t.Errorf("ledger %+v", l)
+		}
+		r.upTo("ann", 1)
+	})
+}
