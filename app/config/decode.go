@@ -120,7 +120,13 @@ func suggestion(at, unknown string, known []string) string {
 	if strings.HasPrefix(at, "sources[") {
 		return "did you mean " + at + nearest(unknown, known) + "?"
 	}
-	return "did you mean " + nearest(unknown, append(groups(known), known...)) + "?"
+	best := nearest(unknown, append(groups(known), known...))
+	// Nothing is near: a key of a later version, or of another program. A wild guess would only mislead.
+	if group, name, ok := strings.Cut(unknown, "."); ok && distance(unknown, best) > len(name)/2 {
+		inGroup := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !strings.HasPrefix(k, group+".") })
+		return "these are known: " + strings.Join(inGroup, ", ")
+	}
+	return "did you mean " + best + "?"
 }
 
 // groups returns the first parts of dotted keys.
@@ -134,17 +140,20 @@ func groups(keys []string) []string {
 	return out
 }
 
-// nearest returns the known key with the fewest letters to change. A key in the wrong group counts by its own name:
-// api_key at the top is nearer to freshmarketer.api_key than to anything of its length.
+// nearest returns the known key with the fewest letters to change.
 func nearest(unknown string, known []string) string {
-	distance := func(k string) int {
-		if strings.HasPrefix(k, strings.ToLower(unknown)) && strings.Contains(unknown, ".") { // tls.cert begins tls.cert_file
-			return 1
-		}
-		d := levenshtein.ComputeDistance(strings.ToLower(unknown), k)
-		return min(d, levenshtein.ComputeDistance(last(strings.ToLower(unknown)), last(k))+1)
+	return slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(unknown, a), distance(unknown, b)) })
+}
+
+// distance is how many letters are between an unknown key and a known one. A key in the wrong group counts by its own
+// name: api_key at the top is nearer to freshmarketer.api_key than to anything of its length.
+func distance(unknown, known string) int {
+	unknown = strings.ToLower(unknown)
+	if strings.HasPrefix(known, unknown) && strings.Contains(unknown, ".") { // tls.cert begins tls.cert_file
+		return 1
 	}
-	return slices.MinFunc(known, func(a, b string) int { return cmp.Compare(distance(a), distance(b)) })
+	d := levenshtein.ComputeDistance(unknown, known)
+	return min(d, levenshtein.ComputeDistance(last(unknown), last(known))+1)
 }
 
 func last(key string) string { return key[strings.LastIndexByte(key, '.')+1:] }

@@ -117,7 +117,8 @@ func validateAccount(f Freshmarketer, sandbox bool, p *problems) {
 	}
 	switch {
 	case f.APIKey.known():
-		p.add("freshmarketer.api_key", hidden, "is the sandbox's, which everybody knows", "write your own key; "+whereKey)
+		p.add("freshmarketer.api_key", hidden, "is the sandbox's, which everybody knows",
+			"write your own key; "+whereKey+"; for a `freshrelay sandbox` under base_url, start it with --api-key and write that one")
 	case f.APIKey == "" && f.APIKeyFile == "" && !p.has("freshmarketer.api_key"):
 		p.add("freshmarketer.api_key", "", "is missing", "set it or freshmarketer.api_key_file; "+whereKey)
 	case !printable(f.APIKey):
