@@ -114,7 +114,8 @@ func (c *counting) Read(p []byte) (int, error) {
 	}
 	n := 0
 	for n < len(p) && c.left > 0 {
-		m := copy(p[n:min(len(p), n+c.left)], c.piece)
+		from := c.piece[(c.read+n)%len(c.piece):]
+		m := copy(p[n:min(len(p), n+c.left)], from)
 		n, c.left = n+m, c.left-m
 	}
 	c.read += n
