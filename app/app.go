@@ -227,7 +227,10 @@ func (s *service) startIngest(ctx context.Context) error {
 	var sources []ingest.Source
 	for _, src := range s.cfg.Sources {
 		s.metrics.Sources(src.Name)
-		sources = append(sources, ingest.Source{Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets)})
+		sources = append(sources, ingest.Source{
+			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
+			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
+		})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public()}, s.store, s.metrics, s.log)
 	if err != nil {

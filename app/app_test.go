@@ -62,13 +62,19 @@ func startProcess(t *testing.T, dir string, change ...func(*config.Config)) *pro
 // post sends a body to the ingest listener, signed or with the write key, as the path asks.
 func (p *process) post(path string, body []byte) (status int, answer string) {
 	p.t.Helper()
+	return p.postSigned(path, body, body)
+}
+
+// postSigned does so with the signature of a part of the body.
+func (p *process) postSigned(path string, body, signed []byte) (status int, answer string) {
+	p.t.Helper()
 	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodPost, p.at.Ingest+path, bytes.NewReader(body))
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	if strings.HasPrefix(path, "/webhook/") {
 		mac := hmac.New(sha1.New, []byte(config.SandboxWebhookSecret))
-		mac.Write(body)
+		mac.Write(signed)
 		req.Header.Set("X-Signature", hex.EncodeToString(mac.Sum(nil)))
 	} else {
 		req.SetBasicAuth(config.SandboxWriteKey, "")

@@ -77,6 +77,11 @@ type Source struct {
 	WriteKeysFile      string   `yaml:"write_keys_file"`      // one per line
 	WebhookSecrets     []Secret `yaml:"webhook_secrets"`      // for X-Signature; several while one is being changed
 	WebhookSecretsFile string   `yaml:"webhook_secrets_file"` // one per line
+	// BatchToken vouches for what Segment's signature of an array does not cover; that of the file included.
+	BatchToken        Secret  `yaml:"batch_token"`
+	BatchTokenFile    string  `yaml:"batch_token_file"`
+	RequireBatchToken bool    `yaml:"require_batch_token"` // refuse signed arrays that come without it
+	RatePerSecond     float64 `yaml:"rate_per_second"`     // events; 0 means no limit
 }
 
 // Freshmarketer is the account that gets the contacts.

@@ -11,20 +11,7 @@ const maxSecretFile = 64 << 10
 
 // readSecretFiles reads what the …_file keys name into the secrets they stand for.
 func readSecretFiles(cfg *Config, p *problems) {
-	f := &cfg.Freshmarketer
-	switch {
-	case f.APIKeyFile == "":
-	case f.APIKey != "":
-		p.add("freshmarketer.api_key_file", quoted(f.APIKeyFile), "is set together with freshmarketer.api_key",
-			"keep one of the two")
-	default:
-		lines := readLines("freshmarketer.api_key_file", f.APIKeyFile, p)
-		if len(lines) > 1 {
-			p.add("freshmarketer.api_key_file", quoted(f.APIKeyFile), "has more than one line", "leave the key alone in it")
-		} else if len(lines) == 1 {
-			f.APIKey = lines[0]
-		}
-	}
+	readOne("freshmarketer.api_key", &cfg.Freshmarketer.APIKey, cfg.Freshmarketer.APIKeyFile, p)
 	for i := range cfg.Sources {
 		s, at := &cfg.Sources[i], sourceAt(i)
 		if s.WriteKeysFile != "" {
@@ -32,6 +19,23 @@ func readSecretFiles(cfg *Config, p *problems) {
 		}
 		if s.WebhookSecretsFile != "" {
 			s.WebhookSecrets = append(s.WebhookSecrets, readLines(at+".webhook_secrets_file", s.WebhookSecretsFile, p)...)
+		}
+		readOne(at+".batch_token", &s.BatchToken, s.BatchTokenFile, p)
+	}
+}
+
+// readOne reads the file of a secret that is one line. key is that of the secret itself; the file's ends in _file.
+func readOne(key string, secret *Secret, path string, p *problems) {
+	switch {
+	case path == "":
+	case *secret != "":
+		p.add(key+"_file", quoted(path), "is set together with "+key, "keep one of the two")
+	default:
+		lines := readLines(key+"_file", path, p)
+		if len(lines) > 1 {
+			p.add(key+"_file", quoted(path), "has more than one line", "leave the secret alone in it")
+		} else if len(lines) == 1 {
+			*secret = lines[0]
 		}
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -61,6 +62,10 @@ func sourceKeys() []key[Source] {
 		text("write_keys_file", func(s *Source) *string { return &s.WriteKeysFile }),
 		secrets("webhook_secrets", func(s *Source) *[]Secret { return &s.WebhookSecrets }),
 		text("webhook_secrets_file", func(s *Source) *string { return &s.WebhookSecretsFile }),
+		secret("batch_token", func(s *Source) *Secret { return &s.BatchToken }),
+		text("batch_token_file", func(s *Source) *string { return &s.BatchTokenFile }),
+		boolean("require_batch_token", func(s *Source) *bool { return &s.RequireBatchToken }),
+		number("rate_per_second", func(s *Source) *float64 { return &s.RatePerSecond }),
 	}
 }
 
@@ -93,6 +98,10 @@ func size[T any](name string, place func(*T) *Size) key[T] {
 
 func integer[T any](name string, place func(*T) *int) key[T] {
 	return makeKey(name, false, place, readInteger)
+}
+
+func number[T any](name string, place func(*T) *float64) key[T] {
+	return makeKey(name, false, place, readNumber)
 }
 
 func boolean[T any](name string, place func(*T) *bool) key[T] {
@@ -159,6 +168,14 @@ func readInteger(v any) (int, error) {
 	n, err := strconv.Atoi(strings.TrimSpace(fmt.Sprint(v)))
 	if err != nil {
 		return 0, &badValue{"is not a whole number", "write it like 8"}
+	}
+	return n, nil
+}
+
+func readNumber(v any) (float64, error) {
+	n, err := strconv.ParseFloat(strings.TrimSpace(fmt.Sprint(v)), 64)
+	if err != nil || math.IsNaN(n) || math.IsInf(n, 0) {
+		return 0, &badValue{"is not a number", "write it like 100 or 0.5"}
 	}
 	return n, nil
 }

@@ -187,12 +187,21 @@ func readEnv(environ []string, p *problems) (layer, error) {
 	return m, nil
 }
 
-// dropRivals keeps the rule that a later layer wins for the one secret that is either a value or a file: a key in the
+// dropRivals keeps the rule that a later layer wins for the secrets that are either a value or a file: a key in the
 // environment replaces a key file in the configuration, and the other way round.
 func dropRivals(file, fromEnv layer) {
-	inFile, _ := file["freshmarketer"].(map[string]any)
-	inEnv, _ := fromEnv["freshmarketer"].(map[string]any)
-	for a, b := range map[string]string{"api_key": "api_key_file", "api_key_file": "api_key"} {
+	dropRival(file["freshmarketer"], fromEnv["freshmarketer"], "api_key")
+	inFile, _ := file["sources"].(map[string]any)
+	inEnv, _ := fromEnv["sources"].(map[string]any)
+	for number := range inEnv {
+		dropRival(inFile[number], inEnv[number], "batch_token")
+	}
+}
+
+func dropRival(file, fromEnv any, secret string) {
+	inFile, _ := file.(map[string]any)
+	inEnv, _ := fromEnv.(map[string]any)
+	for a, b := range map[string]string{secret: secret + "_file", secret + "_file": secret} {
 		if _, ok := inEnv[a]; ok {
 			delete(inFile, b)
 		}

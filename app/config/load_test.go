@@ -68,6 +68,9 @@ sources:
     write_keys: [wk_a, wk_b]
   - name: hooks-1
     webhook_secrets: one for all
+    batch_token: 0123456789abcdef
+    require_batch_token: true
+    rate_per_second: 2.5
 freshmarketer:
   domain: https://acme.myfreshworks.com/crm/sales
   api_key: k3y
@@ -90,7 +93,10 @@ log: {level: debug, format: json}
 		NATS:      NATS{Prefix: "relay-2", MaxBytes: 10 << 30},
 		Sources: []Source{
 			{Name: "website", WriteKeys: []Secret{"wk_a", "wk_b"}},
-			{Name: "hooks-1", WebhookSecrets: []Secret{"one for all"}},
+			{
+				Name: "hooks-1", WebhookSecrets: []Secret{"one for all"},
+				BatchToken: "0123456789abcdef", RequireBatchToken: true, RatePerSecond: 2.5,
+			},
 		},
 		Freshmarketer: Freshmarketer{
 			Domain: "https://acme.myfreshworks.com/crm/sales", APIKey: "k3y", BaseURL: "http://127.0.0.1:8090",
@@ -232,6 +238,11 @@ freshmarketer: {domain: acme, api_key_file: %[2]s}
 	c = mustLoad(t, good, "FRESHRELAY_FRESHMARKETER_API_KEY_FILE="+key)
 	if got := string(c.Freshmarketer.APIKey); got != "k3y-from-file" {
 		t.Errorf("key file of the environment: %q", got)
+	}
+	c = mustLoad(t, strings.Replace(good, "write_keys:", "webhook_secrets: [s], batch_token: in-the-file-itself, write_keys:", 1),
+		"FRESHRELAY_SOURCES_0_BATCH_TOKEN_FILE="+write(t, filepath.Join(dir, "token"), "token-from-file-1\n"))
+	if got := string(c.Sources[0].BatchToken); got != "token-from-file-1" {
+		t.Errorf("batch token's file of the environment: %q", got)
 	}
 	c = mustLoad(t, strings.Replace(good, "api_key: k3y", "api_key_file: "+key, 1), "FRESHRELAY_FRESHMARKETER_API_KEY=direct")
 	if got := string(c.Freshmarketer.APIKey); got != "direct" {

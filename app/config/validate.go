@@ -174,6 +174,10 @@ func validateSources(sources []Source, sandbox bool, p *problems) {
 		}
 		names[s.Name] = true
 		validateSecrets(at, s, sandbox, p)
+		validateBatchToken(at, s, p)
+		if s.RatePerSecond < 0 {
+			p.add(at+".rate_per_second", quoted(s.RatePerSecond), "is below 0", "say how many events a second the source may send, or 0 for no limit")
+		}
 		for _, k := range s.WriteKeys {
 			if other, taken := keys[k]; taken {
 				p.add(at+".write_keys", hidden, "has a key that "+other+" has too, so its calls cannot be told apart",
@@ -200,6 +204,24 @@ func validateSecrets(at string, s Source, sandbox bool, p *problems) {
 	if none && !p.below(at+".") {
 		p.add(at, "", "has neither a write key nor a webhook secret, so nobody could send to it",
 			"set write_keys for the Tracking API, webhook_secrets for a webhook, or the same with _file")
+	}
+}
+
+// validateBatchToken: a token is there to vouch for what a signature leaves open, and stands in headers and paths.
+func validateBatchToken(at string, s Source, p *problems) {
+	if p.has(at+".batch_token") || p.has(at+".batch_token_file") {
+		return
+	}
+	switch {
+	case s.BatchToken == "" && s.RequireBatchToken:
+		p.add(at+".require_batch_token", "true", "asks for a token that is not set", "set batch_token or batch_token_file")
+	case s.BatchToken == "":
+	case len(s.WebhookSecrets) == 0 && s.WebhookSecretsFile == "":
+		p.add(at+".batch_token", hidden, "is set without webhook_secrets: a write key vouches for the whole request",
+			"remove it, or set webhook_secrets")
+	case !regexp.MustCompile(`^[A-Za-z0-9._~-]{16,128}$`).MatchString(string(s.BatchToken)):
+		p.add(at+".batch_token", hidden, "cannot stand in a path, or is too easy to guess",
+			"use 16 to 128 letters, digits, '.', '_', '~' and '-', for example from: openssl rand -hex 24")
 	}
 }
 

@@ -75,6 +75,33 @@ func TestWrongValues(t *testing.T) {
 		{"write keys as group", account + "sources: [{name: a, write_keys: {a: b}}]", nil, []string{"sources[0].write_keys = [set]", "where a list is needed"}},
 		{"write key file missing", account + "sources: [{name: a, write_keys_file: /no/such}]", nil, []string{"sources[0].write_keys_file", "no such file"}},
 		{"secret file empty", account + "sources: [{name: a, webhook_secrets_file: " + empty + "}]", nil, []string{"webhook_secrets_file", "is empty"}},
+		{
+			"batch token required and missing", account + "sources: [{name: a, webhook_secrets: [x], require_batch_token: yes}]", nil,
+			[]string{"sources[0].require_batch_token", "batch_token_file"},
+		},
+		{
+			"batch token without a secret", account + "sources: [{name: a, write_keys: [x], batch_token: hunter2hunter2hunter2}]", nil,
+			[]string{"sources[0].batch_token = [set]", "webhook_secrets"},
+		},
+		{
+			"short batch token", account + "sources: [{name: a, webhook_secrets: [x], batch_token: hunter2}]", nil,
+			[]string{"sources[0].batch_token = [set]", "16 to 128"},
+		},
+		{
+			"batch token that cannot be in a path", account + "sources: [{name: a, webhook_secrets: [x], batch_token: 'hunter2/hunter2/hunter2'}]", nil,
+			[]string{"sources[0].batch_token = [set]", "16 to 128"},
+		},
+		{
+			"batch token and its file", account + "sources: [{name: a, webhook_secrets: [x], batch_token: hunter2hunter2hunter2, batch_token_file: " + two + "}]", nil,
+			[]string{"sources[0].batch_token_file", "together with sources[0].batch_token"},
+		},
+		{
+			"batch token file with two lines", account + "sources: [{name: a, webhook_secrets: [x], batch_token_file: " + two + ", require_batch_token: true}]", nil,
+			[]string{"sources[0].batch_token_file", "more than one line"},
+		},
+		{"rate in words", account + "sources: [{name: a, write_keys: [x], rate_per_second: fast}]", nil, []string{`sources[0].rate_per_second = "fast"`, "not a number"}},
+		{"rate without end", account + "sources: [{name: a, write_keys: [x], rate_per_second: .inf}]", nil, []string{"sources[0].rate_per_second", "not a number"}},
+		{"negative rate", account + "sources: [{name: a, write_keys: [x], rate_per_second: -1}]", nil, []string{"sources[0].rate_per_second", "below 0"}},
 		{"key file is a directory", source + "freshmarketer: {domain: acme, api_key_file: " + dir + "}", nil, []string{"api_key_file", "is a directory"}},
 		{"key file with two lines", source + "freshmarketer: {domain: acme, api_key_file: " + two + "}", nil, []string{"api_key_file", "more than one line"}},
 		{"key file too large", source + "freshmarketer: {domain: acme, api_key_file: " + large + "}", nil, []string{"api_key_file", "too large"}},
