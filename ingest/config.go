@@ -38,6 +38,11 @@ type Source struct {
 	// RequireBatchToken refuses signed arrays of more than one event that come without BatchToken.
 	RequireBatchToken bool
 
+	// IntegrationNames are names by which the workspace knows the way to us, if they are not Segment's own for webhooks:
+	// that of a Destination Function, or of an instance. Engage and Replay send calls whose integrations object excludes
+	// all but the destination they go to, which is then one of these. Only for webhooks.
+	IntegrationNames []string
+
 	// RatePerSecond is how many events a second the source may send in the long run, dropped ones included; above it
 	// requests are answered 429 with Retry-After. The first second's worth may come at once, and a request that is
 	// let in is let in whole, whatever its size; those after it wait the longer. 0 means no limit.
@@ -64,6 +69,7 @@ type Config struct {
 type source struct {
 	name         string
 	secrets      [][]byte
+	names        []string  // IntegrationNames
 	token        keyDigest // of BatchToken
 	hasToken     bool
 	requireToken bool
@@ -105,7 +111,7 @@ func (h *Handler) addSource(s Source) error {
 }
 
 func newSource(s Source) (*source, error) {
-	src := &source{name: s.Name, requireToken: s.RequireBatchToken}
+	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames}
 	for _, key := range s.WriteKeys {
 		if strings.TrimSpace(key) == "" {
 			return nil, errors.New("has an empty write key")

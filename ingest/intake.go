@@ -136,6 +136,9 @@ func (in *intake) take(ev event) (segment.Type, string) {
 		Source: in.source.name, Surface: in.surface, At: in.at, SentAt: ev.shared.sent(o), Type: typ,
 		MessageID: messageID(o), UserID: segment.ID(o.Get("userId")), Body: o.Bytes(),
 	}
+	if in.surface == segment.SurfaceWebhook {
+		received.Addressed = segment.Addressed(o.Get("integrations"), in.source.names)
+	}
 	// What was merged in can make it larger than a pack of the queue.
 	if len(received.Body) > segment.MaxWebhookEventBytes {
 		return typ, DropTooLarge

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/freshrelay/freshrelay/ingest"
 	"github.com/freshrelay/freshrelay/segment"
 )
 
@@ -198,5 +199,23 @@ func TestWebhookKeepsEventsAsTheyAre(t *testing.T) {
 	wantOK(t, d.post("/webhook/website", `{"type":"identify","a":1.0,"writeKey":"k"}`))
 	if got := string(d.store.only(t).Body); got != `{"type":"identify","a":1.0}` {
 		t.Errorf("stored %s", got)
+	}
+}
+
+func TestIntegrationNames(t *testing.T) {
+	t.Parallel()
+	const body = `{"type":"identify","userId":"u-1","integrations":{"All":false,"Relay (acme)":true}}`
+	cfg := ingest.Config{Sources: []ingest.Source{{Name: "website", WriteKeys: []string{key}, IntegrationNames: []string{"Relay (acme)"}}}}
+	for path, disabled := range map[string]bool{"/webhook/website": false, "/v1/identify": true} {
+		d := newDoorWith(t, cfg)
+		wantOK(t, d.post(path, body))
+		if got := see(t, d.store.only(t)).Disabled; got != disabled {
+			t.Errorf("%s: Disabled = %v", path, got)
+		}
+	}
+	d := newDoor(t)
+	wantOK(t, d.post("/webhook/website", body))
+	if !see(t, d.store.only(t)).Disabled {
+		t.Error("a stranger's name counts without being configured")
 	}
 }

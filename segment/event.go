@@ -20,7 +20,7 @@ func (r Received) Event() (Event, error) {
 	}
 	e.UserID = ID(o.Get("userId"))
 	e.AnonymousID = ID(o.Get("anonymousId"))
-	if e.Disabled, err = disabled(o.Get("integrations"), r.Surface); err != nil {
+	if e.Disabled, err = disabled(o.Get("integrations"), r.Surface, r.Addressed); err != nil {
 		return Event{}, fmt.Errorf("%w: integrations: %w", ErrCorrupt, err)
 	}
 	e.Timestamp = eventTime(o.Get("timestamp"), r)

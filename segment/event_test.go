@@ -197,6 +197,49 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
+// TestAddressed: behind a Destination Function, Engage and Replay name the function and nothing else.
+func TestAddressed(t *testing.T) {
+	t.Parallel()
+	names := []string{"Relay (acme)", "Old relay"}
+	tests := map[string]struct{ addressed, disabled bool }{
+		`{"All":false,"Relay (acme)":true}`:                       {true, false},
+		`{"All":false,"Old relay":true,"Slack":true}`:             {true, false},
+		`{"All":false,"Relay (acme)":true,"Freshmarketer":false}`: {true, true},
+		`{"All":false,"Relay (acme)":false}`:                      {false, true},
+		`{"All":false,"Relay (acme)":true,"Relay (acme)":false}`:  {false, true},
+		`{"All":false,"Relay (acme)":{"a":1}}`:                    {false, true},
+		`{"All":false,"relay (acme)":true}`:                       {false, true},
+		`{"All":false,"Slack":true}`:                              {false, true},
+		`{"All":false,"x":{"Relay (acme)":true}}`:                 {false, true},
+		`{"Relay (acme)":false}`:                                  {false, false},
+		`["Relay (acme)"]`:                                        {false, false},
+		`null`:                                                    {false, false},
+	}
+	for integrations, want := range tests {
+		r := received(`{"integrations":` + integrations + `}`)
+		r.Addressed = segment.Addressed([]byte(integrations), names)
+		if r.Addressed != want.addressed {
+			t.Errorf("%s: Addressed = %v", integrations, r.Addressed)
+		}
+		again, err := segment.Decode(r.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := event(t, again).Disabled; got != want.disabled {
+			t.Errorf("%s: Disabled = %v", integrations, got)
+		}
+		if segment.Addressed([]byte(integrations), nil) {
+			t.Errorf("%s addresses nobody", integrations)
+		}
+	}
+	// A client library can write what it likes.
+	r := received(`{"integrations":{"All":false}}`)
+	r.Addressed, r.Surface = true, segment.SurfaceTracking
+	if !event(t, r).Disabled {
+		t.Error("believed on the Tracking API")
+	}
+}
+
 func TestParseType(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []segment.Type{"identify", "track", "page", "screen", "group", "alias", "delete"} {

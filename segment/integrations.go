@@ -1,6 +1,9 @@
 package segment
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // integrationName is this destination's name in an integrations object. Names are case-sensitive.
 // Source: Segment docs, Freshmarketer destination; Segment docs, Spec, "Integrations".
@@ -19,10 +22,29 @@ func isWebhookName(name string) bool {
 	return false
 }
 
+// Addressed says whether an integrations object sets one of these names to true. They are names under which a workspace
+// knows the way to us besides the usual ones, such as that of a Destination Function. Whoever is not an object addresses
+// nobody.
+func Addressed(integrations []byte, names []string) bool {
+	if len(names) == 0 || !IsObject(integrations) {
+		return false
+	}
+	members, err := Members(integrations)
+	if err != nil {
+		return false
+	}
+	for _, m := range lastWins(members) {
+		if string(m.Raw) == "true" && slices.Contains(names, m.Key) {
+			return true
+		}
+	}
+	return false
+}
+
 // disabled says whether an integrations object excludes Freshmarketer. The own name decides; then, on a webhook, a
-// webhook's name set to true; then "all" in any case, for analytics-go writes it in lower case (seen in its code).
+// webhook's name set to true, or what the door found out about names of the source's own (addressed); then "all" in any case, for analytics-go writes it in lower case (seen in its code).
 // A value that is not a boolean means enabled, with options; null is as if absent.
-func disabled(raw []byte, surface Surface) (bool, error) {
+func disabled(raw []byte, surface Surface, addressed bool) (bool, error) {
 	if !IsObject(raw) {
 		return false, nil
 	}
@@ -31,7 +53,7 @@ func disabled(raw []byte, surface Surface) (bool, error) {
 		return false, err
 	}
 	var own, all []byte
-	exactAll, webhook := false, false
+	exactAll, webhook := false, addressed && surface == SurfaceWebhook
 	for _, m := range lastWins(members) {
 		switch {
 		case m.Key == integrationName:

@@ -28,6 +28,8 @@ type Received struct {
 	Type      Type      // the path's where the path says it, else the call's own
 	MessageID string    // the call's own, or one made at the door
 	UserID    string    // "" when absent; not stored twice, Decode reads it from Body
+	// Addressed says that the call's integrations object names this source's own webhook; see the function Addressed.
+	Addressed bool
 
 	// Body is the call's JSON object: the original bytes, but without writeKey, with what its batch shares
 	// merged in and with the type of its path.
@@ -43,6 +45,7 @@ type header struct {
 	SentAt    string  `json:"sent_at,omitempty"`
 	Type      Type    `json:"type"`
 	MessageID string  `json:"id"`
+	Addressed bool    `json:"addressed,omitempty"`
 }
 
 // Encode returns the stored form: a line of JSON with what was known at the door, then Body as it is.
@@ -50,7 +53,7 @@ func (r Received) Encode() []byte {
 	// A struct of strings and a number always marshals, and never to something with a newline in it.
 	line, _ := json.Marshal(header{
 		Version: version, Source: r.Source, Surface: r.Surface, At: r.At.UTC().Format(time.RFC3339Nano),
-		SentAt: r.SentAt, Type: r.Type, MessageID: r.MessageID,
+		SentAt: r.SentAt, Type: r.Type, MessageID: r.MessageID, Addressed: r.Addressed,
 	})
 	b := make([]byte, 0, len(line)+1+len(r.Body))
 	b = append(b, line...)
@@ -82,7 +85,7 @@ func Decode(b []byte) (Received, error) {
 	}
 	return Received{
 		Source: h.Source, Surface: h.Surface, At: at, SentAt: h.SentAt, Type: h.Type, MessageID: h.MessageID,
-		UserID: user, Body: body,
+		UserID: user, Addressed: h.Addressed, Body: body,
 	}, nil
 }
 

@@ -58,6 +58,11 @@ func parseOther(s string) (time.Time, bool) {
 		"Mon Jan 02 2006 15:04:05 GMT-0700",
 		"Jan 2, 2006, 3:04:05 PM",
 		"Jan 2, 2006 3:04:05 PM",
+		"Jan 2, 2006 15:04:05",
+		"Jan 2, 2006",
+		"January 2, 2006",
+		"2006/01/02 15:04:05",
+		"2006/01/02",
 	} {
 		t, err := time.ParseInLocation(form, s, time.UTC)
 		if err != nil {
