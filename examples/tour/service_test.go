@@ -141,7 +141,7 @@ func TestNobodyIsLeftBehind(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			tour := exec.Command(os.Args[0], "-binary", os.Args[0], "-data-dir", opt.dataDir, "-calls", opt.calls) //nolint:gosec // this test itself
+			tour := exec.Command(os.Args[0], "-binary", os.Args[0], "-data-dir", opt.dataDir, "-calls", opt.calls)
 			tour.Stdout = write
 			if name == "pipe closed" {
 				read.Close() // its first line comes when the service runs
