@@ -15,7 +15,7 @@ import (
 const signatureHeader = "X-Signature"
 
 // tokenHeader carries Source.BatchToken.
-const tokenHeader = "X-Freshrelay-Token"
+const tokenHeader = "X-Freshrelay-Token" //nolint:gosec // the name of a header, not what is in it
 
 // basicSource is the source whose write key the Authorization header carries; nil if it carries none, as Bearer does:
 // there the key is in the body. A key that is there must be right, also if the body has a right one.

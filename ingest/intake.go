@@ -52,10 +52,11 @@ type count struct {
 
 // event is one event of a request, before anything is known about it.
 type event struct {
-	raw      []byte       // valid JSON, without whitespace around it
-	typ      segment.Type // the path's; "" where the event itself says it
-	shared   *envelope    // what its batch shares with it; nil outside batches
-	unsigned bool         // part of a signed request, but not covered by the signature
+	raw      []byte          // valid JSON, without whitespace around it
+	object   *segment.Object // raw, taken to pieces; nil if nobody has done so yet
+	typ      segment.Type    // the path's; "" where the event itself says it
+	shared   *envelope       // what its batch shares with it; nil outside batches
+	unsigned bool            // part of a signed request, but not covered by the signature
 }
 
 func newIntake(v *visit, src *source, surface segment.Surface) *intake {
@@ -116,9 +117,12 @@ func (in *intake) take(ev event) (segment.Type, string) {
 	if shape.Check() != nil {
 		return "", DropTooComplex
 	}
-	o, err := segment.ParseObject(ev.raw)
-	if err != nil {
-		return "", DropNotObject
+	o := ev.object
+	if o == nil {
+		var err error
+		if o, err = segment.ParseObject(ev.raw); err != nil {
+			return "", DropNotObject
+		}
 	}
 	typ, reason := in.judge(o, ev)
 	if reason != "" {

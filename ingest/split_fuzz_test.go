@@ -45,6 +45,7 @@ func FuzzSplit(f *testing.F) {
 	}
 	f.Add(uint8(0), `{"batch":[{"type":"identify","context":{"a":{"b":1}},"context":null},null],"context":{"a":{"c":2.0}},"integrations":{"All":false}}`)
 	f.Add(uint8(0), `{"batch":[{"type":"group","writeKey":"x","write\u004bey":"y"}],"sentAt":1,"batch":[{"type":"alias"}]}`)
+	f.Add(uint8(1), `[{"json":{"type":"identify","writeKey":"x"}},{"json":{"json":{}}},{"json":1},{"json":{},"a":1}]`)
 	f.Fuzz(func(t *testing.T, which uint8, body string) {
 		path := paths[int(which)%len(paths)]
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))

@@ -84,7 +84,7 @@ func (h *Handler) receiveSingle(v *visit, src *source, c call, body []byte, o *s
 		return nil, tooComplex(err)
 	}
 	in := newIntake(v, src, segment.SurfaceTracking)
-	in.add(event{raw: body, typ: c.typ})
+	in.add(event{raw: body, object: o, typ: c.typ})
 	return in, nil
 }
 

@@ -33,9 +33,11 @@ func Members(obj []byte) ([]Member, error) {
 		if !ok || !c.take(':') {
 			return nil, c.wrong()
 		}
-		key, ok := unquote(name)
-		if !ok {
-			return nil, c.wrong()
+		key := usualKey(name)
+		if key == "" {
+			if key, ok = unquote(name); !ok {
+				return nil, c.wrong()
+			}
 		}
 		raw, ok := c.value()
 		if !ok {
@@ -47,6 +49,39 @@ func Members(obj []byte) ([]Member, error) {
 		return nil, c.wrong()
 	}
 	return members, nil
+}
+
+// usualKey is a key that nearly every call has, and "" for any other. It spares the door a string for each.
+func usualKey(name []byte) string {
+	switch string(name) {
+	case `"type"`:
+		return "type"
+	case `"userId"`:
+		return "userId"
+	case `"anonymousId"`:
+		return "anonymousId"
+	case `"messageId"`:
+		return "messageId"
+	case `"timestamp"`:
+		return "timestamp"
+	case `"originalTimestamp"`:
+		return "originalTimestamp"
+	case `"receivedAt"`:
+		return "receivedAt"
+	case `"sentAt"`:
+		return "sentAt"
+	case `"traits"`:
+		return "traits"
+	case `"context"`:
+		return "context"
+	case `"integrations"`:
+		return "integrations"
+	case `"writeKey"`:
+		return "writeKey"
+	case `"batch"`:
+		return "batch"
+	}
+	return ""
 }
 
 // Join is the reverse of Members: an object with these members, keys and values as they were written.
