@@ -274,3 +274,23 @@ func TestNothingIsSentBeforeAllIsReadAgain(t *testing.T) {
 		r.neverBackwards("cf_seq")
 	})
 }
+
+// What was set aside was not sent: its values are sent with the next call that carries them, and its message id is known.
+func TestASetAsideCallIsRememberedButNotItsValues(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.known("ann")
+		r.fault(sandbox.Fault{Percent: 100, Operation: "update_contact", Status: 400, MatchBody: "Refuse me"})
+		refused := r.identify("ann", map[string]any{"job title": "Refuse me", "plan": "growth", "seq": 1})
+		r.publish(refused)
+		r.drain(time.Minute)
+		r.publish(refused, r.identify("ann", map[string]any{"job title": "Owner", "plan": "growth", "seq": 1}))
+		l := r.drain(time.Minute)
+		if l.Dead != 1 || l.Delivered != 2 || l.Discarded != 1 {
+			t.Errorf("ledger %+v", l)
+		}
+		r.upTo("ann", 1)
+		if got := r.contact("ann").Custom["cf_plan"]; got != "growth" {
+			t.Errorf("plan is %v: it was taken for sent", got)
+		}
+	})
+}

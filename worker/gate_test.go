@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,9 +19,31 @@ import (
 // gateRig is a running gate in a bubble, with a probe that answers what the test wants.
 type gateRig struct {
 	*gate
-	t      *testing.T
+	t *testing.T
+
+	lock   sync.Mutex // the probe is called by the gate's own goroutine
 	answer error
-	probes []time.Time
+	probed []time.Time
+}
+
+func (g *gateRig) probe(context.Context) error {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	g.probed = append(g.probed, time.Now())
+	return g.answer
+}
+
+func (g *gateRig) answers(err error) {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	g.answer = err
+}
+
+// probes are the times of all probes so far.
+func (g *gateRig) probes() []time.Time {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	return slices.Clone(g.probed)
 }
 
 func gateBubble(t *testing.T, body func(t *testing.T, g *gateRig)) {
@@ -27,10 +51,7 @@ func gateBubble(t *testing.T, body func(t *testing.T, g *gateRig)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &gateRig{t: t}
-		g.gate = newGate(func(context.Context) error {
-			g.probes = append(g.probes, time.Now())
-			return g.answer
-		}, 2*time.Second, metrics.New(), zap.NewNop())
+		g.gate = newGate(g.probe, 2*time.Second, metrics.New(), zap.NewNop())
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { g.run(ctx); close(ended) }()
@@ -102,9 +123,9 @@ func TestNoPassageIsEverLost(t *testing.T) {
 		"auth":      func(g *gateRig) { g.report("x", failure(fm.KindAuth, 0)) },
 		"outage":    (*gateRig).outage,
 		"verify": func(g *gateRig) {
-			g.answer = failure(fm.KindMisrouted, 0)
+			g.answers(failure(fm.KindMisrouted, 0))
 			g.verify(g.t.Context())
-			g.answer = nil
+			g.answers(nil)
 		},
 	}
 	for name, hold := range closers {
@@ -154,15 +175,15 @@ func TestNothingIsCalledBeforeTheTimeAnAnswerNames(t *testing.T) {
 			g.report("x", failure(fm.KindThrottled, wait))
 		},
 		"a probe's 429": func(g *gateRig, wait time.Duration) {
-			g.answer = failure(fm.KindThrottled, wait)
+			g.answers(failure(fm.KindThrottled, wait))
 			g.outage()
-			for n := len(g.probes); len(g.probes) == n; {
+			for n := len(g.probes()); len(g.probes()) == n; {
 				time.Sleep(100 * time.Millisecond)
 				synctest.Wait()
 			}
 		},
 		"a probe's 503": func(g *gateRig, wait time.Duration) {
-			g.answer = failure(fm.KindTemporary, wait)
+			g.answers(failure(fm.KindTemporary, wait))
 			g.verify(g.t.Context())
 		},
 	} {
@@ -171,8 +192,8 @@ func TestNothingIsCalledBeforeTheTimeAnAnswerNames(t *testing.T) {
 				const wait = 30 * time.Minute
 				hold(g, wait)
 				until := time.Now().Add(wait - 200*time.Millisecond)
-				probes := len(g.probes)
-				g.answer = nil
+				probes := len(g.probes())
+				g.answers(nil)
 				if g.verify(t.Context()) {
 					t.Error("everything is held and a probe was made for one user")
 				}
@@ -180,7 +201,7 @@ func TestNothingIsCalledBeforeTheTimeAnAnswerNames(t *testing.T) {
 				if time.Now().Before(until) {
 					t.Errorf("a call may be made %v too early", time.Until(until))
 				}
-				for _, at := range g.probes[probes:] {
+				for _, at := range g.probes()[probes:] {
 					if at.Before(until) {
 						t.Errorf("a probe came %v too early", until.Sub(at))
 					}
@@ -204,8 +225,8 @@ func TestHeadsThatFailAreNotTriedInALoop(t *testing.T) {
 						t.Fatal("it counts against a user though everybody's calls fail")
 					}
 				}
-				if calls > 60 || len(g.probes) > 60 {
-					t.Errorf("%d calls and %d probes in an hour", calls, len(g.probes))
+				if calls > 60 || len(g.probes()) > 60 {
+					t.Errorf("%d calls and %d probes in an hour", calls, len(g.probes()))
 				}
 			})
 		})
@@ -231,12 +252,12 @@ func TestOneUserCannotKeepTheGateClosed(t *testing.T) {
 func TestHeldTimeIsCountedOnce(t *testing.T) {
 	gateBubble(t, func(t *testing.T, g *gateRig) {
 		began := time.Now()
-		g.answer = failure(fm.KindTemporary, 0)
+		g.answers(failure(fm.KindTemporary, 0))
 		g.outage()
 		time.Sleep(time.Hour)
 		g.report("x", failure(fm.KindAuth, 0)) // another reason for the same hold
 		time.Sleep(time.Hour)
-		g.answer = nil
+		g.answers(nil)
 		g.enterWithin(10 * time.Minute)
 		g.report("x", nil)
 		want := time.Since(began)

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -44,6 +45,10 @@ func TestAnotherUsersContactIsNeverTakenOver(t *testing.T) {
 			r.drain(time.Minute)
 			r.publish(r.identify("bob", map[string]any{"email": "shared@example.test", "plan": "growth"}))
 			r.drain(time.Minute)
+			entries, err := r.store.Journal(t.Context(), fmt.Sprint("m", r.n), time.Now().Add(-time.Hour))
+			if err != nil || len(entries) != 1 || len(entries[0].LeftOut) != 1 || entries[0].LeftOut[0].Reason != worker.ReasonEmailConflict {
+				t.Errorf("the journal says %+v, %v", entries, err)
+			}
 			bob, owner := r.contact("bob"), r.contact("owner")
 			if bob.Custom["cf_plan"] != "growth" || bob.Email != "bob@example.test" || owner.Email != "shared@example.test" || owner.Fields["job_title"] != "Owner" {
 				t.Errorf("bob %+v, owner %+v", bob, owner)
