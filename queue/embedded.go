@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +25,10 @@ type embedded struct {
 // after a kill, so this is generous.
 const recoveryTimeout = 10 * time.Minute
 
-func startEmbedded(dir string, log *zap.Logger) (*embedded, error) {
+// readyPoll is how often a start looks whether it was told to stop.
+const readyPoll = 100 * time.Millisecond
+
+func startEmbedded(ctx context.Context, dir string, log *zap.Logger) (*embedded, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
@@ -40,13 +44,32 @@ func startEmbedded(dir string, log *zap.Logger) (*embedded, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing the embedded broker: %w", err), lock.Unlock())
 	}
-	srv.SetLoggerV2(brokerLog{log: log.Named("broker").Sugar()}, false, false, false)
+	fatal := make(chan string, 1)
+	srv.SetLoggerV2(brokerLog{log: log.Named("broker").Sugar(), fatal: fatal}, false, false, false)
 	srv.Start()
 	e := &embedded{server: srv, lock: lock}
-	if !srv.ReadyForConnections(recoveryTimeout) || !srv.JetStreamEnabled() {
-		return nil, errors.Join(fmt.Errorf("the embedded broker did not become ready: see its log lines above"), e.stop())
+	if err := e.ready(ctx, fatal); err != nil {
+		return nil, errors.Join(err, e.stop())
 	}
 	return e, nil
+}
+
+// ready waits until the broker has read its store. The broker says what it cannot do by a last log line, on which a
+// program of its own would exit; ours has to listen for it.
+func (e *embedded) ready(ctx context.Context, fatal <-chan string) error {
+	for waited := time.Duration(0); waited < recoveryTimeout; waited += readyPoll {
+		select {
+		case why := <-fatal:
+			return fmt.Errorf("the embedded broker cannot use its store: %s: mend that, or use another data_dir", why)
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the embedded broker: %w", context.Cause(ctx))
+		default:
+		}
+		if e.server.ReadyForConnections(readyPoll) && e.server.JetStreamEnabled() {
+			return nil
+		}
+	}
+	return fmt.Errorf("the embedded broker was not ready after %v: see its log lines above", recoveryTimeout)
 }
 
 // serverOptions is a struct and not a file, so that nothing can open a port by accident.
@@ -82,11 +105,21 @@ func (e *embedded) stop() error {
 }
 
 // brokerLog routes the broker's own log to zap. Its lines name streams and hashed subjects, never event contents.
-type brokerLog struct{ log *zap.SugaredLogger }
+type brokerLog struct {
+	log   *zap.SugaredLogger
+	fatal chan<- string // gets the first line after which the broker is of no use
+}
 
 func (b brokerLog) Noticef(format string, v ...any) { b.log.Debugf(format, v...) }
 func (b brokerLog) Warnf(format string, v ...any)   { b.log.Warnf(format, v...) }
 func (b brokerLog) Errorf(format string, v ...any)  { b.log.Errorf(format, v...) }
-func (b brokerLog) Fatalf(format string, v ...any)  { b.log.Errorf(format, v...) }
 func (b brokerLog) Debugf(string, ...any)           {}
 func (b brokerLog) Tracef(string, ...any)           {}
+
+func (b brokerLog) Fatalf(format string, v ...any) {
+	b.log.Errorf(format, v...)
+	select {
+	case b.fatal <- fmt.Sprintf(format, v...):
+	default:
+	}
+}

@@ -3,6 +3,8 @@ package queue
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,7 +18,7 @@ import (
 func surgery(t *testing.T, dir string, operate func(js jetstream.JetStream, n names) error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		broker, err := startEmbedded(dir, zap.NewNop())
+		broker, err := startEmbedded(t.Context(), dir, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,6 +218,20 @@ func TestTheRunningTotalsGoOnAfterARestart(t *testing.T) {
 		})
 		if err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// The broker tells by a log line that it cannot use its store. The start ends at once and says so.
+func TestAStoreThatCannotBeUsedEndsTheStart(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "jetstream"), []byte("in the way"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the lock is given back
+		_, err := Open(t.Context(), Config{Dir: dir, Account: "sandbox"})
+		if err == nil || errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another data_dir") {
+			t.Errorf("opening a directory whose store is a file: %v", err)
 		}
 	}
 }

@@ -145,6 +145,7 @@ func TestReplayCommandsAreReadInTurnAndNotCounted(t *testing.T) {
 	for _, settle := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			s := queuetest.Open(t, dir)
+			ledger(t, s, 2, 0, 0, 1, 1) // nothing is read yet, and the log begins with commands
 			p := s.Partition()
 			items, stop := reading(t, p)
 			var kinds []queue.Kind

@@ -50,7 +50,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	broker, err := startEmbedded(cfg.Dir, cfg.Logger)
+	broker, err := startEmbedded(ctx, cfg.Dir, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}
