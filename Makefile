@@ -66,6 +66,10 @@ test-clients: ## let real Segment clients deliver to the program (needs Node, Ch
 	go vet -tags clients ./clients
 	go test -tags clients -count 1 -timeout 20m -v ./clients
 
+.PHONY: test-acme
+test-acme: $(BIN)/pebble $(BIN)/pebble-challtestsrv ## order a certificate from a local ACME server (pebble, once through the Go proxy)
+	go test -count 1 -run ACME -v ./app
+
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp, COUNT=n; compare two outputs with `go tool -modfile=tools/go.mod benchstat`
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
@@ -108,6 +112,11 @@ $(LINTER): tools/golangci/go.mod tools/golangci/go.sum
 	@mkdir -p $(BIN)
 	@echo "building golangci-lint (once)"
 	CGO_ENABLED=0 go build -C tools/golangci -o ../../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+# The ACME server for tests has a module of its own too, so that the product does not grow by it.
+$(BIN)/pebble $(BIN)/pebble-challtestsrv: tools/acme/go.mod tools/acme/go.sum
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go build -C tools/acme -o ../../$@ github.com/letsencrypt/pebble/v2/cmd/$(@F)
 
 .PHONY: format-diff vet tidy-diff house race-quick need-cc
 format-diff:

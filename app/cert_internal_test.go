@@ -134,7 +134,7 @@ func TestCertOrderRetries(t *testing.T) {
 		began := time.Now()
 		var tries []time.Duration
 		cert := issue(t, ca, 90*24*time.Hour)
-		order := &certOrder{domain: "relay.test", log: zap.New(core)}
+		order := &certOrder{domain: "relay.test", words: new(caWords), log: zap.New(core)}
 		order.order = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if len(hello.SupportedProtos) == 1 {
 				return nil, errors.New("the challenge")
@@ -192,7 +192,7 @@ func TestCertOrderWatchesRenewal(t *testing.T) {
 		const day = 24 * time.Hour
 		var mu sync.Mutex
 		cert := issue(t, ca, 90*day)
-		order := &certOrder{domain: "relay.test", log: zap.New(core), order: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		order := &certOrder{domain: "relay.test", words: new(caWords), log: zap.New(core), order: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			return cert, nil

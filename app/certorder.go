@@ -38,6 +38,7 @@ const (
 type certOrder struct {
 	domain string
 	order  func(*tls.ClientHelloInfo) (*tls.Certificate, error) // autocert's; the first call orders, later ones cost nothing
+	words  *caWords
 	log    *zap.Logger
 	ready  atomic.Bool // there is a certificate
 }
@@ -56,11 +57,12 @@ func newCertOrder(t config.TLS, dir, agent string, log *zap.Logger) (*certOrder,
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making the directory for certificates: %w", err)
 	}
+	words := &caWords{next: &http.Transport{Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: acmeTimeout, ForceAttemptHTTP2: true}}
 	manager := &autocert.Manager{
 		Prompt: autocert.AcceptTOS, Cache: autocert.DirCache(dir), Email: t.ACMEEmail, HostPolicy: autocert.HostWhitelist(t.ACMEDomain),
-		Client: &acme.Client{DirectoryURL: directory, UserAgent: agent, HTTPClient: &http.Client{Timeout: acmeTimeout}},
+		Client: &acme.Client{DirectoryURL: directory, UserAgent: agent, HTTPClient: &http.Client{Timeout: acmeTimeout, Transport: words}},
 	}
-	return &certOrder{domain: t.ACMEDomain, order: manager.GetCertificate, log: log}, nil
+	return &certOrder{domain: t.ACMEDomain, order: manager.GetCertificate, words: words, log: log}, nil
 }
 
 // certificate is for tls.Config.GetCertificate. Handshakes order nothing: whoever calls us must not use up what the CA
@@ -93,7 +95,7 @@ func (o *certOrder) keep(ctx context.Context) {
 		if err != nil {
 			wait = retry.NextBackOff()
 			o.log.Error("no certificate yet: DNS of tls.acme_domain must point here, and its port 443 must arrive at listen",
-				zap.Error(err), zap.Duration("next_try_in", wait.Round(time.Second)))
+				zap.Error(err), zap.String("ca_says", o.words.take()), zap.Duration("next_try_in", wait.Round(time.Second)))
 		} else {
 			o.ready.Store(true)
 			retry.Reset()
