@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,7 +72,7 @@ log: {level: info, format: json}
 // run starts the program, waits for its addresses, and sees to it that it is stopped by SIGTERM and exits with 0.
 func (s *service) run(ctx context.Context, file string) {
 	s.t.Helper()
-	cmd := exec.Command(program(s.t), "serve", "--config", file) // stopped by SIGTERM, in Cleanup
+	cmd := exec.Command(program, "serve", "--config", file) // stopped by SIGTERM, in Cleanup
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, err := cmd.StdoutPipe()
@@ -120,14 +121,30 @@ func (s *service) run(ctx context.Context, file string) {
 	}
 }
 
-// program builds the program; after the first time that takes no time.
-func program(t *testing.T) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "freshrelay")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", file, "../cmd/freshrelay").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
+// program is the real program, built once for all tests.
+var program string
+
+func TestMain(m *testing.M) {
+	if err := buildAndRun(m); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	return file
+}
+
+func buildAndRun(m *testing.M) (err error) {
+	dir, err := os.MkdirTemp("", "freshrelay-clients-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	program = filepath.Join(dir, "freshrelay")
+	if out, err := exec.Command("go", "build", "-o", program, "../cmd/freshrelay").CombinedOutput(); err != nil {
+		return fmt.Errorf("building the program: %w\n%s", err, out)
+	}
+	if m.Run() != 0 {
+		return errors.New("not every client delivers")
+	}
+	return nil
 }
 
 // settled waits until at least want events have been accepted and nothing is pending.

@@ -49,7 +49,8 @@ async function visit (context) {
     for (let seq = 1; seq <= job.rounds; seq++) {
       const leave = job.leave && seq === job.rounds
       await page.goto(job.page)
-      const made = await page.evaluate(([job, seq]) => window.visit(job, seq), [job, seq])
+      const made = await inTime(page.evaluate(([job, seq]) => window.visit(job, seq), [job, seq]),
+        () => 'the library took no calls; has it got its settings?')
       for (const type in made) sent[type] += made[type]
       // Leaving flushes what the library still holds, in requests that outlive the page. Nobody can look at those from
       // here; the service's books will show them.
@@ -65,12 +66,25 @@ async function visit (context) {
 
 // delivered resolves once all of wanted are accepted. A page does not know when the library has delivered a call.
 async function delivered (accepted, wanted) {
-  const deadline = Date.now() + job.deadline
-  for (;;) {
-    const missing = wanted.filter((one) => !accepted.has(one))
-    if (missing.length === 0) return
-    if (Date.now() > deadline) throw new Error(`not delivered: ${missing.join(', ')}`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+  let missing
+  const look = async () => {
+    while ((missing = wanted.filter((one) => !accepted.has(one))).length > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+  await inTime(look(), () => `not delivered: ${missing.join(', ')}`)
+}
+
+// inTime is what work comes to, or an error that explains what is missing when the job's time is up.
+async function inTime (work, explain) {
+  let timer
+  const late = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(explain())), job.deadline)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

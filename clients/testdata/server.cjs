@@ -55,11 +55,23 @@ async function main () {
     }
     // A user's next call is made after the last one was delivered: sent at once they would be in different batches, whose
     // order nobody promises.
-    await Promise.all(calls)
+    await delivered(calls, seq)
     await new Promise((resolve) => setTimeout(resolve, 5)) // timestamps have milliseconds
   }
   await close()
   console.log(JSON.stringify(sent))
+}
+
+// delivered resolves once all calls of a round are delivered.
+async function delivered (calls, seq) {
+  let done = 0
+  for (const call of calls) call.then(() => { done++ }, () => {})
+  let timer
+  const late = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`round ${seq}: ${done} of ${calls.length} calls delivered`)), job.deadline)
+  })
+  await Promise.race([late, Promise.all(calls)])
+  clearTimeout(timer)
 }
 
 main().catch((error) => {
