@@ -16,7 +16,7 @@ import (
 )
 
 // StopTimeout is how long calls under way may take once the pool is told to stop.
-const StopTimeout = 10 * time.Second
+const StopTimeout = 8 * time.Second
 
 // errStopping is why waits end when the pool stops.
 var errStopping = errors.New("the service is stopping")

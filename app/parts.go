@@ -1,0 +1,168 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/ingest"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// listenSandbox takes the sandbox's address, which the API client must know. The sandbox itself waits until the data
+// directory is ours: it keeps its contacts there.
+func (s *service) listenSandbox(ctx context.Context) error {
+	if !s.opts.Sandbox {
+		return nil
+	}
+	addr := s.opts.SandboxListen
+	if addr == "" {
+		addr = DefaultSandboxListen
+	}
+	var err error
+	if s.sandbox, err = listen(ctx, "the sandbox's listener", addr, "--sandbox-listen"); err != nil {
+		return err
+	}
+	s.onStop("the sandbox's address", stopQuick, func(context.Context) error { _ = s.sandbox.Close(); return nil }) // its server closes it too
+	s.addresses.Sandbox = baseURL(s.sandbox)
+	s.cfg.Freshmarketer.BaseURL = s.addresses.Sandbox
+	return nil
+}
+
+func (s *service) startSandbox(context.Context) error {
+	if !s.opts.Sandbox {
+		return nil
+	}
+	box, err := sandbox.New(sandbox.Options{
+		APIKeys: []string{string(s.cfg.Freshmarketer.APIKey)}, StateFile: filepath.Join(s.cfg.DataDir, "sandbox.jsonl"),
+	})
+	if err != nil {
+		return fmt.Errorf("starting the sandbox: %w", err)
+	}
+	s.onStop("the sandbox", stopQuick, func(context.Context) error { return box.Close() })
+	// The sandbox speaks the API and knows no slow senders; its limits are those of the test, not of the internet.
+	s.serve("the sandbox's server", stopQuick, s.sandbox, &http.Server{Handler: box.Handler(), ReadHeaderTimeout: 10 * time.Second})
+	return nil
+}
+
+func (s *service) connect(context.Context) error {
+	fm := s.cfg.Freshmarketer
+	var err error
+	s.client, err = freshmarketer.New(freshmarketer.Config{
+		Domain: fm.Domain, BaseURL: fm.BaseURL, APIKey: string(fm.APIKey), UserAgent: "freshrelay/" + s.opts.Version, OnCall: s.metrics.APICall,
+	})
+	if err != nil {
+		return fmt.Errorf("freshmarketer: %w", err)
+	}
+	s.onStop("the API client", stopQuick, func(context.Context) error { s.client.CloseIdleConnections(); return nil })
+	return nil
+}
+
+func (s *service) account() string {
+	if s.opts.Sandbox {
+		return SandboxAccount
+	}
+	return s.client.Host()
+}
+
+func (s *service) openStore(ctx context.Context) error {
+	var err error
+	s.store, err = queue.Open(ctx, queue.Config{
+		Dir: s.cfg.DataDir, Prefix: s.cfg.NATS.Prefix, MaxBytes: int64(s.cfg.NATS.MaxBytes), Account: s.account(),
+		Logger: s.log, OnPublish: s.metrics.Published,
+	})
+	if err != nil {
+		return mendStore(fmt.Errorf("opening the store: %w", err))
+	}
+	s.onStop("the store", stopStore, func(context.Context) error { return s.store.Close() })
+	s.metrics.SetLevels(s.levels)
+	return nil
+}
+
+func (s *service) startWorker(context.Context) error {
+	m, r := s.cfg.Mapping, s.cfg.Retry
+	var err error
+	s.pool, err = worker.New(worker.Config{
+		Store: s.store, Client: s.client, Concurrency: s.cfg.Delivery.Concurrency, Metrics: s.metrics, Logger: s.log,
+		Mapping: mapping.Options{MissingTraits: mapping.MissingTraits(m.MissingTraits), StrictLabels: m.StrictLabels, ResendAfter: m.ResendAfter, Traits: m.Traits},
+		Retry:   worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.pool.Run(ctx); err != nil {
+			s.failed <- fmt.Errorf("delivering: %w", err)
+		}
+	}()
+	s.onStop("the workers", worker.StopTimeout+stopQuick, func(context.Context) error { cancel(); <-done; return nil })
+	return nil
+}
+
+func (s *service) startAdmin(ctx context.Context) error {
+	token, err := admin.EnsureToken(admin.TokenPath(s.cfg.DataDir, s.cfg.Admin.TokenFile))
+	if err != nil {
+		return err
+	}
+	mode := admin.ModeLive
+	if s.opts.Sandbox {
+		mode = admin.ModeSandbox
+	}
+	handler := admin.New(admin.Config{
+		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
+		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
+		Letters: s.store, Replayer: s.store, Journal: s.store, Books: s.store,
+	})
+	// Only operators and scrapers come here; a slow one must not hold a connection for ever.
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	listener, err := listen(ctx, "the admin listener", s.cfg.Admin.Listen, "admin.listen or --admin-listen")
+	if err != nil {
+		return err
+	}
+	s.serve("the admin listener", stopQuick, listener, server)
+	s.addresses.Admin = baseURL(listener)
+	return nil
+}
+
+func (s *service) startIngest(ctx context.Context) error {
+	var sources []ingest.Source
+	for _, src := range s.cfg.Sources {
+		s.metrics.Sources(src.Name)
+		sources = append(sources, ingest.Source{
+			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
+			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
+		})
+	}
+	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public()}, s.store, s.metrics, s.log)
+	if err != nil {
+		return err
+	}
+	server := ingest.NewServer(s.cfg.Listen, handler, s.log)
+	serving, err := s.secure(server)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, "the ingest listener", s.cfg.Listen, "listen or --listen")
+	if err != nil {
+		return err
+	}
+	s.serve("the ingest listener", stopIngest, listener, server)
+	serving()
+	s.addresses.Ingest, s.addresses.Public = baseURL(listener), s.cfg.Public()
+	if s.cfg.TLS.On() {
+		s.addresses.Ingest = "https" + strings.TrimPrefix(s.addresses.Ingest, "http")
+	}
+	return nil
+}
