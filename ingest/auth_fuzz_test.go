@@ -24,6 +24,9 @@ func FuzzSignature(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
+		if len(b) > 4<<10 {
+			continue // minimising what is found near them would take all the time there is
+		}
 		f.Add(b, "ea4d7c8a455bb1d3049c6aebc63f5d478fbcd5ce")
 	}
 	for _, body := range []string{

@@ -179,6 +179,12 @@ func zip(t testing.TB, s string) string {
 	return b.String()
 }
 
+// bombOf is a gzip of so many megabytes of blanks, in members of one each.
+func bombOf(t testing.TB, megabytes int) string {
+	t.Helper()
+	return strings.Repeat(zip(t, strings.Repeat(" ", 1<<20)), megabytes)
+}
+
 func wantOK(t *testing.T, w *httptest.ResponseRecorder) {
 	t.Helper()
 	if w.Code != http.StatusOK || w.Body.String() != `{"success":true}` {

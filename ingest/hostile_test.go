@@ -141,7 +141,7 @@ func TestHostileBodiesAreReadToTheirLimit(t *testing.T) { // not parallel: it co
 		endless = 1 << 30
 		buffers = 8 << 10 // of the gzip reader, and one byte to see that there is more
 	)
-	bomb := zip(t, strings.Repeat(" ", 64<<20))
+	bomb := bombOf(t, 64)
 	tests := map[string]struct {
 		path    string
 		options []option
