@@ -158,7 +158,7 @@ func (s *service) startIngest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.serve("the ingest listener", stopIngest, listener, server)
+	s.serve("the ingest listener", stopIngest, ingest.LimitListener(listener, ingest.DefaultMaxConnections), server)
 	serving()
 	s.addresses.Ingest, s.addresses.Public = baseURL(listener), s.cfg.Public()
 	if s.cfg.TLS.On() {

@@ -12,6 +12,18 @@ const maxSecretFile = 64 << 10
 // readSecretFiles reads what the …_file keys name into the secrets they stand for.
 func readSecretFiles(cfg *Config, p *problems) {
 	readOne("freshmarketer.api_key", &cfg.Freshmarketer.APIKey, cfg.Freshmarketer.APIKeyFile, p)
+	readSourceFiles(cfg, p)
+}
+
+// ReadSourceFiles completes a configuration of LoadAdmin for somebody who sends as one of its sources: it reads their
+// keys and secrets from the files that hold them, and nothing else.
+func (c *Config) ReadSourceFiles() error {
+	p := &problems{from: map[string]string{}}
+	readSourceFiles(c, p)
+	return p.err(c.File)
+}
+
+func readSourceFiles(cfg *Config, p *problems) {
 	for i := range cfg.Sources {
 		s, at := &cfg.Sources[i], sourceAt(i)
 		if s.WriteKeysFile != "" {

@@ -75,9 +75,17 @@ func (c *sendCmd) Run(ctx context.Context, p *program, g *globals) error {
 	if err != nil {
 		return err
 	}
+	if c.WriteKey == "" && c.Secret == "" {
+		if err := cfg.ReadSourceFiles(); err != nil {
+			return &failure{exitUsage, err.Error(), "run this as the user of the service, or name a key: --write-key"}
+		}
+	}
 	s := &sender{program: p, cmd: c, source: c.pick(cfg)}
 	if s.door, err = baseOf(c.URL, cfg.Listen, "--url http://127.0.0.1:8080"); err != nil {
 		return err
+	}
+	if c.URL == "" && cfg.TLS.On() { // its certificate is for the public name
+		s.door = cmp.Or(cfg.Public(), "https"+strings.TrimPrefix(s.door, "http"))
 	}
 	if !c.NoWait {
 		if s.admin, err = p.clientFor(cfg, g); err != nil {

@@ -258,3 +258,30 @@ sources:
 		t.Errorf("sandbox: %s, want %s", got, want)
 	}
 }
+
+// TestSendReadsKeyFiles: keys may be in files, as the example configuration has them; the address is the public one when
+// the door speaks TLS.
+func TestSendReadsKeyFiles(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	writeFile(t, filepath.Join(r.dir, "keys"), "wk_from_a_file\n")
+	at := strings.TrimPrefix(r.door.URL, "http://")
+	configure := func(keys, more string) {
+		writeFile(t, filepath.Join(r.dir, config.FileName), "listen: "+at+"\nsources: [{name: website, write_keys_file: "+filepath.Join(r.dir, keys)+"}]\n"+more)
+	}
+	configure("keys", "")
+	file := r.file(t, `{"type":"identify","messageId":"m"}`)
+	wantCode(t, r.run(t, "send", "--no-wait", file), exitOK)
+	if got, want := r.requests[0].auth, "Basic "+base64.StdEncoding.EncodeToString([]byte("wk_from_a_file:")); got != want {
+		t.Errorf("sent with %s, want %s", got, want)
+	}
+	configure("keys", "tls: {cert_file: c, key_file: k}\n")
+	got := r.run(t, "send", "--no-wait", file) // the test's door does not speak TLS
+	wantCode(t, got, exitUnreachable)
+	wantParts(t, "tls", got.errOut, "https://")
+	configure("none", "")
+	got = r.run(t, "send", "--no-wait", file)
+	wantCode(t, got, exitUsage)
+	wantParts(t, "no file", got.errOut, "write_keys_file", "--write-key")
+	wantCode(t, r.run(t, "send", "--no-wait", "--write-key", "wk", file), exitOK)
+}
