@@ -84,10 +84,11 @@ func signable(body []byte) [][]byte {
 	}
 	parts := [][]byte{part}
 	d := json.NewDecoder(bytes.NewReader(part))
-	if !json.Valid(part) || !isDelim(d, '{') {
+	if !json.Valid(part) || !nextIs(d, json.Delim('{')) || !nextIs(d, "json") {
 		return parts
 	}
-	if key, err := d.Token(); err != nil || key != "json" || !bytes.Contains(part, []byte(`"json"`)) {
+	// The key is written without escapes by every writer there is.
+	if inner := bytes.TrimLeft(part, " {\t\r\n"); !bytes.HasPrefix(inner, []byte(`"json"`)) {
 		return parts
 	}
 	var inner json.RawMessage
@@ -97,7 +98,7 @@ func signable(body []byte) [][]byte {
 	return append(parts, inner)
 }
 
-func isDelim(d *json.Decoder, want json.Delim) bool {
+func nextIs(d *json.Decoder, want json.Token) bool {
 	token, err := d.Token()
 	return err == nil && token == want
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"net/http"
 
 	"github.com/freshrelay/freshrelay/metrics"
@@ -13,6 +14,10 @@ const slack = 4 << 10
 // maxGrowth bounds what the context and integrations of a batch can add to it when every event gets its copy. Clients
 // put some hundred bytes there (seen in the traffic of analytics-go), so 2,500 events grow by well under 2 MB.
 const maxGrowth = 8 << 20
+
+// keyMemory is what a key takes when an object is taken to pieces: a segment.Member, and as much again while the list
+// of them grows.
+const keyMemory = 128
 
 // call is what a path of the Tracking API stands for.
 type call struct {
@@ -63,6 +68,12 @@ func (h *Handler) receiveTracking(v *visit, c call) (*intake, *refusal) {
 	if err := segment.Validate(body); err != nil {
 		return nil, malformed(err)
 	}
+	// Nothing has counted the keys yet, and taken to pieces a key takes more room than it took in the body.
+	pieces := bytes.Count(body, []byte{':'}) * keyMemory
+	if !v.mem.take(pieces) {
+		return nil, overloaded()
+	}
+	defer v.mem.give(pieces)
 	object, err := segment.ParseObject(body)
 	if err != nil {
 		return nil, invalid("not_an_object", "The body is not a JSON object. Send one event, or to /v1/batch an object with an array named batch.")

@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"net/http"
 	"strings"
 
@@ -100,14 +99,8 @@ func (in *intake) addArray(body []byte, vouched bool) *refusal {
 // of the spec has json for its only member.
 // Source: source of action-destinations.
 func unwrapped(raw []byte) []byte {
-	inner, ok := bytes.CutPrefix(segment.Trim(raw), []byte{'{'})
-	// Nearly every event is told apart here, without being taken to pieces twice.
-	if !ok || !bytes.HasPrefix(bytes.TrimLeft(inner, " \t\r\n"), []byte(`"json"`)) {
-		return raw
+	if inner, ok := segment.Only(raw, "json"); ok && segment.IsObject(inner) {
+		return inner
 	}
-	members, err := segment.Members(raw)
-	if err != nil || len(members) != 1 || !segment.IsObject(members[0].Raw) {
-		return raw
-	}
-	return members[0].Raw
+	return raw
 }

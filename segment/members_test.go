@@ -66,6 +66,35 @@ func TestMembersRefuses(t *testing.T) {
 	}
 }
 
+func TestOnly(t *testing.T) {
+	t.Parallel()
+	tests := map[string]string{ // "" = no
+		`{"json":{"a":1.0}}`:      `{"a":1.0}`,
+		` { "json" : [1, "}"] } `: `[1, "}"]`,
+		`{"json":null}`:           `null`,
+		`{}`:                      "",
+		`{"json":1,"json":2}`:     "",
+		`{"json":1,"a":2}`:        "",
+		`{"a":2,"json":1}`:        "",
+		`{"jsom":1}`:              "",
+		`{"js\u006fn":1}`:         "",
+		`{"json"}`:                "",
+		`{"json":}`:               "",
+		`{"json":1`:               "",
+		`{"json":1}x`:             "",
+		`["json"]`:                "",
+		`"json"`:                  "",
+		`{"json`:                  "",
+		``:                        "",
+	}
+	for in, want := range tests {
+		got, ok := segment.Only([]byte(in), "json")
+		if string(got) != want || ok != (want != "") {
+			t.Errorf("Only(%s) = %s, %v", in, got, ok)
+		}
+	}
+}
+
 func TestElements(t *testing.T) {
 	t.Parallel()
 	var got []string
