@@ -26,6 +26,7 @@ type catalogue struct {
 	gate    *gate
 	metrics *metrics.Metrics
 	log     *zap.Logger
+	options mapping.Options
 
 	lock    chan struct{} // capacity 1: held by whoever is reading the fields
 	current atomic.Pointer[loadedCatalogue]
@@ -125,6 +126,9 @@ func (c *catalogue) read(ctx context.Context) (*mapping.Catalogue, error) {
 	c.current.Store(loaded)
 	for _, d := range loaded.fields.Duplicates() {
 		c.log.Warn("several fields share a label; traits go to the first", zap.String("label", d.Label), zap.String("kept", d.Kept), zap.Strings("dropped", d.Dropped))
+	}
+	for _, trait := range loaded.fields.Unresolved(c.options) {
+		c.log.Warn("mapping.traits names a field that the account does not have; make the field or correct the line", zap.String("trait", trait), zap.String("field", c.options.Traits[trait]))
 	}
 	return loaded.fields, nil
 }

@@ -149,3 +149,15 @@ func TestARestartGoesOnWhereItWas(t *testing.T) {
 		}
 	})
 }
+
+func TestAMapLineWithoutAFieldIsSaid(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.mapping.Traits = map[string]string{"plan": "Plan", "colour": "Favourite colour"}
+		r.restart()
+		time.Sleep(time.Second)
+		lines := r.logs.FilterMessageSnippet("mapping.traits names a field").All()
+		if len(lines) != 1 || lines[0].ContextMap()["trait"] != "colour" {
+			t.Errorf("logged %v", lines)
+		}
+	})
+}

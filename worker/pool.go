@@ -56,7 +56,7 @@ func New(cfg Config) (*Pool, error) {
 	g := newGate(cfg.Client.Probe, cfg.Retry.Initial, cfg.Metrics, log)
 	return &Pool{
 		cfg: cfg, store: cfg.Store, partition: cfg.Store.Partition(), log: log, gate: g, backlog: newBacklog(),
-		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, lock: make(chan struct{}, 1)},
+		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
 		again:     newRedelivery(cfg.Store, log),
 	}, nil
 }
