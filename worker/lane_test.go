@@ -2,6 +2,7 @@ package worker
 
 import (
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,4 +60,23 @@ func TestALaneIsGivenOutOnce(t *testing.T) {
 	if len(b.lanes) != 0 || b.bytes != 0 {
 		t.Errorf("%d lanes with %d bytes are left", len(b.lanes), b.bytes)
 	}
+}
+
+func TestTheReaderGoesOnWhenThereIsRoomAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBacklog()
+		b.add([]queue.Item{{User: "ann", Position: 1, Data: make([]byte, maxReadAhead)}, {User: "ann", Position: 2}}, false)
+		went := make(chan error, 1)
+		go func() { went <- b.hasRoom(t.Context()) }()
+		synctest.Wait()
+		if len(went) != 0 {
+			t.Error("the reader goes on though the lanes are full")
+		}
+		b.done(b.next(t.Context()), 1)
+		synctest.Wait()
+		if len(went) != 1 {
+			t.Error("the reader is still held back")
+		}
+	})
 }
