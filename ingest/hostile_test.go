@@ -165,7 +165,7 @@ func TestHostileBodiesAreReadToTheirLimit(t *testing.T) { // not parallel: it co
 		"gzip of nothing":   {"/v1/batch", []option{header("Content-Encoding", "gzip")}, zip(t, ""), endless, 504<<10 + buffers, 2 << 20, 400},
 		"gzip header":       {"/v1/batch", []option{header("Content-Encoding", "gzip")}, "\x1f\x8b\x08\x08\x00\x00\x00\x00\x00\xff" + strings.Repeat("n", 4096), endless, buffers, 1 << 20, 400},
 		"wrapper of many":   {"/webhook/signed", []option{header("X-Signature", "00")}, wrapper, len(wrapper), len(wrapper), 32 << 20, 401},
-		"envelope of many":  {"/v1/batch", nil, envelope, len(envelope), len(envelope), 24 << 20, 200},
+		"envelope of many":  {"/v1/batch", nil, envelope, len(envelope), len(envelope), 40 << 20, 200},
 		"metrics of client": {"/v1/m", nil, "[", endless, 0, 64 << 10, 200},
 		"wrong key":         {"/v1/batch", []option{basic(marker)}, "[", endless, 0, 64 << 10, 401},
 		"no signature":      {"/webhook/signed", nil, "[", endless, 0, 64 << 10, 401},
