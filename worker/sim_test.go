@@ -41,7 +41,7 @@ type simCall struct {
 }
 
 // simFields are the traits of a simulation and their fields. All of them are custom: clear mode may empty them.
-var simFields = map[string]string{"plan": "cf_plan", "industry": "cf_industry", "logins": "cf_logins"} //nolint:gochecknoglobals // a table
+var simFields = map[string]string{"plan": "cf_plan", "industry": "cf_industry", "logins": "cf_logins"}
 
 // simulation is a rig, a die, and what was sent.
 type simulation struct {
