@@ -143,6 +143,7 @@ func (s *service) startIngest(ctx context.Context) error {
 		sources = append(sources, ingest.Source{
 			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
 			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
+			IntegrationNames: src.IntegrationNames,
 		})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public()}, s.store, s.metrics, s.log)

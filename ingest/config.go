@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,6 +127,8 @@ func newSource(s Source) (*source, error) {
 	switch {
 	case len(s.WriteKeys)+len(s.WebhookSecrets) == 0:
 		return nil, errors.New("has neither a write key nor a webhook secret: anybody could send in its name")
+	case slices.ContainsFunc(s.IntegrationNames, func(name string) bool { return name == "" || strings.EqualFold(name, "all") }):
+		return nil, errors.New("has an integration name that is no destination's: it is empty, or All")
 	case s.BatchToken == "" && s.RequireBatchToken:
 		return nil, errors.New("requires a batch token and has none")
 	case s.BatchToken != "" && len(s.WebhookSecrets) == 0:

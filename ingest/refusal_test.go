@@ -246,6 +246,8 @@ func TestNewRefuses(t *testing.T) {
 		"a negative rate":     {{Name: "a", WriteKeys: []string{"k"}, RatePerSecond: -1}},
 		"an endless rate":     {{Name: "a", WriteKeys: []string{"k"}, RatePerSecond: math.Inf(1)}},
 		"a rate of nothing":   {{Name: "a", WriteKeys: []string{"k"}, RatePerSecond: math.NaN()}},
+		"no integration":      {{Name: "a", WriteKeys: []string{"k"}, IntegrationNames: []string{"Relay", ""}}},
+		"every integration":   {{Name: "a", WriteKeys: []string{"k"}, IntegrationNames: []string{"all"}}},
 		"same key":            {{Name: "a", WriteKeys: []string{marker}}, {Name: "b", WriteKeys: []string{marker}}},
 		"empty key":           {{Name: "a", WriteKeys: []string{" "}}},
 		"empty secret":        {{Name: "a", WebhookSecrets: []string{""}}},

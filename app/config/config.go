@@ -82,6 +82,8 @@ type Source struct {
 	BatchTokenFile    string  `yaml:"batch_token_file"`
 	RequireBatchToken bool    `yaml:"require_batch_token"` // refuse signed arrays that come without it
 	RatePerSecond     float64 `yaml:"rate_per_second"`     // events; 0 means no limit
+	// IntegrationNames are the names by which the workspace knows the way to us, besides Segment's own for webhooks.
+	IntegrationNames []string `yaml:"integration_names"`
 }
 
 // Freshmarketer is the account that gets the contacts.

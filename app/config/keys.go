@@ -66,6 +66,7 @@ func sourceKeys() []key[Source] {
 		text("batch_token_file", func(s *Source) *string { return &s.BatchTokenFile }),
 		boolean("require_batch_token", func(s *Source) *bool { return &s.RequireBatchToken }),
 		number("rate_per_second", func(s *Source) *float64 { return &s.RatePerSecond }),
+		list("integration_names", func(s *Source) *[]string { return &s.IntegrationNames }),
 	}
 }
 
@@ -112,6 +113,10 @@ func duration[T any](name string, place func(*T) *time.Duration) key[T] {
 	return makeKey(name, false, place, readDuration)
 }
 
+func list[T any](name string, place func(*T) *[]string) key[T] {
+	return makeKey(name, false, place, readList)
+}
+
 func texts[T any](name string, place func(*T) *map[string]string) key[T] {
 	return makeKey(name, false, place, readTexts)
 }
@@ -128,32 +133,6 @@ func readText(v any) (string, error) {
 func readSecret(v any) (Secret, error) {
 	s, err := readText(v)
 	return Secret(s), err
-}
-
-func readSecrets(v any) ([]Secret, error) {
-	var items []any
-	switch v := v.(type) {
-	case []any:
-		items = v
-	case string: // one alone, or several in an environment variable
-		for part := range strings.SplitSeq(v, ",") {
-			items = append(items, part)
-		}
-	default:
-		return nil, &badValue{"is " + kind(v) + " where a list is needed", "write it like [one, two]"}
-	}
-	out := make([]Secret, 0, len(items))
-	for _, item := range items {
-		s, err := readSecret(item)
-		if err != nil {
-			return nil, &badValue{"has an entry that is not text", "put each entry in quotes"}
-		}
-		if s == "" {
-			return nil, &badValue{"has an empty entry", "remove the entry or fill it in"}
-		}
-		out = append(out, s)
-	}
-	return out, nil
 }
 
 func readSize(v any) (Size, error) {

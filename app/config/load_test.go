@@ -71,6 +71,7 @@ sources:
     batch_token: 0123456789abcdef
     require_batch_token: true
     rate_per_second: 2.5
+    integration_names: ["Relay (acme)", "Relay, the second"]
 freshmarketer:
   domain: https://acme.myfreshworks.com/crm/sales
   api_key: k3y
@@ -96,6 +97,7 @@ log: {level: debug, format: json}
 			{
 				Name: "hooks-1", WebhookSecrets: []Secret{"one for all"},
 				BatchToken: "0123456789abcdef", RequireBatchToken: true, RatePerSecond: 2.5,
+				IntegrationNames: []string{"Relay (acme)", "Relay, the second"},
 			},
 		},
 		Freshmarketer: Freshmarketer{
@@ -167,11 +169,15 @@ func TestLayers(t *testing.T) {
 func TestSourcesFromEnvironment(t *testing.T) {
 	t.Parallel()
 	got := mustLoad(t, good,
-		"FRESHRELAY_SOURCES_0_WRITE_KEYS=wk_1,wk_2", "FRESHRELAY_SOURCES_1_NAME=app", "FRESHRELAY_SOURCES_1_WEBHOOK_SECRETS=s3")
+		"FRESHRELAY_SOURCES_0_WRITE_KEYS=wk_1,wk_2", "FRESHRELAY_SOURCES_1_NAME=app", "FRESHRELAY_SOURCES_1_WEBHOOK_SECRETS=s3",
+		"FRESHRELAY_SOURCES_1_INTEGRATION_NAMES=Relay, Relay (b)")
 	if len(got.Sources) != 2 || got.Sources[0].Name != "website" || got.Sources[1].Name != "app" {
 		t.Fatalf("sources = %v", got.Sources)
 	}
 	if diff := cmp.Diff([]string{"wk_1", "wk_2"}, Reveal(got.Sources[0].WriteKeys)); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"Relay", "Relay (b)"}, got.Sources[1].IntegrationNames); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"s3"}, Reveal(got.Sources[1].WebhookSecrets)); diff != "" {

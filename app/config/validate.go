@@ -178,6 +178,10 @@ func validateSources(sources []Source, sandbox bool, p *problems) {
 		if s.RatePerSecond < 0 {
 			p.add(at+".rate_per_second", quoted(s.RatePerSecond), "is below 0", "say how many events a second the source may send, or 0 for no limit")
 		}
+		if slices.ContainsFunc(s.IntegrationNames, func(name string) bool { return strings.EqualFold(name, "all") }) {
+			p.add(at+".integration_names", quoted(strings.Join(s.IntegrationNames, ", ")), "has All, which is every destination and none",
+				"write the name of the webhook destination or function instance as Segment shows it")
+		}
 		for _, k := range s.WriteKeys {
 			if other, taken := keys[k]; taken {
 				p.add(at+".write_keys", hidden, "has a key that "+other+" has too, so its calls cannot be told apart",

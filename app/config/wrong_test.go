@@ -102,6 +102,23 @@ func TestWrongValues(t *testing.T) {
 		{"rate in words", account + "sources: [{name: a, write_keys: [x], rate_per_second: fast}]", nil, []string{`sources[0].rate_per_second = "fast"`, "not a number"}},
 		{"rate without end", account + "sources: [{name: a, write_keys: [x], rate_per_second: .inf}]", nil, []string{"sources[0].rate_per_second", "not a number"}},
 		{"negative rate", account + "sources: [{name: a, write_keys: [x], rate_per_second: -1}]", nil, []string{"sources[0].rate_per_second", "below 0"}},
+		{
+			"integration names as group", account + "sources: [{name: a, write_keys: [x], integration_names: {a: b}}]", nil,
+			[]string{"sources[0].integration_names", "where a list is needed"},
+		},
+		{
+			"integration name that is a number", account + "sources: [{name: a, write_keys: [x], integration_names: [Relay, 7]}]", nil,
+			[]string{`sources[0].integration_names = "[Relay 7]"`, "not text", "quotes"},
+		},
+		{
+			"empty integration name", good,
+			[]string{"FRESHRELAY_SOURCES_0_INTEGRATION_NAMES=Relay,"},
+			[]string{"sources[0].integration_names", "from FRESHRELAY_SOURCES_0_INTEGRATION_NAMES", "empty entry"},
+		},
+		{
+			"every integration", account + "sources: [{name: a, write_keys: [x], integration_names: [Relay, ALL]}]", nil,
+			[]string{`sources[0].integration_names = "Relay, ALL"`, "every destination", "as Segment shows it"},
+		},
 		{"key file is a directory", source + "freshmarketer: {domain: acme, api_key_file: " + dir + "}", nil, []string{"api_key_file", "is a directory"}},
 		{"key file with two lines", source + "freshmarketer: {domain: acme, api_key_file: " + two + "}", nil, []string{"api_key_file", "more than one line"}},
 		{"key file too large", source + "freshmarketer: {domain: acme, api_key_file: " + large + "}", nil, []string{"api_key_file", "too large"}},
