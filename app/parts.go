@@ -146,7 +146,7 @@ func (s *service) startIngest(ctx context.Context) error {
 			IntegrationNames: src.IntegrationNames,
 		})
 	}
-	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public()}, s.store, s.metrics, s.log)
+	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public(), TrustedProxies: s.cfg.TrustedProxies}, s.store, s.metrics, s.log)
 	if err != nil {
 		return err
 	}

@@ -41,9 +41,10 @@ type refusal struct {
 func accept(w http.ResponseWriter) { answer(w, http.StatusOK, []byte(`{"success":true}`)) }
 
 // refuse answers with an error, counts and logs it.
-func (h *Handler) refuse(w http.ResponseWriter, no *refusal) {
+func (h *Handler) refuse(v *visit, no *refusal) {
+	w := v.w
 	h.metrics.RequestRejected(no.reason)
-	h.logRefusal(no)
+	h.logRefusal(v.r, no)
 	if no.retryAfter > 0 {
 		// Only whole seconds: no client reads the HTTP-date form (seen in client code).
 		w.Header().Set("Retry-After", strconv.Itoa(int(no.retryAfter/time.Second)))
@@ -71,11 +72,17 @@ func answer(w http.ResponseWriter, status int, body []byte) {
 }
 
 // logRefusal says loudly what somebody has to mend. A wrong key is loud too: some clients retry it for ever, which looks
-// like traffic, and others drop their events.
-func (h *Handler) logRefusal(no *refusal) {
+// like traffic, and others drop their events. Who sent it is said only where the sender is to blame: an address can be
+// a person's, and nothing is found with it when the store is full.
+func (h *Handler) logRefusal(r *http.Request, no *refusal) {
 	fields := []zap.Field{zap.Int("status", no.status), zap.String("code", no.code)}
 	if no.source != "" {
 		fields = append(fields, zap.String("source", no.source))
+	}
+	if no.status < http.StatusInternalServerError {
+		if client := h.client(r); client.IsValid() {
+			fields = append(fields, zap.Stringer("client", client))
+		}
 	}
 	if no.cause != nil {
 		fields = append(fields, zap.Error(no.cause))

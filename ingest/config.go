@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -59,6 +60,9 @@ type Config struct {
 	// and https only if TLS ends here. Headers like X-Forwarded-Host are never believed, so behind a proxy it must be
 	// set.
 	PublicURL string
+	// TrustedProxies are the networks whose word about a client's address, X-Forwarded-For, is believed. The address is
+	// used for nothing but the log of requests that are refused for what their sender does.
+	TrustedProxies []netip.Prefix
 	// BodyMemory bounds the memory of all requests that are being read or stored, in bytes: their bodies and the
 	// events made of them. Above it requests are answered 503 with Retry-After. At least 32 MiB; 0 means 128 MiB.
 	BodyMemory int64

@@ -7,7 +7,8 @@
 //   - Anything else than 200 means that the sender must mend something (4xx) or repeat the request (503 with
 //     Retry-After); of a repeated request, parts that were already stored are recognised later by their message ids.
 //   - Events of one request are stored in the order in which they stand there.
-//   - Answers and logs name what is wrong and how to mend it, and never show a byte of what was sent.
+//   - Answers and logs name what is wrong and how to mend it, and never show a byte of what was sent. Logs of requests
+//     that are refused for what their sender does name its address, and no others do.
 //   - Whatever is sent, memory stays bounded: a body is read up to its limit, and all bodies together up to
 //     Config.BodyMemory.
 //
@@ -25,6 +26,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync"
@@ -48,7 +50,8 @@ type Handler struct {
 	metrics      *metrics.Metrics
 	log          *zap.Logger
 	storeTimeout time.Duration
-	publicURL    *url.URL // nil if none is configured
+	publicURL    *url.URL       // nil if none is configured
+	proxies      []netip.Prefix // trusted
 
 	tracking map[string]call       // by path, without version and slashes around it
 	webhooks map[string]*source    // by name
@@ -58,7 +61,7 @@ type Handler struct {
 }
 
 // New returns the handler. It fails if the configuration is unusable: if a source has a bad name, nothing to authenticate
-// it by or something in common with another, or a number or the public URL makes no sense. The error names the source
+// it by or something in common with another, or a number, a proxy or the public URL makes no sense. The error names the source
 // and never a key.
 func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler, error) {
 	if store == nil || m == nil || log == nil {
@@ -67,12 +70,15 @@ func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler
 	h := &Handler{
 		store: store, metrics: m, log: quiet(log), storeTimeout: cmp.Or(cfg.StoreTimeout, defaultStoreTimeout),
 		tracking: trackingCalls(), webhooks: map[string]*source{}, keys: map[keyDigest]*source{},
-		memory: memory{limit: cmp.Or(cfg.BodyMemory, defaultBodyMemory)},
+		memory: memory{limit: cmp.Or(cfg.BodyMemory, defaultBodyMemory)}, proxies: cfg.TrustedProxies,
 	}
 	if h.memory.limit < minBodyMemory {
 		return nil, errors.New("ingest: body memory below 32 MiB: the largest webhook request would never fit")
 	}
-	var err error
+	err := checkProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
 	if h.publicURL, err = parsePublicURL(cfg.PublicURL); err != nil {
 		return nil, err
 	}
@@ -97,7 +103,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := &visit{w: w, r: r, at: time.Now().UTC(), mem: &share{of: &h.memory}}
 	defer v.mem.close()
 	if no := h.serve(v); no != nil {
-		h.refuse(w, no)
+		h.refuse(v, no)
 	}
 }
 

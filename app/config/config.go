@@ -9,6 +9,7 @@
 package config
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -19,6 +20,8 @@ type Config struct {
 	Listen  string `yaml:"listen"`   // host:port where Segment and the SDKs post
 	// PublicURL is what senders call, without a path, when that is not what Listen and TLS say. Public has the answer.
 	PublicURL string `yaml:"public_url"`
+	// TrustedProxies are the networks whose word about a client's address (X-Forwarded-For) is believed.
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 
 	TLS           TLS           `yaml:"tls"`
 	Admin         Admin         `yaml:"admin"`

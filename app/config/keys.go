@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ func topKeys() []key[Config] {
 		text("data_dir", func(c *Config) *string { return &c.DataDir }),
 		text("listen", func(c *Config) *string { return &c.Listen }),
 		text("public_url", func(c *Config) *string { return &c.PublicURL }),
+		networks("trusted_proxies", func(c *Config) *[]netip.Prefix { return &c.TrustedProxies }),
 		text("tls.cert_file", func(c *Config) *string { return &c.TLS.CertFile }),
 		text("tls.key_file", func(c *Config) *string { return &c.TLS.KeyFile }),
 		text("tls.acme_domain", func(c *Config) *string { return &c.TLS.ACMEDomain }),
@@ -115,6 +117,10 @@ func duration[T any](name string, place func(*T) *time.Duration) key[T] {
 
 func list[T any](name string, place func(*T) *[]string) key[T] {
 	return makeKey(name, false, place, readList)
+}
+
+func networks[T any](name string, place func(*T) *[]netip.Prefix) key[T] {
+	return makeKey(name, false, place, readNetworks)
 }
 
 func texts[T any](name string, place func(*T) *map[string]string) key[T] {

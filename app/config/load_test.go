@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,7 @@ func TestEveryKey(t *testing.T) {
 data_dir: /var/lib/freshrelay
 listen: :9000
 public_url: https://relay.example.com/
+trusted_proxies: [10.0.0.0/8, 192.0.2.7]
 tls: {acme_domain: relay.example.com, acme_email: ops@example.com, acme_directory: "https://ca.example.com/directory"}
 admin: {listen: "127.0.0.1:9001", token_file: /etc/token}
 nats: {prefix: relay-2, max_bytes: 10GiB}
@@ -86,12 +88,13 @@ retry: {initial: 500ms, max: 1m, max_age: 1h30m}
 log: {level: debug, format: json}
 `)
 	want := Config{
-		DataDir:   "/var/lib/freshrelay",
-		Listen:    ":9000",
-		PublicURL: "https://relay.example.com/",
-		TLS:       TLS{ACMEDomain: "relay.example.com", ACMEEmail: "ops@example.com", ACMEDirectory: "https://ca.example.com/directory"},
-		Admin:     Admin{Listen: "127.0.0.1:9001", TokenFile: "/etc/token"},
-		NATS:      NATS{Prefix: "relay-2", MaxBytes: 10 << 30},
+		DataDir:        "/var/lib/freshrelay",
+		Listen:         ":9000",
+		PublicURL:      "https://relay.example.com/",
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")},
+		TLS:            TLS{ACMEDomain: "relay.example.com", ACMEEmail: "ops@example.com", ACMEDirectory: "https://ca.example.com/directory"},
+		Admin:          Admin{Listen: "127.0.0.1:9001", TokenFile: "/etc/token"},
+		NATS:           NATS{Prefix: "relay-2", MaxBytes: 10 << 30},
 		Sources: []Source{
 			{Name: "website", WriteKeys: []Secret{"wk_a", "wk_b"}},
 			{
@@ -112,7 +115,7 @@ log: {level: debug, format: json}
 		Log:   Log{Level: "debug", Format: "json"},
 		File:  got.File,
 	}
-	if diff := cmp.Diff(want, got, cmp.Transformer("reveal", func(s Secret) []byte { return []byte(s) })); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Transformer("reveal", func(s Secret) []byte { return []byte(s) }), sameNetwork()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -27,6 +27,7 @@ func validate(c Config, sandbox bool, p *problems) {
 	if c.PublicURL != "" {
 		checkPublicURL(c.PublicURL, p)
 	}
+	validateProxies(c.TrustedProxies, p)
 	validateTLS(c, p)
 	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`).MatchString(c.NATS.Prefix) {
 		p.add("nats.prefix", quoted(c.NATS.Prefix), "cannot begin the names of streams",

@@ -102,6 +102,23 @@ func TestWrongValues(t *testing.T) {
 		{"rate in words", account + "sources: [{name: a, write_keys: [x], rate_per_second: fast}]", nil, []string{`sources[0].rate_per_second = "fast"`, "not a number"}},
 		{"rate without end", account + "sources: [{name: a, write_keys: [x], rate_per_second: .inf}]", nil, []string{"sources[0].rate_per_second", "not a number"}},
 		{"negative rate", account + "sources: [{name: a, write_keys: [x], rate_per_second: -1}]", nil, []string{"sources[0].rate_per_second", "below 0"}},
+		{"a proxy in words", good + "trusted_proxies: [proxy]", nil, []string{`trusted_proxies = "[proxy]"`, `no network: "proxy"`, "10.0.0.0/8"}},
+		{"a proxy that is a number", good + "trusted_proxies: [10]", nil, []string{`trusted_proxies = "[10]"`, "not text", "quotes"}},
+		{"a proxy with a port", good + "trusted_proxies: ['10.0.0.1:80']", nil, []string{"trusted_proxies", "no network", "192.0.2.7"}},
+		{"a proxy with a zone", good + "trusted_proxies: ['fe80::1%eth0']", nil, []string{"trusted_proxies", "no network"}},
+		{"proxies as group", good + "trusted_proxies: {a: b}", nil, []string{"trusted_proxies", "where a list is needed"}},
+		{
+			"a proxy's network too small", good,
+			[]string{"FRESHRELAY_TRUSTED_PROXIES=192.0.2.7,10.0.0.0/33"},
+			[]string{`trusted_proxies = "192.0.2.7,10.0.0.0/33" (from FRESHRELAY_TRUSTED_PROXIES)`, `no network: "10.0.0.0/33"`},
+		},
+		{
+			"a proxy's address and its network", good + "trusted_proxies: [10.1.2.3/8]", nil,
+			[]string{`trusted_proxies = "[10.1.2.3/8]"`, "write 10.0.0.0/8 for all of it, or 10.1.2.3 for"},
+		},
+		{"a mapped network", good + "trusted_proxies: ['::ffff:10.0.0.0/104']", nil, []string{"trusted_proxies", "IPv4 network in IPv6 form", "10.0.0.0/8"}},
+		{"everybody is a proxy", good + "trusted_proxies: [10.0.0.0/8, 0.0.0.0/0]", nil, []string{`trusted_proxies = "0.0.0.0/0"`, "everybody", "alone"}},
+		{"everybody is a proxy, IPv6", good + "trusted_proxies: ['::/0']", nil, []string{`trusted_proxies = "::/0"`, "everybody", "alone"}},
 		{
 			"integration names as group", account + "sources: [{name: a, write_keys: [x], integration_names: {a: b}}]", nil,
 			[]string{"sources[0].integration_names", "where a list is needed"},
