@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -50,15 +51,48 @@ type header struct {
 
 // Encode returns the stored form: a line of JSON with what was known at the door, then Body as it is.
 func (r Received) Encode() []byte {
-	// A struct of strings and a number always marshals, and never to something with a newline in it.
-	line, _ := json.Marshal(header{
+	h := header{
 		Version: version, Source: r.Source, Surface: r.Surface, At: r.At.UTC().Format(time.RFC3339Nano),
 		SentAt: r.SentAt, Type: r.Type, MessageID: r.MessageID, Addressed: r.Addressed,
-	})
-	b := make([]byte, 0, len(line)+1+len(r.Body))
-	b = append(b, line...)
+	}
+	// Beside its strings the line holds at most 100 bytes.
+	b := make([]byte, 0, 100+len(h.Source)+len(h.Surface)+len(h.At)+len(h.SentAt)+len(h.Type)+len(h.MessageID)+1+len(r.Body))
+	b = h.append(b)
 	b = append(b, '\n')
 	return append(b, r.Body...)
+}
+
+// append writes the line as json.Marshal would, which costs the door a tenth of its time.
+func (h header) append(b []byte) []byte {
+	if !plain(h.Source) || !plain(string(h.Surface)) || !plain(h.At) || !plain(h.SentAt) || !plain(string(h.Type)) || !plain(h.MessageID) {
+		// A struct of strings and a number always marshals, and never to something with a newline in it.
+		line, _ := json.Marshal(h)
+		return append(b, line...)
+	}
+	b = strconv.AppendInt(append(b, `{"v":`...), int64(h.Version), 10)
+	b = append(append(b, `,"src":"`...), h.Source...)
+	b = append(append(b, `","surface":"`...), h.Surface...)
+	b = append(append(b, `","at":"`...), h.At...)
+	if h.SentAt != "" {
+		b = append(append(b, `","sent_at":"`...), h.SentAt...)
+	}
+	b = append(append(b, `","type":"`...), h.Type...)
+	b = append(append(b, `","id":"`...), h.MessageID...)
+	b = append(b, '"')
+	if h.Addressed {
+		b = append(b, `,"addressed":true`...)
+	}
+	return append(b, '}')
+}
+
+// plain says that a string stands in JSON as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return false
+		}
+	}
+	return true
 }
 
 // Decode reads the stored form. The result's Body is a slice of b. Errors wrap ErrCorrupt or ErrVersion and hold
