@@ -1,0 +1,288 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/ingest"
+	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+const benchKey = "bench-key"
+
+// benchIdentify is an ordinary identify of a server library, 0.6 KB.
+const benchIdentify = `{"userId":"user-4711","messageId":"node-next-1763892611000-0a6c33a5-9d5e-4a6e-8b29-50a2d6f0a8a1","timestamp":"2026-11-23T10:10:11.000Z","traits":{"email":"ann.lee@example.test","firstName":"Ann","lastName":"Lee","phone":"+15550100","company":{"name":"Example","id":"c-17"},"address":{"city":"Leeds","country":"GB"},"plan":"pro","seats":12},"context":{"library":{"name":"@segment/analytics-node","version":"2.3.0"},"ip":"203.0.113.7","locale":"en-GB","userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},"integrations":{},"type":"identify"}`
+
+// BenchmarkStored sends single identifies through the door into the real store, which fsyncs before the answer, and by
+// turns to a handler that only reads the body. of_bare is the door's rate as a part of that handler's. One connection
+// cannot share its fsyncs: of_bound is its rate as a part of what a bare request and a raw fsync, one after the other,
+// would allow.
+func BenchmarkStored(b *testing.B) {
+	store := benchStore(b)
+	for _, connections := range []int{1, 32, 256} {
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+			door := newDoor(b, store, connections, "/v1/identify", benchIdentify)
+			bare := newSender(b, &http.Server{Handler: http.HandlerFunc(readOnly)}, connections, "/", benchIdentify)
+			took := takeTurns(b, connections, door.send, bare.send)
+			b.ReportMetric(took.other.Seconds()/took.own.Seconds(), "of_bare")
+			if connections == 1 {
+				bound := took.other.Seconds()/float64(b.N) + 1/took.fsyncs
+				b.ReportMetric(bound*float64(b.N)/took.own.Seconds(), "of_bound")
+			}
+			b.ReportMetric(float64(b.N)/took.own.Seconds(), "requests/s")
+			b.ReportMetric(took.fsyncs, "raw-fsyncs/s")
+		})
+	}
+}
+
+// BenchmarkStoredBatch sends batches of 100 over HTTP and by turns gives the same entries to the store directly, from as
+// many goroutines as there are connections. of_publish is the rate over HTTP as a part of the direct one.
+func BenchmarkStoredBatch(b *testing.B) {
+	const events = 100
+	batch := `{"batch":[` + strings.TrimSuffix(strings.Repeat(benchIdentify+",", events), ",") + `]}`
+	store := benchStore(b)
+	var keep keeper
+	newDoor(b, &keep, 1, "/v1/batch", batch).send(1)
+	if len(keep.entries) != events {
+		b.Fatalf("the door made %d entries of the batch, want %d", len(keep.entries), events)
+	}
+	for _, connections := range []int{1, 8, 32} {
+		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
+			door := newDoor(b, store, connections, "/v1/batch", batch)
+			publish := func(n int) {
+				spread(n, connections, func() {
+					if err := store.Publish(context.Background(), keep.entries); err != nil {
+						b.Error(err)
+					}
+				})
+			}
+			took := takeTurns(b, connections, door.send, publish)
+			b.ReportMetric(took.other.Seconds()/took.own.Seconds(), "of_publish")
+			b.ReportMetric(float64(b.N*events)/took.own.Seconds(), "events/s")
+			b.ReportMetric(took.fsyncs, "raw-fsyncs/s")
+		})
+	}
+}
+
+// BenchmarkStoredLatency sends 300 identifies a second whatever the answers do, by turns of a second to the door and to
+// the handler that only reads, and reports the door's latencies as multiples of the other's. One iteration is ten
+// seconds of each. A latency counts from when the request was due: a stall makes everything behind it late, too.
+func BenchmarkStoredLatency(b *testing.B) {
+	const perSecond, turns = 300, 10
+	door := newDoor(b, benchStore(b), 32, "/v1/identify", benchIdentify)
+	bare := newSender(b, &http.Server{Handler: http.HandlerFunc(readOnly)}, 32, "/", benchIdentify)
+	door.send(32)
+	bare.send(32)
+	var forDoor, forBare []time.Duration
+	b.ResetTimer()
+	for range b.N * turns {
+		forDoor = append(forDoor, door.pace(perSecond)...)
+		forBare = append(forBare, bare.pace(perSecond)...)
+	}
+	b.StopTimer()
+	slices.Sort(forDoor)
+	slices.Sort(forBare)
+	for _, at := range []struct {
+		name string
+		part float64
+	}{{"p50", 0.5}, {"p99", 0.99}} {
+		i := int(at.part * float64(len(forDoor)))
+		b.ReportMetric(float64(forDoor[i])/float64(forBare[i]), at.name+"_of_bare")
+		b.ReportMetric(float64(forDoor[i].Microseconds()), at.name+"_µs")
+		b.ReportMetric(float64(forBare[i].Microseconds()), at.name+"_bare_µs")
+	}
+}
+
+// readOnly is the least a server can do: read the body and say so.
+func readOnly(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"success":true}`)
+}
+
+// keeper takes nothing in; it remembers what the door would have stored.
+type keeper struct{ entries []queue.Entry }
+
+func (k *keeper) Publish(_ context.Context, entries []queue.Entry) error {
+	k.entries = entries
+	return nil
+}
+
+func benchStore(b *testing.B) *queue.Store {
+	b.Helper()
+	store, err := queue.Open(context.Background(), queue.Config{Dir: b.TempDir(), Account: "bench"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return store
+}
+
+// turns says how long all requests of either side took, and how many appends with fsync the disk did in a second meanwhile.
+type turns struct {
+	own, other time.Duration
+	fsyncs     float64
+}
+
+// takeTurns gives b.N requests to each side, a stretch at a time, so that whatever else the machine does falls on both.
+// Between them one writer appends and fsyncs. The benchmark's own numbers are those of the first.
+func takeTurns(b *testing.B, least int, own, other func(n int)) turns {
+	b.Helper()
+	raw, err := os.Create(filepath.Join(b.TempDir(), "raw"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer raw.Close()
+	own(least) // connects
+	other(least)
+	var took turns
+	var syncs int
+	var syncing time.Duration
+	// Many short stretches: the disk's speed changes within a second.
+	stretch := max(b.N/40, least)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for left := b.N; left > 0; left -= stretch {
+		n := min(stretch, left)
+		began := time.Now()
+		own(n)
+		took.own += time.Since(began)
+		b.StopTimer()
+		began = time.Now()
+		other(n)
+		took.other += time.Since(began)
+		done, spent := appendFor(b, raw, 20*time.Millisecond)
+		syncs += done
+		syncing += spent
+		b.StartTimer()
+	}
+	b.StopTimer()
+	took.fsyncs = float64(syncs) / syncing.Seconds()
+	return took
+}
+
+// appendFor appends 1 KB and fsyncs, over and over, for as long as told, at least once.
+func appendFor(b *testing.B, f *os.File, long time.Duration) (n int, spent time.Duration) {
+	b.Helper()
+	buf := make([]byte, 1024)
+	began := time.Now()
+	for ; spent < long; spent = time.Since(began) {
+		if _, err := f.Write(buf); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Sync(); err != nil {
+			b.Fatal(err)
+		}
+		n++
+	}
+	return n, spent
+}
+
+// spread calls do n times from so many goroutines.
+func spread(n, goroutines int, do func()) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range goroutines {
+		all.Go(func() {
+			for next.Add(1) <= int64(n) {
+				do()
+			}
+		})
+	}
+	all.Wait()
+}
+
+// sender is a server on loopback and the connections to it.
+type sender struct {
+	b           *testing.B
+	client      *http.Client
+	url, body   string
+	connections int
+}
+
+// newDoor serves the door as the program does, with its limits, in front of a store that nothing is delivered from.
+func newDoor(b *testing.B, store ingest.Store, connections int, path, body string) *sender {
+	b.Helper()
+	handler, err := ingest.New(ingest.Config{Sources: []ingest.Source{{Name: "bench", WriteKeys: []string{benchKey}}}}, store, metrics.New(), zap.NewNop())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return newSender(b, ingest.NewServer("", handler, zap.NewNop()), connections, path, body)
+}
+
+func newSender(b *testing.B, server *http.Server, connections int, path, body string) *sender {
+	b.Helper()
+	listener, err := new(net.ListenConfig).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(ingest.LimitListener(listener, ingest.DefaultMaxConnections))
+	}()
+	transport := &http.Transport{MaxIdleConns: connections, MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}
+	b.Cleanup(func() {
+		transport.CloseIdleConnections()
+		_ = server.Close()
+		<-done
+	})
+	return &sender{b, &http.Client{Transport: transport}, "http://" + listener.Addr().String() + path, body, connections}
+}
+
+// send sends n requests over all connections at once.
+func (s *sender) send(n int) { spread(n, s.connections, s.one) }
+
+// pace sends a second's requests, evenly, and returns how long after it was due each was answered.
+func (s *sender) pace(perSecond int) []time.Duration {
+	took := make([]time.Duration, perSecond)
+	var all sync.WaitGroup
+	start := time.Now()
+	for i := range took {
+		due := start.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
+		time.Sleep(time.Until(due))
+		all.Go(func() {
+			s.one()
+			took[i] = time.Since(due)
+		})
+	}
+	all.Wait()
+	return took
+}
+
+func (s *sender) one() {
+	req, err := http.NewRequestWithContext(s.b.Context(), http.MethodPost, s.url, strings.NewReader(s.body))
+	if err != nil {
+		s.b.Error(err)
+		return
+	}
+	req.SetBasicAuth(benchKey, "")
+	resp, err := s.client.Do(req)
+	if err != nil {
+		s.b.Error(err)
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body) // or the connection is not used again
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		s.b.Errorf("answer %d", resp.StatusCode)
+	}
+}
