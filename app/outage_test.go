@@ -48,8 +48,10 @@ func hourOfTrouble(t *testing.T, dir string, fault sandbox.Fault) {
 	}
 	store := queuetest.Open(t, dir)
 	m := metrics.New()
-	pool, err := worker.New(worker.Config{Store: store, Client: client, Concurrency: 4, Metrics: m, Logger: zap.NewNop(),
-		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute}})
+	pool, err := worker.New(worker.Config{
+		Store: store, Client: client, Concurrency: 4, Metrics: m, Logger: zap.NewNop(),
+		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
