@@ -34,16 +34,17 @@ type killRig struct {
 	adminAt string
 	box     *sandbox.Sandbox
 
-	killing sync.Mutex
-	mu      sync.Mutex
-	cmd     *exec.Cmd
-	exited  chan struct{}
-	ended   bool
-	kills   int
-	stderr  bytes.Buffer
-	effects atomic.Int64
-	gaveUp  context.CancelFunc // the process ended by itself: the test is over
-	killAt  map[int64]bool     // effects after which the process is killed before it is answered
+	killing  sync.Mutex
+	mu       sync.Mutex
+	cmd      *exec.Cmd
+	exited   chan struct{}
+	ended    bool
+	kills    int
+	stderr   bytes.Buffer
+	effects  atomic.Int64
+	inEffect atomic.Int64       // kills between an effect and its commit
+	gaveUp   context.CancelFunc // the process ended by itself: the test is over
+	killAt   map[int64]bool     // effects after which the process is killed before it is answered
 }
 
 // freeAddr is an address nobody listens on, for a process that is to come back on the same one.
@@ -73,6 +74,7 @@ func newKillRig(t *testing.T, killAt map[int64]bool) (*killRig, context.Context)
 	k := &killRig{t: t, program: buildProgram(t), listen: freeAddr(t), adminAt: freeAddr(t), killAt: killAt, gaveUp: cancel}
 	box, err := sandbox.New(sandbox.Options{History: true, APIKeys: []string{killKey}, OnEffect: func(sandbox.Call) {
 		if k.killAt[k.effects.Add(1)] {
+			k.inEffect.Add(1)
 			k.kill()
 		}
 	}})
@@ -222,10 +224,10 @@ func TestKilledProcessesLoseNothingAndWriteNothingBackwards(t *testing.T) {
 	close(stop)
 	<-random
 	k.drained(ctx, users*each)
-	if k.kills < len(killAt) {
-		t.Errorf("only %d kills", k.kills)
+	if n := int(k.inEffect.Load()); n != len(killAt) || n < 4 {
+		t.Errorf("%d of %d kills came between an effect and its commit", n, len(killAt))
 	}
-	t.Logf("%d kills, %d effects", k.kills, k.effects.Load())
+	t.Logf("%d kills, %d of them between an effect and its commit; %d effects", k.kills, k.inEffect.Load(), k.effects.Load())
 	k.check(users, each)
 }
 
