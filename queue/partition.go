@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
 
@@ -80,18 +79,6 @@ func (s *Store) openPartition(ctx context.Context) (*Partition, error) {
 	p.giveUp = giveUp
 	go p.commitLoop(commitCtx)
 	return p, nil
-}
-
-// readState is the last value of a STATE subject and its revision; revision 0 means that there is none.
-func (s *Store) readState(ctx context.Context, subject string) (data []byte, rev uint64, err error) {
-	msg, err := s.state.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading STATE: %w", err)
-	}
-	return msg.Data, msg.Sequence, nil
 }
 
 func (s *Store) readNumber(ctx context.Context, key string) (uint64, error) {

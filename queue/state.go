@@ -1,0 +1,49 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// State is what is remembered under a key of STATE, and its revision; revision 0 means that there is nothing. Keys are
+// dotted names such as "quota". It is for what belongs to the account as a whole; records and progress have their own ways.
+// Error: ErrUnavailable.
+func (s *Store) State(ctx context.Context, key string) (data []byte, rev uint64, err error) {
+	data, rev, err = s.readState(ctx, s.names.state(key))
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return data, rev, nil
+}
+
+// PutState remembers data under key and returns the new revision once it is on disk. rev is what State answered: if
+// somebody else has written since, nothing is stored and the error is ErrConflict. Errors: ErrConflict, ErrFull,
+// ErrUnavailable, after which data may be stored all the same.
+func (s *Store) PutState(ctx context.Context, key string, data []byte, rev uint64) (uint64, error) {
+	ack, err := s.js.Publish(ctx, s.names.state(key), data, jetstream.WithExpectLastSequencePerSubject(rev))
+	switch code := errorCode(err); {
+	case err == nil:
+		return ack.Sequence, nil
+	case isConflict(err):
+		return 0, fmt.Errorf("%w: STATE %s", ErrConflict, key)
+	case code == codeStreamFull, code == codeServerFull:
+		return 0, fmt.Errorf("%w: stream STATE: give it more room (nats.max_bytes)", ErrFull)
+	default:
+		return 0, fmt.Errorf("%w: writing STATE %s: %w", ErrUnavailable, key, err)
+	}
+}
+
+// readState is the last value of a STATE subject and its revision; revision 0 means that there is none.
+func (s *Store) readState(ctx context.Context, subject string) (data []byte, rev uint64, err error) {
+	msg, err := s.state.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading STATE: %w", err)
+	}
+	return msg.Data, msg.Sequence, nil
+}
