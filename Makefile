@@ -125,6 +125,7 @@ format-diff:
 
 vet:
 	go vet ./...
+	go vet -tags failpoints ./failpoint ./cmd/freshrelay
 
 tidy-diff:
 	go mod tidy -diff

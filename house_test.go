@@ -22,14 +22,15 @@ const module = "github.com/freshrelay/freshrelay"
 // rooms says for every room which of our packages its product code may import. A room is a top-level folder, or a folder
 // that is listed here by itself; folders below a room belong to it, and a room may always import its own folders.
 var rooms = map[string][]string{
+	"failpoint":             {},
 	"segment":               {},
-	"queue":                 {"segment"},
+	"queue":                 {"segment", "failpoint"},
 	"mapping":               {"segment"},
 	"freshmarketer":         {"segment"},
 	"metrics":               {"segment"},
 	"freshmarketer/sandbox": {}, // written from the API reference: it must not share our client's misunderstandings
 	"ingest":                {"queue", "mapping", "freshmarketer", "metrics", "segment"},
-	"worker":                {"queue", "mapping", "freshmarketer", "metrics", "segment"},
+	"worker":                {"queue", "mapping", "freshmarketer", "metrics", "segment", "failpoint"},
 	"admin":                 {"queue", "mapping", "freshmarketer", "metrics", "segment"},
 	"app":                   {"ingest", "worker", "admin", "queue", "mapping", "freshmarketer", "freshmarketer/sandbox", "metrics", "segment"},
 	"cmd":                   {"app", "admin", "freshmarketer/sandbox"},

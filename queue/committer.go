@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 const (
@@ -185,8 +187,10 @@ func (p *Partition) try(ctx context.Context, msgs []*nats.Msg) (uint64, error) {
 	sendCtx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	// The batch's last message is answered for all of them, so no acks in between are asked for.
+	failpoint.Hit(failpoint.CommitBefore)
 	ack, err := jetstreamext.PublishMsgBatch(sendCtx, p.s.js, msgs, jetstreamext.BatchFlowControl{})
 	if err == nil {
+		failpoint.Hit(failpoint.CommitAfter)
 		return ack.Sequence, nil
 	}
 	if !isConflict(err) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 // headerLetter carries what is known about a letter, as JSON, so that a list needs no bodies.
@@ -32,9 +34,11 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	if !update {
 		opts = append(opts, jetstream.WithExpectLastSequencePerSubject(0))
 	}
+	failpoint.Hit(failpoint.LetterBefore)
 	_, err = p.s.js.PublishMsg(ctx, msg, opts...)
 	switch code := errorCode(err); {
 	case err == nil, !update && isConflict(err):
+		failpoint.Hit(failpoint.LetterAfter)
 		return nil
 	case code == codeStreamFull, code == codeServerFull:
 		return fmt.Errorf("%w: stream DEAD: replay or discard dead letters, or give more room (nats.max_bytes)", ErrFull)

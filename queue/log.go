@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 // Headers of a pack. The running totals make "accepted" countable from the log alone: the last pack says how many
@@ -119,6 +121,7 @@ func (p *publisher) try(ctx context.Context, msg *nats.Msg, id string) (uint64, 
 	defer cancel()
 	// The broker forgets ids after a while. A try after that (the machine slept) must not store the pack twice: the
 	// running totals would be wrong for ever. So the pack is compared with the one before it, too.
+	failpoint.Hit(failpoint.PublishBefore)
 	ack, err := p.s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(p.last))
 	code := errorCode(err)
 	if err != nil && code == 0 || code == codeUnavailable {
@@ -128,6 +131,7 @@ func (p *publisher) try(ctx context.Context, msg *nats.Msg, id string) (uint64, 
 	p.unclear.Store(0)
 	switch {
 	case err == nil:
+		failpoint.Hit(failpoint.PublishAfter)
 		return ack.Sequence, nil
 	case isConflict(err):
 		return p.storedBefore(ctx, id)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 // horizonStep is how many items the horizon is committed ahead: one commit per 5,000 items, and after a crash at most
@@ -123,10 +125,12 @@ func (p *Partition) coverHorizon(ctx context.Context, totalItems uint64) error {
 	if covered {
 		return nil
 	}
+	failpoint.Hit(failpoint.HorizonBefore)
 	done := make(chan error, 1)
 	p.Commit(&Settlement{horizon: totalItems + horizonStep, Done: func(_ uint64, err error) { done <- err }})
 	select {
 	case err := <-done:
+		failpoint.Hit(failpoint.HorizonAfter)
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
@@ -155,12 +159,14 @@ func (p *Partition) trimLoop(ctx context.Context) {
 		if keep <= trimmedTo {
 			continue
 		}
+		failpoint.Hit(failpoint.TrimBefore)
 		if err := p.s.events.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
 			if ctx.Err() == nil {
 				p.log.Warn("trimming the log failed, trying again", zap.Error(err))
 			}
 			continue
 		}
+		failpoint.Hit(failpoint.TrimAfter)
 		trimmedTo = keep
 	}
 }

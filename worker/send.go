@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
@@ -180,11 +181,18 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	if err := t.p.gate.tryEnter(); err != nil {
 		return freshmarketer.Contact{}, err
 	}
+	changes := op == freshmarketer.OpUpsertContact || op == freshmarketer.OpUpdateContact
+	if changes {
+		failpoint.Hit(failpoint.EffectBefore)
+	}
 	began := time.Now()
 	contact, err := do(t.callCtx)
+	if changes {
+		failpoint.Hit(failpoint.EffectAfter)
+	}
 	t.counts = t.p.gate.report(t.lane.user, err)
 	t.api = append(t.api, queue.JournalCall{Operation: op, Status: status(contact, err), Millis: time.Since(began).Milliseconds()})
-	if op == freshmarketer.OpUpsertContact || op == freshmarketer.OpUpdateContact {
+	if changes {
 		switch freshmarketer.KindOf(err) {
 		case "", freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:
 			t.lane.wrote(len(t.items)) // without an answer it may have had its effect, and the change may yet fail in its next call

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
@@ -93,9 +94,11 @@ func (t *turn) load() error {
 		l.loaded = true
 	}
 	for len(l.letters) > 0 {
+		failpoint.Hit(failpoint.ReplayCommitted)
 		if err := t.p.partition.DropLetter(t.callCtx, l.letters[0]); err != nil {
 			return err
 		}
+		failpoint.Hit(failpoint.ReplayDropped)
 		t.p.again.forget(l.letters[0])
 		l.letters = l.letters[1:]
 	}
@@ -149,6 +152,7 @@ func (t *turn) open() error {
 			if err != nil {
 				return err
 			}
+			failpoint.Hit(failpoint.ReplayTaken)
 			c.letter, c.position, c.stored = &letter, letter.Position, letter.Event
 		}
 		if c.received, c.broken = segment.Decode(c.stored); c.broken == nil {
@@ -185,6 +189,7 @@ func (t *turn) fold() error {
 		}
 	}
 	t.api, t.before = nil, nil
+	failpoint.Hit(failpoint.Fold)
 	return nil
 }
 

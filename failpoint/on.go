@@ -1,0 +1,49 @@
+//go:build failpoints
+
+package failpoint
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// On says whether this program looks at failpoints.
+const On = true
+
+var plans = mustParse(os.Getenv(Variable))
+
+func mustParse(text string) map[Point]*plan {
+	parsed, err := parse(text)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", Variable, err)
+		os.Exit(ExitCode)
+	}
+	return parsed
+}
+
+// Hit notes that a point is passed, and does what the environment says is to be done there.
+func Hit(p Point) {
+	pl := plans[p]
+	if pl == nil || pl.passed.Add(1) != pl.at {
+		return
+	}
+	fmt.Fprintf(os.Stderr, "failpoint %s: %s\n", p, pl.action)
+	switch pl.action {
+	case actionExit:
+		os.Exit(ExitCode)
+	case actionStop:
+		signalSelf(syscall.SIGSTOP)
+	case actionKill:
+		signalSelf(syscall.SIGKILL)
+		select {} // nothing after this point may happen, however late the signal is
+	}
+}
+
+// signalSelf does not return before the signal has had its effect on this thread (kill(2)).
+func signalSelf(s syscall.Signal) {
+	if err := syscall.Kill(os.Getpid(), s); err != nil {
+		fmt.Fprintf(os.Stderr, "failpoint: %v\n", err)
+		os.Exit(ExitCode)
+	}
+}
