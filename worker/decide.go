@@ -37,6 +37,7 @@ const (
 	ActionHold     Action = iota // wait for the gate, count nothing
 	ActionRetry                  // wait in the lane, then try again
 	ActionProbe                  // find out whether the trouble is the account's or this user's
+	ActionDropField              // the API refuses one field: leave it out with a reason and send the rest
 	ActionSplit                  // the API refuses a merged change: try a part of it
 	ActionSetAside               // make it a dead letter
 	ActionRecreate               // the contact is gone: forget it and map again
@@ -50,7 +51,15 @@ type Failure struct {
 	Known  bool          // the contact's id is remembered
 	Merged int           // events in the change
 	Age    time.Duration // of the user's trouble
+	// Field is the field that the API names, if the change can do without it; "" otherwise. Whoever asks leaves it empty
+	// for what a contact is found or made by, and for what is not (any more) in the change.
+	Field   string
+	Dropped int // fields of this change that were dropped before
 }
+
+// maxDropped bounds the calls that a change is worth which the API refuses field by field. The name is only a hint: it
+// is read out of a text.
+const maxDropped = 5
 
 // Decide is the retry policy: it only looks at its arguments. Unknown trouble is retried; what is final is listed.
 func Decide(f Failure, r Retry) Action {
@@ -62,7 +71,10 @@ func Decide(f Failure, r Retry) Action {
 			return ActionRecreate
 		}
 	case freshmarketer.KindInvalid, freshmarketer.KindConflict:
-		if f.Merged > 1 {
+		switch {
+		case f.Field != "" && f.Dropped < maxDropped:
+			return ActionDropField // before splitting: it costs one call, and the call that was refused still arrives
+		case f.Merged > 1:
 			return ActionSplit
 		}
 		return ActionSetAside

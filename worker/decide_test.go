@@ -17,7 +17,7 @@ var testRetry = Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	kinds := []fm.Kind{fm.KindAuth, fm.KindPermission, fm.KindThrottled, fm.KindConflict, fm.KindInvalid, fm.KindGone, fm.KindMisrouted, fm.KindTemporary, fm.KindCanceled, fm.KindUnknown}
-	names := map[Action]string{ActionHold: "hold", ActionRetry: "retry", ActionProbe: "probe", ActionSplit: "split", ActionSetAside: "set aside", ActionRecreate: "recreate"}
+	names := map[Action]string{ActionHold: "hold", ActionRetry: "retry", ActionProbe: "probe", ActionDropField: "drop the field", ActionSplit: "split", ActionSetAside: "set aside", ActionRecreate: "recreate"}
 	rows := []struct {
 		name string
 		f    Failure
@@ -31,6 +31,13 @@ func TestDecide(t *testing.T) {
 		{"of a merged change", Failure{Counts: true, Merged: 2, Known: true}, map[fm.Kind]string{
 			fm.KindAuth: "hold", fm.KindThrottled: "hold", fm.KindCanceled: "hold", fm.KindGone: "recreate", fm.KindConflict: "split",
 			fm.KindInvalid: "split", fm.KindPermission: "probe", fm.KindMisrouted: "probe",
+		}, "retry"},
+		{"of a change with a field to drop", Failure{Counts: true, Merged: 2, Known: true, Field: "job_title"}, map[fm.Kind]string{
+			fm.KindAuth: "hold", fm.KindThrottled: "hold", fm.KindCanceled: "hold", fm.KindGone: "recreate", fm.KindConflict: "drop the field",
+			fm.KindInvalid: "drop the field", fm.KindPermission: "probe", fm.KindMisrouted: "probe",
+		}, "retry"},
+		{"after many dropped fields", Failure{Counts: true, Probed: true, Merged: 1, Field: "job_title", Dropped: maxDropped}, map[fm.Kind]string{
+			fm.KindAuth: "hold", fm.KindThrottled: "hold", fm.KindCanceled: "hold", fm.KindConflict: "set aside", fm.KindInvalid: "set aside",
 		}, "retry"},
 		{"of a contact that is not known", Failure{Counts: true, Merged: 1}, map[fm.Kind]string{
 			fm.KindAuth: "hold", fm.KindThrottled: "hold", fm.KindCanceled: "hold", fm.KindConflict: "set aside",
