@@ -66,6 +66,7 @@ func TestReasonsAreCounted(t *testing.T) {
 	operations := []string{
 		freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact, freshmarketer.OpGetContact, freshmarketer.OpDeleteContact,
 		freshmarketer.OpLookupContacts, freshmarketer.OpContactFields, freshmarketer.OpContactFilters,
+		freshmarketer.OpContactView, freshmarketer.OpForgetContact, freshmarketer.OpBulkUpsert, freshmarketer.OpJobStatus,
 	}
 	for _, op := range operations {
 		if !slices.Contains(metrics.Operations(), op) {

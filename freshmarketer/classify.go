@@ -32,6 +32,8 @@ func classify(cl call, got answer, now time.Time) *Error {
 	if e.Kind == KindConflict || e.Kind == KindInvalid {
 		e.Field = cl.sent.fieldNamedIn(e.Text)
 	}
+	e.IdentifierDoubt = e.Kind == KindInvalid && cl.identifier != "" && cl.identifier != "emails" &&
+		(e.Field == "" || e.Field == cl.identifier || strings.Contains(strings.ToLower(body.text), "identifier"))
 	return e
 }
 
@@ -64,6 +66,8 @@ func kindOf(cl call, status int, body errorBody) Kind {
 	case status < 400: // only 3xx come here
 		return KindMisrouted
 	case status == http.StatusTooManyRequests, body.code == http.StatusTooManyRequests:
+		return KindThrottled
+	case status == http.StatusMethodNotAllowed && cl.op == OpBulkUpsert:
 		return KindThrottled
 	case status >= 500, status == http.StatusRequestTimeout, status == http.StatusTooEarly:
 		return KindTemporary

@@ -31,7 +31,11 @@ const (
 	OpUpdateContact  = "update_contact"
 	OpGetContact     = "get_contact"
 	OpDeleteContact  = "delete_contact"
+	OpForgetContact  = "forget_contact"
+	OpBulkUpsert     = "bulk_upsert"
+	OpJobStatus      = "job_status"
 	OpLookupContacts = "lookup_contacts"
+	OpContactView    = "contact_view"
 	OpContactFields  = "contact_fields"
 	OpContactFilters = "contact_filters"
 )
@@ -53,6 +57,8 @@ type Config struct {
 	UserAgent string
 	// OnCall, if set, is told of every finished call: operation, HTTP status (0: no answer) and how long it took.
 	OnCall func(op string, status int, took time.Duration)
+	// OnLimits, if set, is told what an answer says about the quota, if it says anything, before the call returns.
+	OnLimits func(op string, l Limits)
 }
 
 // String keeps the key out of logs that print a configuration.
@@ -70,11 +76,13 @@ func (c Config) GoString() string { return "freshmarketer.Config" + c.String() }
 // Client makes calls to one account. It is safe for concurrent use.
 type Client struct {
 	base      *url.URL // scheme, host and the path up to and including apiPath
+	account   string   // the account's own host if base is another one, else ""
 	http      *http.Client
 	authorize func(http.Header) // a closure and not a field, so that no %+v of a Client can print the key
 	timeout   time.Duration
 	userAgent string
 	onCall    func(op string, status int, took time.Duration)
+	onLimits  func(op string, l Limits)
 }
 
 // New checks the configuration and returns a client; it makes no call. All problems are returned at once, joined.
@@ -95,8 +103,12 @@ func New(cfg Config) (*Client, error) {
 		timeout:   cfg.Timeout,
 		userAgent: cfg.UserAgent,
 		onCall:    cfg.OnCall,
+		onLimits:  cfg.OnLimits,
 		// Source: Freshworks CRM API, "Authentication": the scheme is "Token token=<key>", not "Bearer".
 		authorize: func(h http.Header) { h.Set("Authorization", "Token token="+key) },
+	}
+	if host, err := accountHost(cfg.Domain); err == nil && host != base.Host {
+		client.account = host
 	}
 	if client.timeout == 0 {
 		client.timeout = DefaultTimeout
@@ -106,6 +118,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if client.onCall == nil {
 		client.onCall = func(string, int, time.Duration) {}
+	}
+	if client.onLimits == nil {
+		client.onLimits = func(string, Limits) {}
 	}
 	return client, nil
 }

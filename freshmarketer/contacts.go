@@ -24,7 +24,8 @@ type ContactWrite struct {
 // UpsertContact creates the contact, or updates the one that identifier ("external_id", "emails", "id",
 // "mobile_number") finds, and returns it as it is now. The API does not say which of the two happened.
 //
-// Source: Freshworks CRM API, "Upsert a contact". That external_id is taken is seen in client code only.
+// Source: Freshworks CRM API, "Upsert a contact". That external_id is taken is seen in client code only; where an account
+// does not take it, the error has IdentifierDoubt.
 func (c *Client) UpsertContact(ctx context.Context, identifier, value string, w ContactWrite) (Contact, error) {
 	if identifier == "" || strings.TrimSpace(value) == "" {
 		return Contact{}, refuse(OpUpsertContact, "the identifier is empty")
@@ -41,7 +42,7 @@ func (c *Client) UpsertContact(ctx context.Context, identifier, value string, w 
 			contact[key] = value
 		}
 	}
-	cl := call{op: OpUpsertContact, method: http.MethodPost, path: "/contacts/upsert", sent: w.sent(field, value), body: map[string]any{
+	cl := call{op: OpUpsertContact, method: http.MethodPost, path: "/contacts/upsert", sent: w.sent(field, value), identifier: identifier, body: map[string]any{
 		"unique_identifier": map[string]string{identifier: value},
 		"contact":           contact,
 	}}
@@ -77,6 +78,17 @@ func (c *Client) DeleteContact(ctx context.Context, id string) error {
 	}
 	// The body of a success is the word true, and nothing depends on it.
 	return c.do(ctx, call{op: OpDeleteContact, method: http.MethodDelete, path: "/contacts/" + id}, nil)
+}
+
+// ForgetContact deletes the contact for good, with everything the account knows about it, also from the recycle bin.
+// KindGone if there is none.
+//
+// Source: Freshworks CRM API, "Forget a contact".
+func (c *Client) ForgetContact(ctx context.Context, id string) error {
+	if !isID(id) {
+		return refuse(OpForgetContact, "the contact id is not a number")
+	}
+	return c.do(ctx, call{op: OpForgetContact, method: http.MethodDelete, path: "/contacts/" + id + "/forget"}, nil)
 }
 
 // LookupContacts finds contacts whose field ("email", "external_id", "mobile_number", "cf_…") has exactly this value;

@@ -22,6 +22,7 @@ type call struct {
 	query            url.Values
 	body             any // nil: none
 	sent             sent
+	identifier       string // of an upsert
 }
 
 // answer is what came back: headers always, body as far as it could be read.
@@ -69,6 +70,9 @@ func (c *Client) exchange(ctx context.Context, cl call) (got answer, err error) 
 	}
 	defer resp.Body.Close()
 	got = answer{status: resp.StatusCode, header: resp.Header}
+	if limits, said := readLimits(resp.Header, time.Now()); said {
+		c.onLimits(cl.op, limits)
+	}
 	got.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if len(got.body) > maxAnswer {
 		return got, fmt.Errorf("the answer is larger than %d bytes", maxAnswer)

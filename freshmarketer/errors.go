@@ -44,8 +44,13 @@ type Error struct {
 	Status     int           // HTTP status, 0 if there was no answer
 	RetryAfter time.Duration // what the Retry-After header says, 0 if it says nothing
 	Field      string        // API name of the sent field that the text names, a hint; "" if it cannot be told
-	Text       string        // what the API or the network said, redacted, at most 200 runes
-	Err        error         // the cause, if there was no whole answer; ctx errors are found here by errors.Is
+
+	// IdentifierDoubt says that an upsert by something else than an address was refused in a way that does not speak of
+	// another field: perhaps this account's API does not take that identifier. No text is known for it, so this is a
+	// doubt: it is confirmed by a lookup, and an upsert by address that is taken with the same values.
+	IdentifierDoubt bool
+	Text            string // what the API or the network said, redacted, at most 200 runes
+	Err             error  // the cause, if there was no whole answer; ctx errors are found here by errors.Is
 }
 
 // Error gives operation, kind, status and redacted text.

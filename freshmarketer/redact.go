@@ -52,6 +52,16 @@ func (s *sent) add(v any) {
 	}
 }
 
+// merge adds what another part of the same call sends.
+func (s *sent) merge(other sent) {
+	s.values = append(s.values, other.values...)
+	for _, name := range other.fields {
+		if !slices.Contains(s.fields, name) {
+			s.fields = append(s.fields, name)
+		}
+	}
+}
+
 // redact replaces addresses and sent values and cuts the rest to maxText runes.
 func (s sent) redact(text string) string {
 	if len(text) > maxRedacted {

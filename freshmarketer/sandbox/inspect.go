@@ -37,6 +37,7 @@ type Snapshot struct {
 func (s *Sandbox) Contacts() []Contact {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.advance(s.opt.Now())
 	list := []Contact{}
 	for _, id := range s.store.order {
 		if c := s.store.contacts[id]; c.live() {
@@ -50,6 +51,7 @@ func (s *Sandbox) Contacts() []Contact {
 func (s *Sandbox) History(id int64) []Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.advance(s.opt.Now())
 	return slices.Clone(s.store.history[id])
 }
 
@@ -81,7 +83,9 @@ func (s *Sandbox) byHand(write func(request) answer, fields map[string]any) (Con
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	ans := write(request{op: OpByHand, contentType: "application/json", body: body})
+	now := s.opt.Now()
+	s.advance(now)
+	ans := write(request{op: OpByHand, contentType: "application/json", body: body, at: now})
 	if !ans.effect {
 		text, err := json.Marshal(ans.body)
 		return Contact{}, errors.Join(fmt.Errorf("sandbox: refused with %d: %s", ans.status, text), err)

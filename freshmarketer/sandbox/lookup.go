@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 )
 
 // lookup is GET /lookup?q=&f=&entities=contact: contacts whose field has exactly this value, as the search index sees
@@ -16,7 +17,7 @@ func (s *Sandbox) lookup(rq request) answer {
 		return s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
 	}
 	found := []any{}
-	for _, c := range s.indexed(field, value) {
+	for _, c := range s.indexed(field, value, rq.at) {
 		found = append(found, s.object(c))
 	}
 	return answer{status: http.StatusOK, body: map[string]any{"contacts": map[string]any{"contacts": found}}}
@@ -28,11 +29,11 @@ func (s *Sandbox) searchable(field string) bool {
 }
 
 // indexed finds the matching states by id.
-func (s *Sandbox) indexed(field, value string) []*contact {
+func (s *Sandbox) indexed(field, value string, now time.Time) []*contact {
 	if value == "" {
 		return nil
 	}
-	stale := s.store.stale(s.opt.Now())
+	stale := s.store.stale(now)
 	var found []*contact
 	for _, c := range s.candidates(field, value) {
 		if _, old := stale[c.ID]; !old && c.live() && c.matches(field, value) {

@@ -24,13 +24,12 @@ func (s *Sandbox) removeContact(rq request) answer {
 	if c == nil {
 		return missing
 	}
-	now := s.opt.Now()
-	next := c.edit(now)
+	next := c.edit(rq.at)
 	next.Deleted = true
 	if rq.op == OpForgetContact {
-		next = &contact{ID: c.ID, Forgotten: true, Updated: now}
+		next = &contact{ID: c.ID, Forgotten: true, Updated: rq.at}
 	}
-	if err := s.store.put(c, next, Snapshot{N: rq.n, At: now, Operation: rq.op}); err != nil {
+	if err := s.store.put(c, next, Snapshot{N: rq.n, At: rq.at, Operation: rq.op}); err != nil {
 		return answer{status: http.StatusInternalServerError, body: map[string]any{"error_code": 500}}
 	}
 	return answer{status: http.StatusOK, body: true, contactID: c.ID, effect: true}

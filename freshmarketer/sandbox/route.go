@@ -14,6 +14,8 @@ const (
 	OpUpsertContact  = "upsert_contact"
 	OpDeleteContact  = "delete_contact"
 	OpForgetContact  = "forget_contact"
+	OpBulkUpsert     = "bulk_upsert"
+	OpJobStatus      = "job_status"
 	OpListContacts   = "list_contacts"
 	OpLookupContacts = "lookup_contacts"
 	OpContactFilters = "contact_filters"
@@ -28,6 +30,8 @@ var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals /
 	{http.MethodPost, "contacts", OpCreateContact},
 	{http.MethodGet, "contacts", OpListContacts},
 	{http.MethodPost, "contacts/upsert", OpUpsertContact},
+	{http.MethodPost, "contacts/bulk_upsert", OpBulkUpsert},
+	{http.MethodGet, "job_statuses/:id", OpJobStatus},
 	{http.MethodGet, "contacts/filters", OpContactFilters},
 	{http.MethodGet, "contacts/view/:id", OpContactView},
 	{http.MethodGet, "contacts/:id", OpGetContact},

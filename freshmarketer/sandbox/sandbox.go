@@ -27,7 +27,11 @@ const (
 	firstContactID int64 = 990_000_000_000_001
 	firstOtherID   int64 = 980_000_000_000_001 // choices, views, fields' owners
 	firstEmailID   int64 = 970_000_000_000_001
+	firstJobID     int64 = 960_000_000_000_001
 )
+
+// defaultMaxJobs is how many bulk jobs may be under way. That there is a limit is seen in client code, not which.
+const defaultMaxJobs = 5
 
 // defaultCallLog is how many calls are remembered when Options.CallLog is zero.
 const defaultCallLog = 10_000
@@ -56,10 +60,18 @@ type Options struct {
 	IndexLag               time.Duration // how long lookups do not see a write
 	CustomFieldMode        Mode          // "": Merge
 	UpsertCustomFieldMode  Mode          // for upserts alone; "": CustomFieldMode
+	BulkCustomFieldMode    Mode          // for bulk upserts alone; "": UpsertCustomFieldMode
 	UpsertAlways200        bool          // do not tell a created contact by 201
 	RefuseExternalIDUpsert bool          // upsert knows no external_id identifier, as nobody documents it
 	LenientBody            bool          // accept a contact without its {"contact":…} envelope
 	Language               Language      // of error texts; "": English
+
+	// A bulk job does its first record after BulkWait and its last one BulkDuration later. With BulkPolls it also waits
+	// to be asked that many times. With zero it is done before it is answered.
+	BulkWait, BulkDuration time.Duration
+	BulkPolls              int
+	MaxJobs                int    // jobs under way before a bulk upsert is answered 405; 0: 5
+	Seed                   uint64 // of the order in which a job does its records
 
 	CallLog  int        // how many calls to remember; 0: 10,000
 	History  bool       // keep every state of every contact, for History
@@ -73,8 +85,11 @@ type Sandbox struct {
 	faults faults
 	calls  callLog
 
-	mu    sync.Mutex // guards store; held for one API call at a time and never while waiting
-	store *store
+	mu      sync.Mutex // guards what follows; held for one API call at a time and never while waiting
+	store   *store
+	jobs    []*bulk // all bulk jobs, by id
+	running []*bulk // those of them that are not done
+	effects []Call  // of jobs, not yet given to OnEffect
 }
 
 // New checks the options, reads the state file if there is one, and returns an account ready to serve.
@@ -117,6 +132,12 @@ func (o Options) withDefaults() Options {
 	if o.UpsertCustomFieldMode == "" {
 		o.UpsertCustomFieldMode = o.CustomFieldMode
 	}
+	if o.BulkCustomFieldMode == "" {
+		o.BulkCustomFieldMode = o.UpsertCustomFieldMode
+	}
+	if o.MaxJobs == 0 {
+		o.MaxJobs = defaultMaxJobs
+	}
 	if o.Language == "" {
 		o.Language = English
 	}
@@ -128,7 +149,7 @@ func (o Options) withDefaults() Options {
 
 func (o Options) validate() error {
 	var errs []error
-	for _, mode := range []Mode{o.CustomFieldMode, o.UpsertCustomFieldMode} {
+	for _, mode := range []Mode{o.CustomFieldMode, o.UpsertCustomFieldMode, o.BulkCustomFieldMode} {
 		if mode != Merge && mode != Replace {
 			errs = append(errs, fmt.Errorf("custom field mode %q: expected %q or %q", mode, Merge, Replace))
 		}
@@ -136,8 +157,8 @@ func (o Options) validate() error {
 	if texts[o.Language] == nil {
 		errs = append(errs, fmt.Errorf("language %q: expected en, nl or es", o.Language))
 	}
-	if o.IndexLag < 0 || o.CallLog < 0 {
-		errs = append(errs, errors.New("index lag and call log must not be negative"))
+	if o.IndexLag < 0 || o.CallLog < 0 || o.BulkWait < 0 || o.BulkDuration < 0 || o.BulkPolls < 0 || o.MaxJobs < 0 {
+		errs = append(errs, errors.New("times and counts must not be negative"))
 	}
 	return errors.Join(errs...)
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 const (
@@ -25,7 +26,9 @@ type request struct {
 	query       url.Values
 	contentType string
 	body        []byte
-	n           int64 // the call's number
+	n           int64     // the call's number
+	at          time.Time // when it takes effect
+	base        string    // scheme and host under which the sandbox was called
 }
 
 func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
@@ -49,7 +52,10 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	rq := route(r.Method, strings.TrimPrefix(r.URL.Path, apiPrefix))
 	rq.method, rq.path, rq.query, rq.body = r.Method, r.URL.Path, r.URL.Query(), body
-	rq.contentType = r.Header.Get("Content-Type")
+	rq.contentType, rq.base = r.Header.Get("Content-Type"), "http://"+r.Host
+	if r.TLS != nil {
+		rq.base = "https://" + r.Host
+	}
 
 	fault := s.faults.pick(rq)
 	call := s.calls.begin(Call{Time: s.opt.Now(), Operation: rq.op, Method: rq.method, Path: rq.path, Fault: fault.action()})
@@ -64,14 +70,19 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	ans := s.authorized(r.Header, rq)
+	ans, jobEffects := s.authorized(r.Header, rq)
 	call.ContactID, call.Effect = ans.contactID, ans.effect
 	if !fault.DropAnswer {
 		call.Status = ans.status
 	}
 	s.calls.finish(call)
-	if ans.effect && s.opt.OnEffect != nil {
-		s.opt.OnEffect(call)
+	if s.opt.OnEffect != nil {
+		for _, effect := range jobEffects {
+			s.opt.OnEffect(effect)
+		}
+		if ans.effect {
+			s.opt.OnEffect(call)
+		}
 	}
 	if fault.DropAnswer {
 		fault.stall(r.Context())
@@ -83,26 +94,38 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 // abort cuts the connection. net/http offers no other way that works for HTTP/1 and 2; it does not log this value.
 func abort() { panic(http.ErrAbortHandler) }
 
-// authorized checks the key and then does what the request asks.
+// authorized checks the key and then does what the request asks. effects are those of bulk jobs that were due.
+func (s *Sandbox) authorized(h http.Header, rq request) (ans answer, effects []Call) {
+	if refusal, ok := s.checkKey(h, rq); !ok {
+		return refusal, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rq.at = s.opt.Now()
+	s.advance(rq.at)
+	ans = s.perform(rq)
+	effects, s.effects = s.effects, nil
+	return ans, effects
+}
+
+// checkKey returns the answer to a call whose key does not do.
 // Source: Freshworks CRM API, "Authentication"; the answers to bad keys are recorded ones.
-func (s *Sandbox) authorized(h http.Header, rq request) answer {
+func (s *Sandbox) checkKey(h http.Header, rq request) (refusal answer, ok bool) {
 	key, sent := strings.CutPrefix(h.Get("Authorization"), "Token token=")
 	readOnly := slices.Contains(s.opt.ReadOnlyKeys, key)
 	switch {
 	case slices.Contains(s.opt.APIKeys, key), readOnly:
 	case !strings.Contains(h.Get("Accept"), "json"):
-		return answer{status: http.StatusFound, header: http.Header{"Location": {loginPath}}}
+		return answer{status: http.StatusFound, header: http.Header{"Location": {loginPath}}}, false
 	case !sent:
-		return answer{status: http.StatusUnauthorized, body: map[string]any{"login": "failed", "message": nil}}
+		return answer{status: http.StatusUnauthorized, body: map[string]any{"login": "failed", "message": nil}}, false
 	default:
-		return answer{status: http.StatusUnauthorized, body: map[string]any{"login": "failed", "message": s.say(badKey)}}
+		return answer{status: http.StatusUnauthorized, body: map[string]any{"login": "failed", "message": s.say(badKey)}}, false
 	}
 	if readOnly && rq.method != http.MethodGet {
-		return s.refuse(http.StatusForbidden, s.say(notAuthorized))
+		return s.refuse(http.StatusForbidden, s.say(notAuthorized)), false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.perform(rq)
+	return answer{}, true
 }
 
 // perform dispatches; s.mu is held.
@@ -118,10 +141,14 @@ func (s *Sandbox) perform(rq request) answer {
 		return s.upsertContact(rq)
 	case OpDeleteContact, OpForgetContact:
 		return s.removeContact(rq)
+	case OpBulkUpsert:
+		return s.bulkUpsert(rq)
+	case OpJobStatus:
+		return s.jobStatus(rq)
 	case OpLookupContacts:
 		return s.lookup(rq)
 	case OpContactFilters:
-		return answer{status: http.StatusOK, body: map[string]any{"filters": filters(s.opt.Now())}}
+		return answer{status: http.StatusOK, body: map[string]any{"filters": filters(rq.at)}}
 	case OpContactView:
 		return s.view(rq)
 	case OpContactFields:

@@ -50,13 +50,13 @@ func (s *Sandbox) standardValue(f standardField, v any) (stored any, problem str
 	case writeID:
 		id, ok := f.choiceID(v)
 		if !ok {
-			return nil, s.say(invalidChoice, strings.ToLower(f.label))
+			return nil, s.say(invalidChoice, f.spoken())
 		}
 		return id, ""
 	case writeIDs:
 		ids, ok := f.choiceIDs(v)
 		if !ok {
-			return nil, s.say(invalidChoice, strings.ToLower(f.label))
+			return nil, s.say(invalidChoice, f.spoken())
 		}
 		return ids, ""
 	}
@@ -72,6 +72,11 @@ func (s *Sandbox) standardValue(f standardField, v any) (stored any, problem str
 		return withoutSeparators(value), ""
 	}
 	return value, ""
+}
+
+// spoken is what error texts call a field with choices: "Invalid contact status provided." (seen live).
+func (f standardField) spoken() string {
+	return strings.ReplaceAll(strings.TrimSuffix(f.name, "_id"), "_", " ")
 }
 
 // asText is how a scalar looks as text. A list or an object is no text.

@@ -42,8 +42,13 @@ func (s *Sandbox) upsertContact(rq request) answer {
 	if err != nil {
 		return s.refuse(http.StatusBadRequest, err.Error())
 	}
-	field, value, ok := s.identifier(body.Identifier)
-	if !ok || body.Contact == nil {
+	return s.upsert(rq, body.Identifier, body.Contact, s.opt.UpsertCustomFieldMode)
+}
+
+// upsert updates the contact that the identifier finds, or creates one.
+func (s *Sandbox) upsert(rq request, identifier, in map[string]any, mode Mode) answer {
+	field, value, ok := s.identifier(identifier)
+	if !ok || in == nil {
 		return s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
 	}
 	if field == "id" {
@@ -51,19 +56,19 @@ func (s *Sandbox) upsertContact(rq request) answer {
 		if c == nil {
 			return missing
 		}
-		return s.update(rq, c, body.Contact, s.opt.UpsertCustomFieldMode)
+		return s.update(rq, c, in, mode)
 	}
 	if c := s.store.unique(field, value); c != nil {
-		return s.update(rq, c, body.Contact, s.opt.UpsertCustomFieldMode)
+		return s.update(rq, c, in, mode)
 	}
-	if _, given := body.Contact[field]; !given {
-		body.Contact[field] = value
+	if _, given := in[field]; !given {
+		in[field] = value
 	}
 	status := http.StatusCreated
 	if s.opt.UpsertAlways200 {
 		status = http.StatusOK
 	}
-	return s.create(rq, body.Contact, status)
+	return s.create(rq, in, status)
 }
 
 // identifier is the one entry of unique_identifier, as text.
@@ -90,13 +95,13 @@ func (s *Sandbox) identifier(given map[string]any) (field, value string, ok bool
 }
 
 func (s *Sandbox) create(rq request, in map[string]any, status int) answer {
-	c := newContact(s.opt.Now())
+	c := newContact(rq.at)
 	c.ID = s.store.nextID
 	return s.write(rq, nil, c, in, Replace, status)
 }
 
 func (s *Sandbox) update(rq request, before *contact, in map[string]any, mode Mode) answer {
-	return s.write(rq, before, before.edit(s.opt.Now()), in, mode, http.StatusOK)
+	return s.write(rq, before, before.edit(rq.at), in, mode, http.StatusOK)
 }
 
 // write applies what was sent to c, checks the whole and stores it. All problems are answered at once.
@@ -111,7 +116,7 @@ func (s *Sandbox) write(rq request, before, c *contact, in map[string]any, mode 
 	if len(problems) > 0 {
 		return s.refuse(http.StatusBadRequest, problems...)
 	}
-	if err := s.store.put(before, c, Snapshot{N: rq.n, At: s.opt.Now(), Operation: rq.op}); err != nil {
+	if err := s.store.put(before, c, Snapshot{N: rq.n, At: rq.at, Operation: rq.op}); err != nil {
 		return answer{status: http.StatusInternalServerError, body: map[string]any{"error_code": 500}}
 	}
 	ans := s.contactAnswer(status, c, rq.query.Get("include"))
@@ -157,13 +162,9 @@ type writeBody struct {
 
 // decode reads a body; its errors are texts for the answer.
 func (s *Sandbox) decode(rq request) (writeBody, error) {
-	var whole map[string]any
-	if !strings.HasPrefix(rq.contentType, "application/json") {
-		return writeBody{}, errors.New(s.say(invalidAttributes))
-	}
-	if err := unmarshal(rq.body, &whole); err != nil {
-		// Rails repeats the text it cannot read, personal data and all.
-		return writeBody{}, fmt.Errorf("unexpected token at '%.100s'", rq.body)
+	whole, err := s.decodeObject(rq)
+	if err != nil {
+		return writeBody{}, err
 	}
 	var body writeBody
 	body.Identifier, _ = whole["unique_identifier"].(map[string]any)
@@ -173,6 +174,19 @@ func (s *Sandbox) decode(rq request) (writeBody, error) {
 		body.Contact = whole
 	}
 	return body, nil
+}
+
+// decodeObject reads a body that must be a JSON object; its errors are texts for the answer.
+func (s *Sandbox) decodeObject(rq request) (map[string]any, error) {
+	var whole map[string]any
+	if !strings.HasPrefix(rq.contentType, "application/json") {
+		return nil, errors.New(s.say(invalidAttributes))
+	}
+	if err := unmarshal(rq.body, &whole); err != nil {
+		// Rails repeats the text it cannot read, personal data and all.
+		return nil, fmt.Errorf("unexpected token at '%.100s'", rq.body)
+	}
+	return whole, nil
 }
 
 // unmarshal keeps numbers as they were written and refuses anything behind the value.
