@@ -11,6 +11,10 @@ const (
 	codeWrongLastSequence         = jetstream.JSErrCodeStreamWrongLastSequence         // 10071
 	codeWrongLastSequenceConstant = jetstream.JSErrCodeStreamWrongLastSequenceConstant // 10164
 
+	codeBatchDisabled jetstream.ErrorCode = 10174 // atomic publish is disabled for the stream
+	codeBatchSequence jetstream.ErrorCode = 10175 // a batch's message has no number
+	codeBatchCommit   jetstream.ErrorCode = 10200 // a batch's last message is not marked as such
+
 	codeUnavailable jetstream.ErrorCode = 10008 // JetStream temporarily unavailable
 	codeServerFull  jetstream.ErrorCode = 10023 // insufficient resources
 	codeStreamFull  jetstream.ErrorCode = 10077 // maximum bytes exceeded

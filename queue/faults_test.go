@@ -33,11 +33,11 @@ func TestWhatIsStoredNoLongerCountsAsWaiting(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store) {
 		publishOne(t, s, "a")
 		publishOne(t, s, "b")
-		p := s.publisher
+		p := s.publishers[0]
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.bytes != 0 || len(p.waiting) != 0 {
-			t.Errorf("%d items with %d bytes wait", len(p.waiting), p.bytes)
+		if bytes := s.waitingBytes.Load(); bytes != 0 || len(p.waiting) != 0 {
+			t.Errorf("%d items with %d bytes wait", len(p.waiting), bytes)
 		}
 	})
 }
@@ -51,7 +51,7 @@ func TestSettlementsShareABatch(t *testing.T) {
 		}
 		done := make(chan error, 2)
 		for _, user := range []string{"a", "b"} {
-			s.partition.Commit(&Settlement{User: s.User(user), Record: []byte("x"), Done: func(_ uint64, err error) { done <- err }})
+			s.Partition().Commit(&Settlement{User: s.User(user), Record: []byte("x"), Done: func(_ uint64, err error) { done <- err }})
 			time.Sleep(linger / 2)
 		}
 		for range 2 {
@@ -81,7 +81,7 @@ func TestClosingEndsThoughACommitHasNoAnswer(t *testing.T) {
 		}
 		done := make(chan error, 2)
 		for range 2 {
-			s.partition.Commit(&Settlement{Done: func(_ uint64, err error) { done <- err }})
+			s.Partition().Commit(&Settlement{Done: func(_ uint64, err error) { done <- err }})
 			time.Sleep(time.Second) // the second waits behind the first
 		}
 		if err := s.Close(); err != nil {
@@ -92,7 +92,7 @@ func TestClosingEndsThoughACommitHasNoAnswer(t *testing.T) {
 				t.Errorf("a commit that may not be stored was answered with %v", err)
 			}
 		}
-		s.partition.Commit(&Settlement{Done: func(_ uint64, err error) { done <- err }})
+		s.Partition().Commit(&Settlement{Done: func(_ uint64, err error) { done <- err }})
 		if err := <-done; err == nil {
 			t.Error("a commit after the end passes for stored")
 		}
@@ -136,20 +136,28 @@ func TestClosingEndsThoughAPackHasNoAnswer(t *testing.T) {
 	})
 }
 
+// commit is one batch of one partition, past the committer's queue.
+func commit(ctx context.Context, p *Partition, batch []*Settlement) ([]uint64, error) {
+	for _, s := range batch {
+		s.p = p
+	}
+	return p.s.committer.commit(ctx, batch)
+}
+
 // The answer to a commit is lost, and the committer repeats it: the second try finds the first.
 func TestACommitWhoseAnswerWasLostIsFoundStored(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store) {
-		p, ctx := s.partition, t.Context()
+		p, ctx := s.Partition(), t.Context()
 		one := Tally{{Type: "identify", Outcome: Delivered}: 1}
 		batch := []*Settlement{{User: s.User("a"), Record: []byte("a"), Tally: one}, {horizon: 7}, {User: s.User("b"), Record: []byte("b"), Tally: one}}
 		before := p.stored
-		first, err := p.commit(ctx, batch)
+		first, err := commit(ctx, p, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
 		after := p.stored
 		p.stored = before // the answer never came
-		second, err := p.commit(ctx, batch)
+		second, err := commit(ctx, p, batch)
 		if diff := cmp.Diff(first, second); diff != "" || err != nil {
 			t.Error(diff, err)
 		}
@@ -163,7 +171,7 @@ func TestACommitWhoseAnswerWasLostIsFoundStored(t *testing.T) {
 		}
 		p.stored = before // another batch under the same number: somebody else's
 		for _, foreign := range [][]*Settlement{batch[:1], {{Tally: one}}} {
-			if _, err := p.commit(ctx, foreign); !errors.Is(err, ErrConflict) {
+			if _, err := commit(ctx, p, foreign); !errors.Is(err, ErrConflict) {
 				t.Errorf("a foreign commit passes for our own: %v", err)
 			}
 		}
@@ -173,18 +181,18 @@ func TestACommitWhoseAnswerWasLostIsFoundStored(t *testing.T) {
 // A try that ends in the middle leaves half a batch with the broker.
 func TestHalfABatchIsNotStored(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store) {
-		p := s.partition
+		p := s.Partition()
 		batch := []*Settlement{{User: s.User("a"), Record: []byte("a")}, {User: s.User("b"), Record: []byte("b")}}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := p.commit(gone, batch); !errors.Is(err, errClosed) {
+		if _, err := commit(gone, p, batch); !errors.Is(err, errClosed) {
 			t.Fatalf("a canceled commit: %v", err)
 		}
 		time.Sleep(time.Minute)
 		if _, rev, err := p.Record(t.Context(), s.User("a")); rev != 0 || err != nil {
 			t.Errorf("the first half is stored at %d, %v", rev, err)
 		}
-		revs, err := p.commit(t.Context(), batch)
+		revs, err := commit(t.Context(), p, batch)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,8 +206,8 @@ func TestHalfABatchIsNotStored(t *testing.T) {
 func TestAPackIsStoredOnceThoughItsIDIsForgotten(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store) {
 		publishOne(t, s, "a")
-		p := s.publisher
-		msg := nats.NewMsg(s.names.events())
+		p := s.publishers[0]
+		msg := nats.NewMsg(s.names.events(0))
 		msg.Header = nats.Header{headerEvents: {"2"}, headerItems: {"2"}}
 		msg.Data = encodePack([]packed{{kind: KindEvent}})
 		first, err := p.try(t.Context(), msg, "one")
@@ -214,8 +222,8 @@ func TestAPackIsStoredOnceThoughItsIDIsForgotten(t *testing.T) {
 		if info, err := s.events.Info(t.Context()); err != nil || info.State.Msgs != 2 {
 			t.Errorf("%d packs, %v", info.State.Msgs, err)
 		}
-		if _, err := p.try(t.Context(), msg, "two"); !errors.Is(err, ErrUnavailable) || !errors.Is(s.partition.Err(), ErrConflict) {
-			t.Errorf("a pack after a stranger's: %v, partition: %v", err, s.partition.Err())
+		if _, err := p.try(t.Context(), msg, "two"); !errors.Is(err, ErrUnavailable) || !errors.Is(s.Partition().Err(), ErrConflict) {
+			t.Errorf("a pack after a stranger's: %v, partition: %v", err, s.Partition().Err())
 		}
 	})
 }
@@ -235,9 +243,9 @@ func TestTheHorizonIsStoredBeforeAnythingIsHandedOut(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var read uint64
 		commits := map[uint64]bool{}
-		err := s.partition.Run(ctx, func(ctx context.Context, items []Item) error {
+		err := s.Partition().Run(ctx, func(ctx context.Context, items []Item) error {
 			read += uint64(len(items))
-			horizon, err := s.readNumber(ctx, "horizon.0")
+			horizon, _, err := s.readNumber(ctx, s.names.horizon(0))
 			if err != nil || horizon < read {
 				t.Errorf("%d items are out and the horizon is %d, %v", read, horizon, err)
 			}
@@ -257,7 +265,7 @@ func TestAStoppedReaderLeavesNoConsumer(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Store) {
 		publishOne(t, s, "a")
 		ctx, cancel := context.WithCancel(t.Context())
-		if err := s.partition.Run(ctx, func(context.Context, []Item) error { cancel(); return nil }); err != nil {
+		if err := s.Partition().Run(ctx, func(context.Context, []Item) error { cancel(); return nil }); err != nil {
 			t.Error(err)
 		}
 		if _, _, err := s.Letters(t.Context(), LetterQuery{}); err != nil {
@@ -274,7 +282,7 @@ func TestAStoppedReaderLeavesNoConsumer(t *testing.T) {
 // settleAll reads n items, settles them as delivered and stores the floor.
 func settleAll(t *testing.T, s *Store, n int) {
 	t.Helper()
-	p := s.partition
+	p := s.Partition()
 	ctx, cancel := context.WithCancel(t.Context())
 	err := p.Run(ctx, func(_ context.Context, items []Item) error {
 		for _, it := range items {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,10 +28,12 @@ type identity struct {
 	ID      string    `json:"id"`  // also in the metadata of EVENTS
 	Key     []byte    `json:"key"` // of the keyed hash that makes user tokens
 	Created time.Time `json:"created"`
+	// Partitions is how many logs the users are spread over. Stores made before there could be several have one.
+	Partitions int `json:"partitions,omitempty"`
 }
 
-func newIdentity() (identity, error) {
-	id := identity{Version: identityVersion, Key: make([]byte, 32), Created: time.Now().UTC()}
+func newIdentity(partitions int) (identity, error) {
+	id := identity{Version: identityVersion, Key: make([]byte, 32), Created: time.Now().UTC(), Partitions: partitions}
 	token := make([]byte, userBytes)
 	if _, err := rand.Read(id.Key); err != nil {
 		return identity{}, fmt.Errorf("making the store's key: %w", err)
@@ -47,6 +50,7 @@ func decodeIdentity(data []byte) (identity, error) {
 	if err := json.Unmarshal(data, &id); err != nil {
 		return identity{}, fmt.Errorf("%w: the store's identity is unreadable: %w", ErrMismatch, err)
 	}
+	id.Partitions = max(id.Partitions, 1)
 	if id.Version != identityVersion {
 		return identity{}, fmt.Errorf("%w: the store has format %d and this program knows format %d: use the version of freshrelay that made it",
 			ErrMismatch, id.Version, identityVersion)
@@ -59,6 +63,11 @@ func (id identity) digest(userID string) [userBytes]byte {
 	mac := hmac.New(sha256.New, id.Key)
 	mac.Write([]byte(userID))
 	return [userBytes]byte(mac.Sum(nil)[:userBytes])
+}
+
+// partition is where the user's events are stored: the digest's first 4 bytes, spread over the partitions.
+func (id identity) partition(digest [userBytes]byte) int {
+	return int(binary.BigEndian.Uint32(digest[:4]) % uint32(id.Partitions))
 }
 
 // token is the digest as a subject token: 26 characters, no dots, no personal data.

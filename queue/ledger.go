@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -28,20 +29,67 @@ func (l Ledger) Difference() int64 {
 	return l.Accepted - l.Delivered - l.Discarded - l.Dead - l.Pending
 }
 
-// Ledger takes stock.
+// Ledger takes stock of all partitions that this process owns.
 func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
-	l := s.partition.ledger() // before the log's end is looked up: what has been read is never more than was accepted
-	accepted, err := s.accepted(ctx)
+	sum := Ledger{Counts: map[Count]int64{}}
+	for _, p := range s.partitions {
+		l, err := p.Ledger(ctx)
+		if err != nil {
+			return Ledger{}, err
+		}
+		sum.add(l)
+	}
+	return sum, nil
+}
+
+// add puts another partition's account onto this one.
+func (l *Ledger) add(o Ledger) {
+	l.Accepted, l.Delivered, l.Discarded = l.Accepted+o.Accepted, l.Delivered+o.Delivered, l.Discarded+o.Discarded
+	l.Dead, l.Pending, l.Reading = l.Dead+o.Dead, l.Pending+o.Pending, l.Reading || o.Reading
+	if l.Oldest.IsZero() || !o.Oldest.IsZero() && o.Oldest.Before(l.Oldest) {
+		l.Oldest = o.Oldest
+	}
+	for count, n := range o.Counts {
+		l.Counts[count] += n
+	}
+}
+
+// Ledger takes stock of one partition.
+func (p *Partition) Ledger(ctx context.Context) (Ledger, error) {
+	l := p.ledger() // before the log's end is looked up: what has been read is never more than was accepted
+	accepted, err := p.s.accepted(ctx, p.number)
 	if err != nil {
 		return Ledger{}, err
 	}
-	dead, err := s.dead.Info(ctx)
-	if err != nil {
-		return Ledger{}, fmt.Errorf("asking for the state of DEAD: %w", err)
+	if l.Dead, err = p.letters(ctx); err != nil {
+		return Ledger{}, err
 	}
-	l.Accepted, l.Dead = int64(accepted), int64(dead.State.Msgs)
+	l.Accepted = int64(accepted)
 	l.Pending += l.Accepted
 	return l, nil
+}
+
+// letters counts the partition's dead letters. Their subjects do not name the partition: it is computed from the user's token.
+func (p *Partition) letters(ctx context.Context) (int64, error) {
+	var opts []jetstream.StreamInfoOpt
+	if p.s.identity.Partitions > 1 {
+		opts = append(opts, jetstream.WithSubjectFilter(p.s.names.dead("*", "*")))
+	}
+	info, err := p.s.dead.Info(ctx, opts...)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the state of DEAD: %w", err)
+	}
+	if p.s.identity.Partitions == 1 {
+		return int64(info.State.Msgs), nil
+	}
+	var n int64
+	for subject := range info.State.Subjects {
+		user, _, _ := strings.Cut(strings.TrimPrefix(subject, p.s.names.letter("")), ".")
+		if p.Owns(user) {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // ledger is what this owner knows. Its Pending lacks the events accepted in all.

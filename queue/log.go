@@ -23,9 +23,9 @@ const (
 	headerItems  = "Freshrelay-Items"  // running total of items
 )
 
-// lastPack is the log's last pack, or nil if there has never been one.
-func (s *Store) lastPack(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-	msg, err := s.events.GetLastMsgForSubject(ctx, s.names.events())
+// lastPack is a partition's last pack, or nil if there has never been one.
+func (s *Store) lastPack(ctx context.Context, partition int) (*jetstream.RawStreamMsg, error) {
+	msg, err := s.events.GetLastMsgForSubject(ctx, s.names.events(partition))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil //nolint:nilnil // an empty log is an ordinary answer here
 	}
@@ -35,9 +35,9 @@ func (s *Store) lastPack(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 	return msg, nil
 }
 
-// accepted is how many events were ever stored, by the log's last pack.
-func (s *Store) accepted(ctx context.Context) (uint64, error) {
-	msg, err := s.lastPack(ctx)
+// accepted is how many events were ever stored in a partition, by its last pack.
+func (s *Store) accepted(ctx context.Context, partition int) (uint64, error) {
+	msg, err := s.lastPack(ctx, partition)
 	if err != nil || msg == nil {
 		return 0, err
 	}
@@ -55,9 +55,9 @@ func packTotals(h nats.Header) (events, items uint64, err error) {
 	return events, items, nil
 }
 
-// eventsUpTo is how many events the log held up to and including pack seq, which may be trimmed.
-func (s *Store) eventsUpTo(ctx context.Context, seq uint64) (uint64, error) {
-	msg, err := s.events.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(s.names.events()))
+// eventsUpTo is how many events a partition held up to and including pack seq, which may be trimmed.
+func (s *Store) eventsUpTo(ctx context.Context, partition int, seq uint64) (uint64, error) {
+	msg, err := s.events.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(s.names.events(partition)))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}
@@ -87,7 +87,7 @@ func (p *publisher) store(ctx context.Context, pack []waitingItem) error {
 			events++
 		}
 	}
-	msg := nats.NewMsg(p.s.names.events())
+	msg := nats.NewMsg(p.s.names.events(p.partition))
 	msg.Data = encodePack(items)
 	msg.Header.Set(headerEvents, strconv.FormatUint(events, 10))
 	msg.Header.Set(headerItems, strconv.FormatUint(p.items+uint64(len(pack)), 10))
@@ -145,7 +145,7 @@ func (p *publisher) try(ctx context.Context, msg *nats.Msg, id string) (uint64, 
 // storedBefore is the sequence of the pack with this id, if it is the log's last: an earlier try stored it. If it is
 // not, somebody else writes to the log, and this process must not go on.
 func (p *publisher) storedBefore(ctx context.Context, id string) (uint64, error) {
-	msg, err := p.s.lastPack(ctx)
+	msg, err := p.s.lastPack(ctx, p.partition)
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -153,6 +153,6 @@ func (p *publisher) storedBefore(ctx context.Context, id string) (uint64, error)
 		return msg.Sequence, nil
 	}
 	err = fmt.Errorf("%w: the log has a pack that this process did not store", ErrConflict)
-	p.s.partition.fail(err)
+	p.s.partitions[p.partition].fail(err)
 	return 0, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
 }

@@ -11,7 +11,7 @@ import (
 
 func TestPacksComeBackAsTheyWere(t *testing.T) {
 	t.Parallel()
-	id, err := newIdentity()
+	id, err := newIdentity(1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,8 +31,8 @@ func TestPacksComeBackAsTheyWere(t *testing.T) {
 
 func TestUserTokensAreKeyedAndTellNothing(t *testing.T) {
 	t.Parallel()
-	one, _ := newIdentity()
-	two, _ := newIdentity()
+	one, _ := newIdentity(1)
+	two, _ := newIdentity(1)
 	u := token(one.digest("ann@example.test"))
 	if len(u) != 26 || u != token(one.digest("ann@example.test")) || u == token(one.digest("bob")) || u == token(two.digest("ann@example.test")) {
 		t.Errorf("token %q", u)

@@ -6,25 +6,22 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"time"
 
 	"go.uber.org/zap"
 )
 
-// Partition is the owner's side of the log. One goroutine calls Run; Record, Commit and Skip may be called from many.
+// Partition is the owner's side of one of the logs. One goroutine calls Run; Record, Commit and Skip may be called from many.
 type Partition struct {
-	s   *Store
-	log *zap.Logger
+	s      *Store
+	number int
+	log    *zap.Logger
 
 	oldHorizon uint64 // items: how far an earlier owner may have read
-	oldEnd     uint64 // the log's last pack when this owner began
+	oldEnd     uint64 // the partition's last pack when this owner began
 	recovered  chan struct{}
 	recoverOne sync.Once
 
-	commits commitQueue
-	stopped chan struct{} // the committer has ended
-	giveUp  context.CancelFunc
-	failed  chan struct{} // closed on an error after which this process must not go on
+	failed chan struct{} // closed on an error after which this process must not go on
 
 	mu       sync.Mutex
 	err      error
@@ -38,21 +35,21 @@ type storedState struct {
 	countersRev uint64
 	floor       uint64
 	horizon     uint64 // in items, compared with the running total in the packs' headers
+	horizonRev  uint64
 }
 
-func (s *Store) openPartition(ctx context.Context) (*Partition, error) {
+func (s *Store) openPartition(ctx context.Context, number int) (*Partition, error) {
 	p := &Partition{
-		s: s, log: s.log, recovered: make(chan struct{}), commits: commitQueue{wake: make(chan struct{}, 1)},
-		stopped: make(chan struct{}), failed: make(chan struct{}),
+		s: s, number: number, log: s.log.With(zap.Int("partition", number)), recovered: make(chan struct{}), failed: make(chan struct{}),
 	}
 	var err error
-	if p.stored.floor, err = s.readNumber(ctx, "floor.0"); err != nil {
+	if p.stored.floor, _, err = s.readNumber(ctx, s.names.floor(number)); err != nil {
 		return nil, err
 	}
-	if p.stored.horizon, err = s.readNumber(ctx, "horizon.0"); err != nil {
+	if p.stored.horizon, p.stored.horizonRev, err = s.readNumber(ctx, s.names.horizon(number)); err != nil {
 		return nil, err
 	}
-	data, rev, err := s.readState(ctx, s.names.state("counters.0"))
+	data, rev, err := s.readState(ctx, s.names.counters(number))
 	if err != nil {
 		return nil, err
 	}
@@ -70,27 +67,39 @@ func (s *Store) openPartition(ctx context.Context) (*Partition, error) {
 		return nil, fmt.Errorf("%w: EVENTS ends at %d but STATE has settled %d: restore both from one backup, or start with an empty data_dir",
 			ErrMismatch, info.State.LastSeq, p.stored.floor)
 	}
-	p.oldHorizon, p.oldEnd = p.stored.horizon, info.State.LastSeq
-	p.progress = newProgress(p.stored.floor)
-	if p.progress.readEvents, err = s.eventsUpTo(ctx, p.stored.floor); err != nil {
+	last, err := s.lastPack(ctx, number)
+	if err != nil {
 		return nil, err
 	}
-	commitCtx, giveUp := context.WithCancel(context.Background())
-	p.giveUp = giveUp
-	go p.commitLoop(commitCtx)
+	if last != nil {
+		p.oldEnd = last.Sequence
+	}
+	p.oldHorizon = p.stored.horizon
+	p.progress = newProgress(p.stored.floor)
+	if p.progress.readEvents, err = s.eventsUpTo(ctx, number, p.stored.floor); err != nil {
+		return nil, err
+	}
 	return p, nil
 }
 
-func (s *Store) readNumber(ctx context.Context, key string) (uint64, error) {
-	data, rev, err := s.readState(ctx, s.names.state(key))
+func (s *Store) readNumber(ctx context.Context, subject string) (n, rev uint64, err error) {
+	data, rev, err := s.readState(ctx, subject)
 	if err != nil || rev == 0 {
-		return 0, err
+		return 0, 0, err
 	}
-	n, err := strconv.ParseUint(string(data), 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("%w: %s is unreadable: %w", ErrMismatch, key, err)
+	if n, err = strconv.ParseUint(string(data), 10, 64); err != nil {
+		return 0, 0, fmt.Errorf("%w: %s is unreadable: %w", ErrMismatch, subject, err)
 	}
-	return n, nil
+	return n, rev, nil
+}
+
+// Number is the partition's number, from 0.
+func (p *Partition) Number() int { return p.number }
+
+// Owns says whether a user's events are in this partition; user is a token, as User makes it.
+func (p *Partition) Owns(user string) bool {
+	raw, err := userEncoding.DecodeString(user)
+	return err == nil && len(raw) == userBytes && p.s.identity.partition([userBytes]byte(raw)) == p.number
 }
 
 // Record is a user's record and its revision, 0 if there is none yet.
@@ -131,14 +140,4 @@ func (p *Partition) Skip(positions ...uint64) {
 	if err != nil {
 		p.fail(err)
 	}
-}
-
-// close commits what waits and ends the committer. A broker that does not answer is given one timeout: what is not
-// committed then is read again by the next start.
-func (p *Partition) close() {
-	p.commits.close(errClosed)
-	stop := time.AfterFunc(commitTimeout, p.giveUp)
-	<-p.stopped
-	stop.Stop()
-	p.giveUp()
 }

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,17 +16,17 @@ const (
 	maxWaitingBytes = 64 << 20        // gathered but not stored; beyond it callers are refused at once
 )
 
-// publisher is the group commit: while one pack is being stored, the next gathers. One pack in flight keeps arrival
+// publisher is the group commit of one partition: while one pack is being stored, the next gathers. One pack in flight keeps arrival
 // order, and an unclear outcome repeats the same pack, byte for byte, under the same message id.
 type publisher struct {
-	s      *Store
-	log    *zap.Logger
-	cancel context.CancelFunc
-	done   chan struct{}
+	s         *Store
+	partition int
+	log       *zap.Logger
+	cancel    context.CancelFunc
+	done      chan struct{}
 
 	mu      sync.Mutex
 	waiting []waitingItem
-	bytes   int
 	closed  bool
 	wake    chan struct{} // capacity 1
 
@@ -41,15 +42,39 @@ type waitingItem struct {
 	call *publishCall
 }
 
-// publishCall is one Publish: done is told once, when the last item is stored or the first has failed.
+// publishCall is one Publish, whose items may go to several publishers: done is told once, when the last item is stored
+// or the first has failed.
 type publishCall struct {
-	left int
+	left atomic.Int64
 	done chan error // capacity 1
 }
 
-func (s *Store) openPublisher(ctx context.Context) (*publisher, error) {
-	p := &publisher{s: s, log: s.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	msg, err := s.lastPack(ctx)
+// failedCall is so far below 0 that stored items never lift a failed call's count up to it again.
+const failedCall = math.MinInt64 / 2
+
+func newPublishCall(items int) *publishCall {
+	c := &publishCall{done: make(chan error, 1)}
+	c.left.Store(int64(items))
+	return c
+}
+
+func (c *publishCall) open() bool { return c.left.Load() > 0 }
+
+func (c *publishCall) stored() {
+	if c.left.Add(-1) == 0 {
+		c.done <- nil
+	}
+}
+
+func (c *publishCall) failed(err error) {
+	if c.left.Swap(failedCall) > 0 {
+		c.done <- err
+	}
+}
+
+func (s *Store) openPublisher(ctx context.Context, partition int) (*publisher, error) {
+	p := &publisher{s: s, partition: partition, log: s.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	msg, err := s.lastPack(ctx, partition)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +101,7 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 		}
 		items[i] = packed{kind: KindEvent, digest: s.identity.digest(e.UserID), data: e.Data}
 	}
-	return s.publisher.publish(ctx, items)
+	return s.publish(ctx, items)
 }
 
 // Replay puts one command per dead letter into the log; each takes its turn in its user's lane. A letter that is not
@@ -90,16 +115,25 @@ func (s *Store) Replay(ctx context.Context, ids []string) error {
 		}
 		items[i] = packed{kind: KindReplay, digest: digest, letter: position}
 	}
-	return s.publisher.publish(ctx, items)
+	return s.publish(ctx, items)
 }
 
-func (p *publisher) publish(ctx context.Context, items []packed) error {
+// publish hands each item to its partition's publisher and waits for all.
+func (s *Store) publish(ctx context.Context, items []packed) error {
 	if len(items) == 0 {
 		return nil
 	}
-	call := &publishCall{left: len(items), done: make(chan error, 1)}
-	if err := p.enqueue(items, call); err != nil {
-		return err
+	call := newPublishCall(len(items))
+	parts := map[int][]packed{}
+	for _, it := range items {
+		n := s.identity.partition(it.digest)
+		parts[n] = append(parts[n], it)
+	}
+	for n, part := range parts {
+		if err := s.publishers[n].enqueue(part, call); err != nil {
+			call.failed(err)
+			break
+		}
 	}
 	select {
 	case err := <-call.done:
@@ -119,13 +153,13 @@ func (p *publisher) enqueue(items []packed, call *publishCall) error {
 	if p.closed {
 		return fmt.Errorf("%w: the service is stopping", ErrUnavailable)
 	}
-	if p.bytes+size > maxWaitingBytes && p.bytes > 0 {
+	if waiting := p.s.waitingBytes.Load(); waiting+int64(size) > maxWaitingBytes && waiting > 0 {
 		return fmt.Errorf("%w: too many events wait to be stored", ErrUnavailable)
 	}
 	for _, it := range items {
 		p.waiting = append(p.waiting, waitingItem{item: it, call: call})
 	}
-	p.bytes += size
+	p.s.waitingBytes.Add(int64(size))
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -151,7 +185,7 @@ func (p *publisher) loop(ctx context.Context) {
 			}
 			continue
 		}
-		p.settle(pack, p.store(ctx, pack))
+		settle(pack, p.store(ctx, pack))
 	}
 }
 
@@ -162,14 +196,14 @@ func (p *publisher) take() []waitingItem {
 	var pack []waitingItem
 	n, size := 0, 1
 	for _, w := range p.waiting {
-		if w.call.left > 0 {
+		if w.call.open() {
 			if len(pack) == maxPackItems || (size+w.item.size() > maxPackBytes && len(pack) > 0) {
 				break
 			}
 			pack = append(pack, w)
 			size += w.item.size()
 		}
-		p.bytes -= w.item.size()
+		p.s.waitingBytes.Add(-int64(w.item.size()))
 		n++
 	}
 	clear(p.waiting[:n]) // lets go of the events' bytes
@@ -178,20 +212,12 @@ func (p *publisher) take() []waitingItem {
 }
 
 // settle tells the callers of a pack.
-func (p *publisher) settle(pack []waitingItem, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func settle(pack []waitingItem, err error) {
 	for _, w := range pack {
-		if w.call.left <= 0 {
-			continue
-		}
 		if err != nil {
-			w.call.left = 0
-			w.call.done <- err
-			continue
-		}
-		if w.call.left--; w.call.left == 0 {
-			w.call.done <- nil
+			w.call.failed(err)
+		} else {
+			w.call.stored()
 		}
 	}
 }
@@ -212,10 +238,7 @@ func (p *publisher) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.waiting {
-		if w.call.left > 0 {
-			w.call.left = 0
-			w.call.done <- fmt.Errorf("%w: the service is stopping", ErrUnavailable)
-		}
+		w.call.failed(fmt.Errorf("%w: the service is stopping", ErrUnavailable))
 	}
 	p.waiting = nil
 }

@@ -60,7 +60,7 @@ func (p *Partition) read(ctx context.Context, deliver func(context.Context, []It
 		p.setRecovered() // nothing is left of the earlier run
 	}
 	consumer, err := p.s.js.OrderedConsumer(ctx, p.s.names.stream("EVENTS"), jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{p.s.names.events()}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
+		FilterSubjects: []string{p.s.names.events(p.number)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
 	})
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
@@ -160,7 +160,7 @@ func (p *Partition) trimLoop(ctx context.Context) {
 			continue
 		}
 		failpoint.Hit(failpoint.TrimBefore)
-		if err := p.s.events.Purge(ctx, jetstream.WithPurgeSequence(keep)); err != nil {
+		if err := p.trim(ctx, keep); err != nil {
 			if ctx.Err() == nil {
 				p.log.Warn("trimming the log failed, trying again", zap.Error(err))
 			}
@@ -169,4 +169,13 @@ func (p *Partition) trimLoop(ctx context.Context) {
 		failpoint.Hit(failpoint.TrimAfter)
 		trimmedTo = keep
 	}
+}
+
+// trim removes the packs before keep, and no other partition's. The broker is cheaper about it when the log is one.
+func (p *Partition) trim(ctx context.Context, keep uint64) error {
+	opts := []jetstream.StreamPurgeOpt{jetstream.WithPurgeSequence(keep)}
+	if p.s.identity.Partitions > 1 {
+		opts = append(opts, jetstream.WithPurgeSubject(p.s.names.events(p.number)))
+	}
+	return p.s.events.Purge(ctx, opts...)
 }

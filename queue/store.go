@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,7 +22,9 @@ type Config struct {
 	MaxBytes int64
 	// Account is the fingerprint of the Freshmarketer account the events are for. A store made for another is refused.
 	Account string
-	Logger  *zap.Logger
+	// Partitions is how many logs a new store spreads its users over; 0 means 1. A store keeps the number it was made with.
+	Partitions int
+	Logger     *zap.Logger
 	// OnPublish is told of every stored pack: how long storing took and how many events it held. May be nil.
 	OnPublish func(took time.Duration, events int)
 }
@@ -37,8 +41,10 @@ type Store struct {
 
 	events, state, dead, journal jetstream.Stream
 
-	publisher *publisher
-	partition *Partition
+	waitingBytes atomic.Int64 // of events gathered and not stored yet, in all publishers
+	publishers   []*publisher // by partition
+	committer    *committer
+	partitions   []*Partition // by number
 }
 
 // Open starts the embedded broker on the directory, makes the streams if they are not there, and checks that they
@@ -47,6 +53,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = "freshrelay"
 	}
+	cfg.Partitions = max(cfg.Partitions, 1)
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
@@ -80,11 +87,20 @@ func (s *Store) open(ctx context.Context) (err error) {
 	if err := s.checkAccount(ctx); err != nil {
 		return err
 	}
-	if s.partition, err = s.openPartition(ctx); err != nil {
-		return err
+	s.committer = s.startCommitter()
+	for number := range s.identity.Partitions {
+		partition, err := s.openPartition(ctx, number)
+		if err != nil {
+			return err
+		}
+		s.partitions = append(s.partitions, partition)
+		publisher, err := s.openPublisher(ctx, number)
+		if err != nil {
+			return err
+		}
+		s.publishers = append(s.publishers, publisher)
 	}
-	s.publisher, err = s.openPublisher(ctx)
-	return err
+	return nil
 }
 
 // checkAccount remembers the account at first and refuses another one later: record and contact ids of one account
@@ -111,16 +127,46 @@ func (s *Store) checkAccount(ctx context.Context) error {
 // User is the token of a userId: what records, letters and the journal are filed under. It does not tell the userId.
 func (s *Store) User(userID string) string { return token(s.identity.digest(userID)) }
 
-// Partition is the owner's side of the store: the log, the records, the commits. The embedded store has one.
-func (s *Store) Partition() *Partition { return s.partition }
+// Partitions is how many partitions the store has.
+func (s *Store) Partitions() int { return s.identity.Partitions }
+
+// Partition is the first partition. The embedded store has one and owns it from Open to Close.
+func (s *Store) Partition() *Partition { return s.partitions[0] }
+
+// Own calls run, in a goroutine of its own, for each partition that this process owns, and waits for all of them. The ctx
+// of run ends when the partition is to be given back; run then finishes what is under way and returns. The first error of
+// a run ends all, and is returned.
+func (s *Store) Own(parent context.Context, run func(ctx context.Context, p *Partition) error) error {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	var all sync.WaitGroup
+	errs := make(chan error, len(s.partitions))
+	for _, p := range s.partitions {
+		all.Go(func() {
+			if err := run(ctx, p); err != nil {
+				errs <- err
+				cancel()
+			}
+		})
+	}
+	all.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}
 
 // Close stores what waits to be published or committed and stops the broker. Run must have returned before.
 func (s *Store) Close() error {
-	if s.publisher != nil {
-		s.publisher.close()
+	var closing sync.WaitGroup
+	for _, p := range s.publishers {
+		closing.Go(p.close)
 	}
-	if s.partition != nil {
-		s.partition.close()
+	closing.Wait()
+	if s.committer != nil {
+		s.committer.close()
 	}
 	if s.nc != nil {
 		s.nc.Close()
@@ -137,8 +183,10 @@ const unclearTries = 3
 
 // Ready is nil when events can be stored now. It says nothing about delivering them.
 func (s *Store) Ready(ctx context.Context) error {
-	if n := s.publisher.unclear.Load(); n >= unclearTries {
-		return fmt.Errorf("%w: %d tries to store events had no answer: see whether the disk is full or broken, then restart", ErrUnavailable, n)
+	for _, p := range s.publishers {
+		if n := p.unclear.Load(); n >= unclearTries {
+			return fmt.Errorf("%w: %d tries to store events had no answer: see whether the disk is full or broken, then restart", ErrUnavailable, n)
+		}
 	}
 	info, err := s.events.Info(ctx)
 	if err != nil {
@@ -147,5 +195,10 @@ func (s *Store) Ready(ctx context.Context) error {
 	if limit := info.Config.MaxBytes; limit > 0 && info.State.Bytes > uint64(limit)/100*fullShare {
 		return fmt.Errorf("%w: the log holds %d of %d bytes", ErrFull, info.State.Bytes, limit)
 	}
-	return s.partition.Err()
+	for _, p := range s.partitions {
+		if err := p.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,8 +34,11 @@ const (
 type names struct{ prefix string }
 
 func (n names) stream(kind string) string    { return strings.ToUpper(n.prefix) + "_" + kind }
-func (n names) events() string               { return n.prefix + ".events.0" }
+func (n names) events(p int) string          { return n.prefix + ".events." + strconv.Itoa(p) }
 func (n names) state(key string) string      { return n.prefix + ".state." + key }
+func (n names) floor(p int) string           { return n.state("floor." + strconv.Itoa(p)) }
+func (n names) horizon(p int) string         { return n.state("horizon." + strconv.Itoa(p)) }
+func (n names) counters(p int) string        { return n.state("counters." + strconv.Itoa(p)) }
 func (n names) user(user string) string      { return n.state("user." + user) }
 func (n names) journal(user string) string   { return n.prefix + ".journal." + user }
 func (n names) dead(user, pos string) string { return n.prefix + ".dead." + user + "." + pos }
@@ -122,7 +126,7 @@ func (s *Store) matchIdentity(ctx context.Context, events jetstream.Stream, know
 }
 
 func (s *Store) createIdentity(ctx context.Context, events jetstream.Stream, total int64) error {
-	id, err := newIdentity()
+	id, err := newIdentity(s.cfg.Partitions)
 	if err != nil {
 		return err
 	}

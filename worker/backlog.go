@@ -7,8 +7,8 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
-// maxReadAhead bounds the bytes of events that wait in lanes. Beyond it the reader is held back, so that memory stays
-// flat whatever the backlog.
+// maxReadAhead bounds the bytes of events that wait in lanes, an equal share for each partition. Beyond it the reader is
+// held back, so that memory stays flat whatever the backlog.
 const maxReadAhead = 64 << 20
 
 // itemOverhead is added per item, so that many small events count too.
@@ -20,13 +20,14 @@ type backlog struct {
 	lanes map[string]*lane
 	ready []*lane
 	bytes int
+	limit int // of bytes
 
 	more chan struct{} // capacity 1: a lane is ready
 	room chan struct{} // capacity 1: bytes were given back
 }
 
-func newBacklog() *backlog {
-	return &backlog{lanes: map[string]*lane{}, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+func newBacklog(limit int) *backlog {
+	return &backlog{lanes: map[string]*lane{}, limit: limit, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
 func itemBytes(it queue.Item) int { return len(it.Data) + itemOverhead }
@@ -56,7 +57,7 @@ func (b *backlog) add(items []queue.Item, again bool) {
 func (b *backlog) hasRoom(ctx context.Context) error {
 	for {
 		b.mu.Lock()
-		ok := b.bytes < maxReadAhead
+		ok := b.bytes < b.limit
 		b.mu.Unlock()
 		if ok {
 			return nil

@@ -13,7 +13,7 @@ import (
 // begins with the items behind it.
 func TestWhatMayHaveBeenWrittenOutlivesADiscardedCall(t *testing.T) {
 	t.Parallel()
-	b := newBacklog()
+	b := newBacklog(maxReadAhead)
 	items := make([]queue.Item, 20)
 	for i := range items {
 		items[i] = queue.Item{User: "ann", Position: uint64(i + 1)}
@@ -42,7 +42,7 @@ func TestWhatMayHaveBeenWrittenOutlivesADiscardedCall(t *testing.T) {
 // A lane that somebody works on, or that waits for its time, is never given out a second time.
 func TestALaneIsGivenOutOnce(t *testing.T) {
 	t.Parallel()
-	b := newBacklog()
+	b := newBacklog(maxReadAhead)
 	item := []queue.Item{{User: "ann", Position: 1}}
 	b.add(item, false)
 	l := b.next(t.Context())
@@ -65,7 +65,7 @@ func TestALaneIsGivenOutOnce(t *testing.T) {
 func TestTheReaderGoesOnWhenThereIsRoomAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBacklog()
+		b := newBacklog(maxReadAhead)
 		b.add([]queue.Item{{User: "ann", Position: 1, Data: make([]byte, maxReadAhead)}, {User: "ann", Position: 2}}, false)
 		went := make(chan error, 1)
 		go func() { went <- b.hasRoom(t.Context()) }()

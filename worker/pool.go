@@ -32,16 +32,14 @@ type Config struct {
 	Logger      *zap.Logger
 }
 
-// Pool delivers what the store holds.
+// Pool delivers what the store holds, with what all partitions share: the account's gate, fields and concurrency.
 type Pool struct {
 	cfg       Config
 	store     *queue.Store
-	partition *queue.Partition
 	log       *zap.Logger
 	gate      *gate
-	backlog   *backlog
 	catalogue *catalogue
-	again     *redelivery
+	places    chan struct{} // one element per turn under way
 }
 
 // New prepares a pool; nothing runs before Run.
@@ -55,21 +53,14 @@ func New(cfg Config) (*Pool, error) {
 	log := cfg.Logger.Named("worker")
 	g := newGate(cfg.Client.Probe, cfg.Retry.Initial, cfg.Metrics, log)
 	return &Pool{
-		cfg: cfg, store: cfg.Store, partition: cfg.Store.Partition(), log: log, gate: g, backlog: newBacklog(),
+		cfg: cfg, store: cfg.Store, log: log, gate: g, places: make(chan struct{}, cfg.Concurrency),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
-		again:     newRedelivery(cfg.Store, log),
 	}, nil
 }
 
-// Run reads and delivers until ctx ends, then lets calls under way finish. It returns nil when it was told to stop, and
-// an error when the store can no longer be trusted: the process must then end and start anew.
+// Run reads and delivers the partitions that this process owns until ctx ends, then lets calls under way finish. It returns
+// nil when it was told to stop, and an error when the store can no longer be trusted: the process must then end and start anew.
 func (p *Pool) Run(ctx context.Context) error {
-	if err := p.reconcile(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil // stopping is not failing
-		}
-		return err
-	}
 	waitCtx, stop := context.WithCancelCause(ctx)
 	defer stop(errStopping)
 	callCtx, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
@@ -77,28 +68,8 @@ func (p *Pool) Run(ctx context.Context) error {
 
 	var wg sync.WaitGroup
 	wg.Go(func() { p.gate.run(waitCtx) })
-	wg.Go(func() { p.again.run(waitCtx) })
 	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) }) // ready for the first event; an error means that we stop
-	wg.Go(func() {
-		select {
-		case <-p.partition.Recovered():
-		case <-waitCtx.Done():
-			return
-		}
-		for range p.cfg.Concurrency {
-			wg.Go(func() { p.serve(waitCtx, callCtx) })
-		}
-	})
-	err := p.partition.Run(waitCtx, func(ctx context.Context, items []queue.Item) error {
-		select {
-		case <-p.partition.Recovered():
-			p.backlog.add(items, false)
-			return p.backlog.hasRoom(ctx)
-		default:
-			p.backlog.add(items, true)
-			return nil // the reader must first come as far as before the start, whatever it takes
-		}
-	})
+	err := p.store.Own(waitCtx, p.work)
 	stop(errStopping)
 	hard := time.AfterFunc(StopTimeout, cancelCalls)
 	defer hard.Stop()
@@ -106,26 +77,17 @@ func (p *Pool) Run(ctx context.Context) error {
 	return err
 }
 
-// serve is one runner: it takes ready lanes and does one turn of each.
-func (p *Pool) serve(waitCtx, callCtx context.Context) {
-	for {
-		l := p.backlog.next(waitCtx)
-		if l == nil {
-			return
-		}
-		t := &turn{p: p, lane: l, waitCtx: waitCtx, callCtx: callCtx}
-		if err := t.run(); err != nil && waitCtx.Err() == nil {
-			// Trouble with our own store. The lane keeps its items and comes again.
-			p.log.Error("a user's events could not be worked on, trying again", zap.String("lane", l.user), zap.Error(err))
-			p.retryLater(l, l.stall())
-		}
+// begin takes one of the places for changes sent at the same time; end gives it back. It returns false when ctx ends first.
+func (p *Pool) begin(ctx context.Context) bool {
+	select {
+	case p.places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
-// retryLater gives the lane back after a wait. A stop does not wait for it: what is not settled is read again.
-func (p *Pool) retryLater(l *lane, wait time.Duration) {
-	time.AfterFunc(wait, func() { p.backlog.giveBack(l) })
-}
+func (p *Pool) end() { <-p.places }
 
 // Status is what the pool knows of the API at this moment.
 type Status struct {

@@ -9,16 +9,19 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
-// reconcile puts the dead letters in order after a start. A letter whose settlement was never committed does not count:
+// reconcile puts the partition's dead letters in order after a start. A letter whose settlement was never committed does not count:
 // its event is in the log and comes again. A letter whose replay was committed is done with.
-func (p *Pool) reconcile(ctx context.Context) error {
+func (part *partition) reconcile(ctx context.Context) error {
 	var stray []string
 	var user string
 	var record mapping.Record
-	err := p.store.EachLetter(ctx, func(l queue.Letter) error {
+	err := part.pool.store.EachLetter(ctx, func(l queue.Letter) error {
+		if !part.log.Owns(l.User) {
+			return nil
+		}
 		if l.User != user {
 			var err error
-			if record, _, err = p.loadRecord(ctx, l.User); err != nil {
+			if record, _, err = part.loadRecord(ctx, l.User); err != nil {
 				return err
 			}
 			user = l.User
@@ -27,22 +30,22 @@ func (p *Pool) reconcile(ctx context.Context) error {
 			stray = append(stray, l.ID)
 			return nil
 		}
-		p.again.watch(l)
+		part.again.watch(l)
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("looking through the dead letters: %w", err)
 	}
 	for _, id := range stray {
-		if err := p.partition.DropLetter(ctx, id); err != nil {
+		if err := part.log.DropLetter(ctx, id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *Pool) loadRecord(ctx context.Context, user string) (mapping.Record, uint64, error) {
-	data, rev, err := p.partition.Record(ctx, user)
+func (part *partition) loadRecord(ctx context.Context, user string) (mapping.Record, uint64, error) {
+	data, rev, err := part.log.Record(ctx, user)
 	if err != nil {
 		return mapping.Record{}, 0, err
 	}

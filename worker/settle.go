@@ -64,7 +64,7 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 	if err != nil {
 		return fmt.Errorf("encoding a record: %w", err)
 	}
-	t.p.partition.Commit(&queue.Settlement{
+	t.part.log.Commit(&queue.Settlement{
 		User: t.lane.user, Record: data, Rev: t.lane.rev, Tally: tally, Positions: positions,
 		Done: func(rev uint64, err error) { t.committed(record, rev, gone, setAside, err) },
 	})
@@ -94,11 +94,11 @@ func (t *turn) bury(c call, reason string, failure *freshmarketer.Error) error {
 	if !again {
 		t.lane.buried = append(t.lane.buried, c.position) // first: a letter that could not be stored may be there all the same
 	}
-	if err := t.p.partition.PutLetter(t.callCtx, l, again); err != nil {
+	if err := t.part.log.PutLetter(t.callCtx, l, again); err != nil {
 		return err
 	}
 	l.ID = letterID(l.User, l.Position)
-	t.p.again.watch(l)
+	t.part.again.watch(l)
 	t.p.log.Warn("set aside as a dead letter", zap.String("letter", l.ID), zap.String("reason", reason), zap.Int("status", l.Status), zap.Int("attempts", l.Attempts))
 	return nil
 }
@@ -116,8 +116,8 @@ func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAs
 		t.tell(&t.calls[i], setAside, record.ContactID, now)
 	}
 	t.count(setAside)
-	t.p.backlog.done(l, len(t.items))
-	t.p.backlog.giveBack(l)
+	t.part.backlog.done(l, len(t.items))
+	t.part.backlog.giveBack(l)
 }
 
 // tell writes the call's journal line and observes it.
@@ -144,7 +144,7 @@ func (t *turn) tell(c *call, setAside, contactID string, now time.Time) {
 	for _, left := range c.outcome.LeftOut {
 		e.LeftOut = append(e.LeftOut, queue.JournalLeftOut{Trait: left.Trait, Field: left.Field, Reason: string(left.Reason)})
 	}
-	if err := t.p.partition.Note(e); err != nil {
+	if err := t.part.log.Note(e); err != nil {
 		t.p.log.Warn("the journal could not be written", zap.Error(err))
 	}
 }

@@ -20,6 +20,7 @@ import (
 // turn is one change of one lane: what waits is gathered, mapped, sent, and settled or given back.
 type turn struct {
 	p    *Pool
+	part *partition
 	lane *lane
 	// waitCtx ends waits when the pool stops; callCtx lets calls under way finish.
 	waitCtx, callCtx context.Context //nolint:containedctx // a turn is one call's worth of state
@@ -57,7 +58,7 @@ func (t *turn) run() error {
 			return err
 		}
 		if len(t.calls) == 0 {
-			t.p.backlog.giveBack(t.lane)
+			t.part.backlog.giveBack(t.lane)
 			return nil
 		}
 		if err := t.fold(); err != nil {
@@ -85,7 +86,7 @@ func (t *turn) load() error {
 	l := t.lane
 	if !l.loaded {
 		var err error
-		if l.record, l.rev, err = t.p.loadRecord(t.callCtx, l.user); err != nil {
+		if l.record, l.rev, err = t.part.loadRecord(t.callCtx, l.user); err != nil {
 			return err
 		}
 		for _, position := range l.record.Gone {
@@ -95,11 +96,11 @@ func (t *turn) load() error {
 	}
 	for len(l.letters) > 0 {
 		failpoint.Hit(failpoint.ReplayCommitted)
-		if err := t.p.partition.DropLetter(t.callCtx, l.letters[0]); err != nil {
+		if err := t.part.log.DropLetter(t.callCtx, l.letters[0]); err != nil {
 			return err
 		}
 		failpoint.Hit(failpoint.ReplayDropped)
-		t.p.again.forget(l.letters[0])
+		t.part.again.forget(l.letters[0])
 		l.letters = l.letters[1:]
 	}
 	l.record.Gone = nil
@@ -113,8 +114,8 @@ func letterID(user string, position uint64) string { return fmt.Sprintf("%s.%d",
 func (t *turn) gather() error {
 	for {
 		// First of all, so that the head is as long as it was before a crash: it may have been sent as one change.
-		t.skip(t.p.backlog.past(t.lane, t.lane.record.Pos))
-		t.items, t.calls = t.p.backlog.head(t.lane), nil
+		t.skip(t.part.backlog.past(t.lane, t.lane.record.Pos))
+		t.items, t.calls = t.part.backlog.head(t.lane), nil
 		if len(t.items) == 0 {
 			return nil
 		}
@@ -132,8 +133,8 @@ func (t *turn) gather() error {
 // skip removes the lane's first items, which need no settlement.
 func (t *turn) skip(positions []uint64) {
 	if len(positions) > 0 {
-		t.p.partition.Skip(positions...)
-		t.p.backlog.done(t.lane, len(positions))
+		t.part.log.Skip(positions...)
+		t.part.backlog.done(t.lane, len(positions))
 	}
 }
 
@@ -208,7 +209,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	action := Decide(f, t.p.cfg.Retry)
 	if action == ActionProbe {
 		if !gate.verify(t.callCtx) {
-			t.p.backlog.giveBack(l)
+			t.part.backlog.giveBack(l)
 			return false, nil
 		}
 		f.Probed = true
@@ -216,14 +217,14 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	}
 	switch action {
 	case ActionHold:
-		t.p.backlog.giveBack(l) // behind the others: when the gate is ajar, each head has its turn at being first
+		t.part.backlog.giveBack(l) // behind the others: when the gate is ajar, each head has its turn at being first
 		return false, nil
 	case ActionRetry:
 		l.failed(t.p.cfg.Retry, gate.heldFor())
 		wait := max(l.trouble.waits.NextBackOff(), api.RetryAfter)
 		t.p.log.Warn("delivery failed, trying again", zap.String("lane", l.user), zap.String("operation", api.Op), zap.String("kind", string(api.Kind)),
 			zap.Int("status", api.Status), zap.Int("attempt", l.attempts()), zap.Duration("wait", wait))
-		t.p.retryLater(l, wait)
+		t.part.retryLater(l, wait)
 		return false, nil
 	case ActionSplit:
 		l.split(len(t.items))

@@ -1,0 +1,155 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// batch is one commit as the broker gets it: the settlements of some partitions.
+type batch struct {
+	settlements []*Settlement
+	parts       []*batchPart
+	msgs        []*nats.Msg
+	records     []int // by settlement: index of its record's message, -1 without one
+}
+
+// batchPart is one partition's share of a batch.
+type batchPart struct {
+	p             *Partition
+	before, after storedState
+	horizon       int // index of its message; -1: it did not move
+	counters      int // index of its message; every part has one
+}
+
+// layOut makes the messages: for each partition one per record, then horizon and floor if they moved, then the counters.
+func (c *committer) layOut(settlements []*Settlement) (*batch, error) {
+	b := &batch{settlements: settlements, records: make([]int, len(settlements))}
+	byPartition := map[*Partition][]int{}
+	var order []*Partition
+	for i, s := range settlements {
+		if byPartition[s.p] == nil {
+			order = append(order, s.p)
+		}
+		byPartition[s.p] = append(byPartition[s.p], i)
+	}
+	for _, p := range order {
+		if err := b.add(p, byPartition[p]); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+func (b *batch) put(msg *nats.Msg) int {
+	b.msgs = append(b.msgs, msg)
+	return len(b.msgs) - 1
+}
+
+// add lays out one partition's settlements, given by their indexes.
+func (b *batch) add(p *Partition, indexes []int) error {
+	n := p.s.names
+	part := &batchPart{p: p, horizon: -1}
+	var own []*Settlement
+	for _, i := range indexes {
+		s := b.settlements[i]
+		own = append(own, s)
+		b.records[i] = -1
+		if s.User != "" {
+			b.records[i] = b.put(expecting(n.user(s.User), s.Record, s.Rev))
+		}
+	}
+	p.mu.Lock()
+	part.before = p.stored
+	part.after = part.before
+	part.after.floor = p.progress.floor
+	p.mu.Unlock()
+	part.after.counters = part.before.counters.plus(own)
+	for _, s := range own {
+		part.after.horizon = max(part.after.horizon, s.horizon)
+	}
+	if part.after.horizon != part.before.horizon {
+		part.horizon = b.put(expecting(n.horizon(p.number), []byte(strconv.FormatUint(part.after.horizon, 10)), part.before.horizonRev))
+	}
+	if part.after.floor != part.before.floor {
+		b.put(plain(n.floor(p.number), strconv.FormatUint(part.after.floor, 10)))
+	}
+	data, err := json.Marshal(part.after.counters)
+	if err != nil {
+		return fmt.Errorf("encoding the counters: %w", err)
+	}
+	part.counters = b.put(expecting(n.counters(p.number), data, part.before.countersRev))
+	b.parts = append(b.parts, part)
+	return nil
+}
+
+// plain always sets a header: jetstreamext panics on a message without one.
+func plain(subject, data string) *nats.Msg {
+	return &nats.Msg{Subject: subject, Data: []byte(data), Header: nats.Header{}}
+}
+
+// expecting makes a message that is refused, with its whole batch, unless the subject's last revision is rev.
+func expecting(subject string, data []byte, rev uint64) *nats.Msg {
+	return &nats.Msg{Subject: subject, Data: data, Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(rev, 10)}}}
+}
+
+// landed finds out, after a refusal, whether an earlier try of this very batch is stored. The same bytes under counters
+// are the same commit: they hold its number. A batch is stored whole, so one partition's counters tell for all.
+func (b *batch) landed(ctx context.Context, s *Store) (last uint64, landed bool, err error) {
+	for _, part := range b.parts {
+		data, rev, err := s.readState(ctx, s.names.counters(part.p.number))
+		if err != nil {
+			return 0, false, err
+		}
+		if rev > 0 && bytes.Equal(data, b.msgs[part.counters].Data) {
+			return rev + uint64(len(b.msgs)-1-part.counters), true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// applied mirrors the stored batch in memory, a partition at a time and each in one step: a reader of the ledger sees all
+// of it or nothing. It returns the records' revisions.
+func (b *batch) applied(last uint64) ([]uint64, error) {
+	// The messages of a batch are stored in a row.
+	rev := func(index int) uint64 { return last - uint64(len(b.msgs)-1-index) }
+	for _, part := range b.parts {
+		part.after.countersRev = rev(part.counters)
+		if part.horizon >= 0 {
+			part.after.horizonRev = rev(part.horizon)
+		}
+		if err := b.apply(part); err != nil {
+			return nil, err
+		}
+	}
+	revs := make([]uint64, len(b.settlements))
+	for i, index := range b.records {
+		if index >= 0 {
+			revs[i] = rev(index)
+		}
+	}
+	return revs, nil
+}
+
+func (b *batch) apply(part *batchPart) error {
+	p := part.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stored = part.after
+	for _, s := range b.settlements {
+		if s.p != p {
+			continue
+		}
+		for _, position := range s.Positions {
+			if err := p.progress.settled(position); err != nil {
+				return err // a bug: going on could let the floor pass an open event
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,90 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// partition is what the pool has per partition that this process owns: the lanes, their reader and their letters. It comes
+// and goes with the ownership; what is the account's (gate, fields, concurrency) stays in the pool.
+type partition struct {
+	pool    *Pool
+	log     *queue.Partition
+	backlog *backlog
+	again   *redelivery
+}
+
+// work reads and delivers one partition until ctx ends, then lets calls under way finish. It returns nil when it was told
+// to stop, and an error when the partition can no longer be trusted.
+func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
+	part := &partition{pool: p, log: log, backlog: newBacklog(maxReadAhead / p.store.Partitions()), again: newRedelivery(p.store, p.log)}
+	if err := part.reconcile(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // stopping is not failing
+		}
+		return err
+	}
+	waitCtx, stop := context.WithCancelCause(ctx)
+	defer stop(errStopping)
+	callCtx, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelCalls()
+
+	var wg sync.WaitGroup
+	wg.Go(func() { part.again.run(waitCtx) })
+	wg.Go(func() {
+		select {
+		case <-log.Recovered():
+		case <-waitCtx.Done():
+			return
+		}
+		for range p.cfg.Concurrency {
+			wg.Go(func() { part.serve(waitCtx, callCtx) })
+		}
+	})
+	err := log.Run(waitCtx, part.take)
+	stop(errStopping)
+	hard := time.AfterFunc(StopTimeout, cancelCalls)
+	defer hard.Stop()
+	wg.Wait()
+	return err
+}
+
+// take puts a pack's items into their lanes and holds the reader back while too much waits there.
+func (part *partition) take(ctx context.Context, items []queue.Item) error {
+	select {
+	case <-part.log.Recovered():
+		part.backlog.add(items, false)
+		return part.backlog.hasRoom(ctx)
+	default:
+		part.backlog.add(items, true)
+		return nil // the reader must first come as far as before the start, whatever it takes
+	}
+}
+
+// serve is one runner: it takes ready lanes and does one turn of each, as far as the pool's concurrency lets it.
+func (part *partition) serve(waitCtx, callCtx context.Context) {
+	for {
+		l := part.backlog.next(waitCtx)
+		if l == nil || !part.pool.begin(waitCtx) {
+			return // a lane in hand is let go: what is not settled is read again
+		}
+		t := &turn{p: part.pool, part: part, lane: l, waitCtx: waitCtx, callCtx: callCtx}
+		err := t.run()
+		part.pool.end()
+		if err != nil && waitCtx.Err() == nil {
+			// Trouble with our own store. The lane keeps its items and comes again.
+			part.pool.log.Error("a user's events could not be worked on, trying again", zap.String("lane", l.user), zap.Error(err))
+			part.retryLater(l, l.stall())
+		}
+	}
+}
+
+// retryLater gives the lane back after a wait. A stop does not wait for it: what is not settled is read again.
+func (part *partition) retryLater(l *lane, wait time.Duration) {
+	time.AfterFunc(wait, func() { part.backlog.giveBack(l) })
+}
