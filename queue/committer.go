@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 const (
@@ -159,10 +161,12 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 func (c *committer) try(ctx context.Context, b *batch) (uint64, error) {
 	sendCtx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
+	failpoint.Hit(failpoint.CommitBefore)
 	// The batch's last message is answered for all of them, so no acks in between are asked for.
 	ack, err := jetstreamext.PublishMsgBatch(sendCtx, c.s.js, b.msgs, jetstreamext.BatchFlowControl{})
 	switch {
 	case err == nil:
+		failpoint.Hit(failpoint.CommitAfter)
 		return ack.Sequence, nil
 	case slices.Contains([]jetstream.ErrorCode{codeBatchDisabled, codeBatchSequence, codeBatchCommit}, errorCode(err)):
 		return 0, backoff.Permanent(fmt.Errorf("committing: %w", err)) // the stream is not ours, or a bug: no try will do better
