@@ -114,7 +114,7 @@ func TestDocsErrorsSaysWhatAdminSays(t *testing.T) { // not parallel: with -upda
 			metrics.PausedThrottled, metrics.PausedKeyRefused, metrics.PausedOutage, metrics.PausedMisconfigured, metrics.PausedCatalogue,
 		},
 		admin.AboutDiscard: texts(mapping.DiscardReasons()),
-		admin.AboutLeftOut: append(texts(mapping.LeftOutReasons()), "sent_not_stored"),
+		admin.AboutLeftOut: append(texts(mapping.LeftOutReasons()), "sent_not_stored", "email_conflict"),
 	}
 	table := regexp.MustCompile(`(?s)(<!-- ([a-z_]+): [^\n]*\n).*?(<!-- end -->)`)
 	found := 0

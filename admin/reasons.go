@@ -133,6 +133,8 @@ func leftOutAdvice() map[string]Advice {
 		"not_a_choice":           {"the dropdown has no such choice", "Add the choice in Freshmarketer, or send one it has."},
 		"not_scalar":             {"an object or array, and the field takes one value", "Map a dotted path into it under mapping.traits."},
 		"unsupported_type":       {"fields of this type are not written", "Map the trait to a field of another type."},
+		"refused":                {"Freshmarketer refused the value; the rest of the contact was written", "Correct the value where it is sent, or the field in Freshmarketer."},
+		"email_conflict":         {"the address belongs to another contact; the rest of this one was written", "Merge or correct the two contacts in Freshmarketer, or the email where it is sent."},
 		"sent_not_stored":        {"Freshmarketer took it and kept the old value", "Look at the field's choices and type in Freshmarketer."},
 		"not_coercible:email":    {"it is not an email address", coerce},
 		"not_coercible:number":   {"it is not a number", coerce},

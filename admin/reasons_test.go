@@ -27,7 +27,7 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 	for _, r := range mapping.LeftOutReasons() {
 		given[AboutLeftOut] = append(given[AboutLeftOut], string(r))
 	}
-	given[AboutLeftOut] = append(given[AboutLeftOut], "sent_not_stored") // the worker's
+	given[AboutLeftOut] = append(given[AboutLeftOut], "sent_not_stored", "email_conflict") // the worker's
 	unknown := Advise(AboutDead, "never heard of")
 	for about, reasons := range given {
 		for _, r := range reasons {

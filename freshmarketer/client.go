@@ -27,6 +27,7 @@ const DefaultTimeout = 10 * time.Second
 
 // Operations: the names of the calls in Error.Op and in Config.OnCall. A closed list, so they can be metric labels.
 const (
+	OpCreateContact  = "create_contact"
 	OpUpsertContact  = "upsert_contact"
 	OpUpdateContact  = "update_contact"
 	OpGetContact     = "get_contact"

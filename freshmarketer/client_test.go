@@ -69,6 +69,10 @@ func TestRequests(t *testing.T) {
 			_, err := c.UpsertContact(ctx, "external_id", "u-1", write)
 			return err
 		}, "POST", "/crm/sales/api/contacts/upsert", map[string]any{"unique_identifier": map[string]any{"external_id": "u-1"}, "contact": upserted}},
+		{"create", func(ctx context.Context, c *freshmarketer.Client) error {
+			_, err := c.CreateContact(ctx, write)
+			return err
+		}, "POST", "/crm/sales/api/contacts", map[string]any{"contact": contact("email")}},
 		{"upsert by email repeats it inside", func(ctx context.Context, c *freshmarketer.Client) error {
 			_, err := c.UpsertContact(ctx, "email", "b@x.test", only)
 			return err

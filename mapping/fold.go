@@ -62,6 +62,7 @@ func (f *folder) call(c *Call) Outcome {
 		return Outcome{Reason: ReasonMissingUserID}
 	}
 	r := read(f.cat, f.opt, ev.Traits)
+	r.refuse(c.Refused)
 	email := r.get(emailField)
 	hasEmail := email != nil && !email.refused
 	if !hasEmail && (!ev.Partial || !f.known) {

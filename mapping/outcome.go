@@ -11,6 +11,8 @@ type Call struct {
 	Event  segment.Event
 	Pos    uint64 // log position of the original call, also in a replay
 	Replay bool   // a letter sent again: its message id may be known and still it is no duplicate
+	// Refused are fields, by API name, for which the API refused what this call says.
+	Refused map[string]Reason
 }
 
 // Result is what Fold makes of the waiting calls of a user.

@@ -30,6 +30,8 @@ const (
 	ReasonNotScalar       Reason = "not_scalar"       // an object or array for a field with one value
 	ReasonUnsupportedType Reason = "unsupported_type" // a type of field that is not written
 
+	ReasonRefused Reason = "refused" // Freshmarketer refused what the call says about the field
+
 	ReasonNotEmail    Reason = "not_coercible:email"
 	ReasonNotNumber   Reason = "not_coercible:number"
 	ReasonNotCheckbox Reason = "not_coercible:checkbox"
@@ -50,6 +52,6 @@ func LeftOutReasons() []Reason {
 	return []Reason{
 		ReasonUnmapped, ReasonNoSuchField, ReasonShadowed, ReasonGuarded, ReasonDerived, ReasonIdentity,
 		ReasonWouldSubscribe, ReasonRequired, ReasonPartialEmail, ReasonTooLong, ReasonNotAChoice, ReasonNotScalar,
-		ReasonUnsupportedType, ReasonNotEmail, ReasonNotNumber, ReasonNotCheckbox, ReasonNotDate, ReasonNotDatetime,
+		ReasonUnsupportedType, ReasonRefused, ReasonNotEmail, ReasonNotNumber, ReasonNotCheckbox, ReasonNotDate, ReasonNotDatetime,
 	}
 }

@@ -63,7 +63,7 @@ func closedLists() lists {
 		},
 		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other},
 		operations: []string{
-			"upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
+			"create_contact", "upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
 			"contact_filters", "contact_view", "forget_contact", "bulk_upsert", "job_status", Other,
 		},
 		streams: []string{"events", "state", "dead", "journal", Other},
