@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -34,6 +35,15 @@ func (s *Store) PutState(ctx context.Context, key string, data []byte, rev uint6
 	default:
 		return 0, fmt.Errorf("%w: writing STATE %s: %w", ErrUnavailable, key, err)
 	}
+}
+
+// Clock is the broker's time: one clock for all processes that share the store. Error: ErrUnavailable.
+func (s *Store) Clock(ctx context.Context) (time.Time, error) {
+	info, err := s.state.Info(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%w: asking for the broker's time: %w", ErrUnavailable, err)
+	}
+	return info.TimeStamp, nil
 }
 
 // readState is the last value of a STATE subject and its revision; revision 0 means that there is none.

@@ -50,7 +50,7 @@ func (c *catalogue) get(waitCtx, callCtx context.Context) (*mapping.Catalogue, e
 		select {
 		case c.lock <- struct{}{}:
 			defer func() { <-c.lock }()
-			return c.refresh(callCtx, have), nil
+			return c.refresh(waitCtx, callCtx, have), nil
 		default:
 			return have.fields, nil // somebody else is at it
 		}
@@ -72,13 +72,17 @@ func (c *catalogue) first(waitCtx, callCtx context.Context) (*mapping.Catalogue,
 	c.metrics.SetPaused(metrics.PausedCatalogue, true)
 	waits := newBackOff(time.Second, probeMax)
 	for {
-		if err := c.gate.enter(waitCtx); err != nil {
+		pass, _, err := c.gate.enter(waitCtx, classSystem, 1)
+		if err != nil {
 			return nil, err
 		}
-		fields, err := c.read(callCtx)
+		fields, err := c.read(callCtx, pass)
 		if err == nil {
 			c.metrics.SetPaused(metrics.PausedCatalogue, false)
 			return fields, nil
+		}
+		if errors.Is(err, errHeld) {
+			continue
 		}
 		wait := waits.NextBackOff()
 		if api, ok := errors.AsType[*freshmarketer.Error](err); ok {
@@ -87,7 +91,7 @@ func (c *catalogue) first(waitCtx, callCtx context.Context) (*mapping.Catalogue,
 		c.log.Warn("the account's fields cannot be read yet", zap.String("kind", string(freshmarketer.KindOf(err))), zap.Duration("wait", wait))
 		switch freshmarketer.KindOf(err) {
 		case freshmarketer.KindPermission, freshmarketer.KindMisrouted:
-			c.gate.verify(callCtx)
+			c.gate.verify(waitCtx, callCtx)
 		}
 		if !sleep(waitCtx, wait) {
 			return nil, context.Cause(waitCtx)
@@ -95,12 +99,16 @@ func (c *catalogue) first(waitCtx, callCtx context.Context) (*mapping.Catalogue,
 	}
 }
 
-func (c *catalogue) refresh(callCtx context.Context, have *loadedCatalogue) *mapping.Catalogue {
+func (c *catalogue) refresh(waitCtx, callCtx context.Context, have *loadedCatalogue) *mapping.Catalogue {
 	c.nextTry.Store(time.Now().Add(catalogueRetry).UnixNano())
-	if c.gate.tryEnter() != nil {
+	if !c.gate.mayPass() {
 		return have.fields
 	}
-	fields, err := c.read(callCtx)
+	pass, _, err := c.gate.enter(waitCtx, classSystem, 1) // nobody waits long: it goes before all changes
+	if err != nil {
+		return have.fields
+	}
+	fields, err := c.read(callCtx, pass)
 	if err != nil {
 		c.log.Warn("the account's fields could not be refreshed, keeping the known ones", zap.String("kind", string(freshmarketer.KindOf(err))))
 		return have.fields
@@ -108,10 +116,14 @@ func (c *catalogue) refresh(callCtx context.Context, have *loadedCatalogue) *map
 	return fields
 }
 
-// read makes the call; the gate has been entered.
-func (c *catalogue) read(ctx context.Context) (*mapping.Catalogue, error) {
+// read makes the call and ends the pass.
+func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, error) {
+	defer pass.leave()
+	if err := pass.admit(); err != nil {
+		return nil, err
+	}
 	metas, err := c.client.ContactFields(ctx)
-	c.gate.report("", err)
+	pass.report("", err)
 	if err != nil {
 		return nil, err
 	}

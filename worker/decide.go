@@ -34,13 +34,13 @@ type Action int
 
 // Actions. Hold and Retry change nothing about the event; SetAside ends its turn.
 const (
-	ActionHold     Action = iota // wait for the gate, count nothing
-	ActionRetry                  // wait in the lane, then try again
-	ActionProbe                  // find out whether the trouble is the account's or this user's
-	ActionDropField              // the API refuses one field: leave it out with a reason and send the rest
-	ActionSplit                  // the API refuses a merged change: try a part of it
-	ActionSetAside               // make it a dead letter
-	ActionRecreate               // the contact is gone: forget it and map again
+	ActionHold      Action = iota // wait for the gate, count nothing
+	ActionRetry                   // wait in the lane, then try again
+	ActionProbe                   // find out whether the trouble is the account's or this user's
+	ActionDropField               // the API refuses one field: leave it out with a reason and send the rest
+	ActionSplit                   // the API refuses a merged change: try a part of it
+	ActionSetAside                // make it a dead letter
+	ActionRecreate                // the contact is gone: forget it and map again
 )
 
 // Failure is all that a decision rests on.

@@ -38,10 +38,12 @@ const (
 // opens, so the change is made anew then.
 var errHeld = errors.New("sending was put on hold")
 
-// gate stands before every API call. It is open, or it holds everything for one reason, or it is ajar: after a hold one
-// call goes first, and its answer opens the gate or closes it again.
+// gate is the one door before every API call: who has no pass of it makes none. It is open, or it holds everything for one
+// reason, or it is ajar: after a hold one call goes first, and its answer opens the gate or closes it again. An operator's
+// pause holds everything besides. Behind it stands the quota, which says how many calls there may be.
 type gate struct {
-	probe   func(context.Context) error
+	check   func(context.Context) error // asks the API whether it works: one call
+	quota   *quota
 	metrics *metrics.Metrics
 	log     *zap.Logger
 	wake    chan struct{} // capacity 1: a hold has begun
@@ -56,7 +58,8 @@ type gate struct {
 	passing bool   // ajar, and somebody is through
 	first   string // user whose call went first and failed after the last probes, and how often in a row
 	firsts  int
-	held    time.Duration
+	idle    stoppage
+	isDry   bool
 	waits   *backoff.ExponentialBackOff // between probes; reset by the first success
 
 	failures int
@@ -66,11 +69,13 @@ type gate struct {
 	lastError                *freshmarketer.Error
 }
 
-func newGate(probe func(context.Context) error, initial time.Duration, m *metrics.Metrics, log *zap.Logger) *gate {
-	return &gate{
-		probe: probe, metrics: m, log: log, wake: make(chan struct{}, 1), changed: make(chan struct{}), users: map[string]bool{},
+func newGate(check func(context.Context) error, q *quota, initial time.Duration, m *metrics.Metrics, log *zap.Logger) *gate {
+	g := &gate{
+		check: check, quota: q, metrics: m, log: log, wake: make(chan struct{}, 1), changed: make(chan struct{}), users: map[string]bool{},
 		waits: newBackOff(initial, probeMax),
 	}
+	q.dry = g.dry
+	return g
 }
 
 // await waits until somebody may pass.
@@ -88,28 +93,6 @@ func (g *gate) await(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-}
-
-// enter waits until one call may be made. Every enter is followed by a report.
-func (g *gate) enter(ctx context.Context) error {
-	for {
-		if err := g.await(ctx); err != nil {
-			return err
-		}
-		if g.tryEnter() == nil {
-			return nil
-		}
-	}
-}
-
-// tryEnter is enter without the wait: it says errHeld instead.
-func (g *gate) tryEnter() error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.admit() {
-		return errHeld
-	}
-	return nil
 }
 
 func (g *gate) admit() bool {
@@ -194,6 +177,7 @@ func (g *gate) failFirst(user string, failure *freshmarketer.Error) (counts bool
 
 // throttle holds for as long as the answer says; a later answer can only lengthen it.
 func (g *gate) throttle(failure *freshmarketer.Error) {
+	g.quota.throttled(failure.RetryAfter)
 	wait := failure.RetryAfter
 	if wait <= 0 {
 		wait = min(throttledMax, max(throttledDefault, g.waits.NextBackOff()))
@@ -213,6 +197,7 @@ func (g *gate) notBefore(wait time.Duration) {
 func (g *gate) close(why Hold, failure *freshmarketer.Error) {
 	if g.hold == "" {
 		g.since = time.Now()
+		g.idle.begin()
 		g.log.Warn("holding everything", zap.String("reason", string(why)), zap.String("operation", failure.Op), zap.Int("status", failure.Status), zap.String("kind", string(failure.Kind)))
 	} else if g.hold != why {
 		g.metrics.SetPaused(string(g.hold), false)
@@ -240,7 +225,7 @@ func (g *gate) open() {
 	}
 	g.log.Info("sending again", zap.String("reason", string(g.hold)), zap.Duration("held", time.Since(g.since)))
 	g.metrics.SetPaused(string(g.hold), false)
-	g.held += time.Since(g.since)
+	g.idle.end()
 	g.hold, g.ajar, g.passing, g.detail = "", false, false, ""
 	g.first, g.firsts, g.failures = "", 0, 0
 	clear(g.users)
@@ -253,14 +238,51 @@ func (g *gate) broadcast() {
 	g.changed = make(chan struct{})
 }
 
-// heldFor is how long everything was held in all, so that ages can leave it out.
-func (g *gate) heldFor() time.Duration {
+// dry says that calls are waited for because the quota has none, or no more.
+func (g *gate) dry(now bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.hold == "" {
-		return g.held
+	if now == g.isDry {
+		return
 	}
-	return g.held + time.Since(g.since)
+	if g.isDry = now; now {
+		g.idle.begin()
+	} else {
+		g.idle.end()
+	}
+}
+
+// idleFor is how long nothing could be sent in all, so that ages can leave it out.
+func (g *gate) idleFor() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.idle.sum()
+}
+
+// stoppage adds up the time in which nothing could be sent, however many reasons there were at once.
+type stoppage struct {
+	reasons int
+	since   time.Time
+	total   time.Duration
+}
+
+func (s *stoppage) begin() {
+	if s.reasons++; s.reasons == 1 {
+		s.since = time.Now()
+	}
+}
+
+func (s *stoppage) end() {
+	if s.reasons--; s.reasons == 0 {
+		s.total += time.Since(s.since)
+	}
+}
+
+func (s *stoppage) sum() time.Duration {
+	if s.reasons == 0 {
+		return s.total
+	}
+	return s.total + time.Since(s.since)
 }
 
 // Pause describes a hold for status.

@@ -26,7 +26,7 @@ type gateRig struct {
 	probed []time.Time
 }
 
-func (g *gateRig) probe(context.Context) error {
+func (g *gateRig) ask(context.Context) error {
 	g.lock.Lock()
 	defer g.lock.Unlock()
 	g.probed = append(g.probed, time.Now())
@@ -51,7 +51,7 @@ func gateBubble(t *testing.T, body func(t *testing.T, g *gateRig)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		g := &gateRig{t: t}
-		g.gate = newGate(g.probe, 2*time.Second, metrics.New(), zap.NewNop())
+		g.gate = newGate(g.ask, newQuota(Quota{}, nil, "", zap.NewNop()), 2*time.Second, metrics.New(), zap.NewNop())
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { g.run(ctx); close(ended) }()
@@ -70,9 +70,24 @@ func (g *gateRig) enterWithin(limit time.Duration) {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), limit)
 	defer cancel()
-	if err := g.enter(ctx); err != nil {
-		g.t.Fatalf("nobody may pass for %v: %+v", limit, g.pauses())
+	for {
+		p, _, err := g.enter(ctx, classContact, 1)
+		if err != nil {
+			g.t.Fatalf("nobody may pass for %v: %+v", limit, g.pauses())
+		}
+		if p.admit() == nil {
+			return
+		}
 	}
+}
+
+// tryPass is nil if somebody may pass now; he does then.
+func (g *gateRig) tryPass() error {
+	p, err := g.tryEnter(classContact, 1)
+	if err != nil {
+		return err
+	}
+	return p.admit()
 }
 
 func (g *gateRig) isOpen() bool { return len(g.pauses()) == 0 }
@@ -124,7 +139,7 @@ func TestNoPassageIsEverLost(t *testing.T) {
 		"outage":    (*gateRig).outage,
 		"verify": func(g *gateRig) {
 			g.answers(failure(fm.KindMisrouted, 0))
-			g.verify(g.t.Context())
+			g.verify(g.t.Context(), g.t.Context())
 			g.answers(nil)
 		},
 	}
@@ -134,11 +149,11 @@ func TestNoPassageIsEverLost(t *testing.T) {
 				for _, first := range kinds {
 					for _, late := range append(kinds, "") {
 						hold(g)
-						if g.isOpen() || g.tryEnter() == nil {
+						if g.isOpen() || g.tryPass() == nil {
 							t.Fatal("nothing is held")
 						}
 						g.enterWithin(5 * time.Minute)
-						if g.isOpen() || g.tryEnter() == nil {
+						if g.isOpen() || g.tryPass() == nil {
 							t.Fatal("more than one may go first")
 						}
 						if late != "" { // an answer of a call that began before the hold
@@ -184,7 +199,7 @@ func TestNothingIsCalledBeforeTheTimeAnAnswerNames(t *testing.T) {
 		},
 		"a probe's 503": func(g *gateRig, wait time.Duration) {
 			g.answers(failure(fm.KindTemporary, wait))
-			g.verify(g.t.Context())
+			g.verify(g.t.Context(), g.t.Context())
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +209,7 @@ func TestNothingIsCalledBeforeTheTimeAnAnswerNames(t *testing.T) {
 				until := time.Now().Add(wait - 200*time.Millisecond)
 				probes := len(g.probes())
 				g.answers(nil)
-				if g.verify(t.Context()) {
+				if g.verify(t.Context(), t.Context()) {
 					t.Error("everything is held and a probe was made for one user")
 				}
 				g.enterWithin(2 * wait)
@@ -262,7 +277,7 @@ func TestHeldTimeIsCountedOnce(t *testing.T) {
 		g.report("x", nil)
 		want := time.Since(began)
 		time.Sleep(time.Hour)
-		if got := g.heldFor(); got != want {
+		if got := g.idleFor(); got != want {
 			t.Errorf("held for %v, want %v", got, want)
 		}
 	})
@@ -274,7 +289,7 @@ func TestWaitingAtTheGateEndsWithTheContext(t *testing.T) {
 		why := errors.New("stopping")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(time.Second, func() { cancel(why) })
-		if err := g.enter(ctx); !errors.Is(err, why) {
+		if _, _, err := g.enter(ctx, classContact, 1); !errors.Is(err, why) {
 			t.Errorf("the wait ended with %v", err)
 		}
 	})

@@ -69,7 +69,7 @@ func (g *gate) setAjar() {
 }
 
 func (g *gate) tryProbe(ctx context.Context) bool {
-	err := g.probe(ctx)
+	err := g.probe(ctx, ctx)
 	if err == nil {
 		return true
 	}
@@ -89,18 +89,33 @@ func (g *gate) tryProbe(ctx context.Context) bool {
 	return false
 }
 
+// probe asks the API whether it works, whether the gate is open or not. waitCtx ends the wait for the quota, callCtx the
+// call. An error that is not the API's says that there was no call.
+func (g *gate) probe(waitCtx, callCtx context.Context) error {
+	grant, err := g.quota.acquire(waitCtx, classSystem, 1)
+	if err != nil {
+		return err
+	}
+	defer grant.giveBack()
+	if g.early() || !grant.spend() { // a 429 came while the quota was waited for
+		return errHeld
+	}
+	defer grant.done()
+	return g.check(callCtx)
+}
+
 // verify probes because of an answer that could be the account's trouble or one user's. If the probe fails, everything
 // is held, and the answer was not the user's: it returns false. So it does without a probe when everything is held already.
-func (g *gate) verify(ctx context.Context) bool {
+func (g *gate) verify(waitCtx, callCtx context.Context) bool {
 	if g.heldNow() {
 		return false
 	}
-	err := g.probe(ctx)
-	failure := new(freshmarketer.Error)
-	if err == nil || !errors.As(err, &failure) {
+	err := g.probe(waitCtx, callCtx)
+	if err == nil {
 		return true
 	}
-	if failure.Kind == freshmarketer.KindCanceled {
+	failure := new(freshmarketer.Error)
+	if !errors.As(err, &failure) || failure.Kind == freshmarketer.KindCanceled {
 		return false
 	}
 	g.mu.Lock()

@@ -43,7 +43,7 @@ type trouble struct {
 	waits    *backoff.ExponentialBackOff
 	attempts int
 	since    time.Time
-	heldAt   time.Duration // of gate.heldFor at since
+	heldAt   time.Duration // of gate.idleFor at since
 }
 
 func (l *lane) failed(r Retry, held time.Duration) {
@@ -53,7 +53,7 @@ func (l *lane) failed(r Retry, held time.Duration) {
 	l.trouble.attempts++
 }
 
-// age is how long the trouble has lasted, without the time when everything was held.
+// age is how long the trouble has lasted, without the time when nothing could be sent.
 func (l *lane) age(held time.Duration) time.Duration {
 	if l.trouble == nil {
 		return 0

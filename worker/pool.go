@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -27,7 +28,8 @@ type Config struct {
 	Client      *freshmarketer.Client
 	Mapping     mapping.Options
 	Retry       Retry
-	Concurrency int // changes sent at the same time
+	Quota       Quota // the zero value: no limit of ours
+	Concurrency int   // changes sent at the same time
 	Metrics     *metrics.Metrics
 	Logger      *zap.Logger
 }
@@ -50,8 +52,11 @@ func New(cfg Config) (*Pool, error) {
 	if cfg.Retry.Initial <= 0 || cfg.Retry.Max < cfg.Retry.Initial || cfg.Retry.MaxAge <= 0 {
 		return nil, fmt.Errorf("retry is %+v: initial and max_age must be positive and max at least initial", cfg.Retry)
 	}
+	if err := cfg.Quota.check(); err != nil {
+		return nil, err
+	}
 	log := cfg.Logger.Named("worker")
-	g := newGate(cfg.Client.Probe, cfg.Retry.Initial, cfg.Metrics, log)
+	g := newGate(cfg.Client.Probe, newQuota(cfg.Quota, cfg.Store, rand.Text()[:8], log), cfg.Retry.Initial, cfg.Metrics, log)
 	return &Pool{
 		cfg: cfg, store: cfg.Store, log: log, gate: g, places: make(chan struct{}, cfg.Concurrency),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
@@ -67,6 +72,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer cancelCalls()
 
 	var wg sync.WaitGroup
+	wg.Go(func() { p.gate.quota.run(waitCtx) })
 	wg.Go(func() { p.gate.run(waitCtx) })
 	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) }) // ready for the first event; an error means that we stop
 	err := p.store.Own(waitCtx, p.work)
@@ -74,6 +80,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	hard := time.AfterFunc(StopTimeout, cancelCalls)
 	defer hard.Stop()
 	wg.Wait()
+	p.gate.quota.close()
 	return err
 }
 

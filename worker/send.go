@@ -178,7 +178,7 @@ func (t *turn) lookup(email string) ([]freshmarketer.Contact, error) {
 
 // call makes one API call behind the gate and notes it.
 func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, error)) (freshmarketer.Contact, error) {
-	if err := t.p.gate.tryEnter(); err != nil {
+	if err := t.pass.admit(); err != nil {
 		return freshmarketer.Contact{}, err
 	}
 	changes := op == freshmarketer.OpUpsertContact || op == freshmarketer.OpUpdateContact
@@ -190,7 +190,7 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	if changes {
 		failpoint.Hit(failpoint.EffectAfter)
 	}
-	t.counts = t.p.gate.report(t.lane.user, err)
+	t.counts = t.pass.report(t.lane.user, err)
 	t.api = append(t.api, queue.JournalCall{Operation: op, Status: status(contact, err), Millis: time.Since(began).Milliseconds()})
 	if changes {
 		switch freshmarketer.KindOf(err) {

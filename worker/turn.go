@@ -32,6 +32,8 @@ type turn struct {
 	api    []queue.JournalCall        // API calls made
 	before map[string]json.RawMessage // custom fields as they were before the change
 	counts bool                       // the gate's word on the last failure
+	pass   *pass                      // leave to make the change's calls; nil: none yet
+	more   int                        // calls that an earlier try of this turn turned out to need
 }
 
 // call is one event of a turn: from the log, or from a dead letter that a command in the log replays.
@@ -47,6 +49,7 @@ type call struct {
 
 // run ends with the lane settled, planned for later, or given back. On an error nothing has been done with the lane.
 func (t *turn) run() error {
+	defer t.leave()
 	if err := t.load(); err != nil {
 		return err
 	}
@@ -67,6 +70,11 @@ func (t *turn) run() error {
 		if t.result.Change.Empty() {
 			return t.settle(t.result.Record, nil, "")
 		}
+		if waited, err := t.enter(); err != nil {
+			return err
+		} else if waited {
+			continue // what has come meanwhile belongs into the change
+		}
 		sent, err := t.send()
 		if err == nil {
 			return t.settle(sent, nil, "")
@@ -75,9 +83,7 @@ func (t *turn) run() error {
 		if !again {
 			return err
 		}
-		if err := t.p.gate.await(t.waitCtx); err != nil {
-			return err
-		}
+		t.leave()
 	}
 }
 
@@ -205,10 +211,10 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		api = &freshmarketer.Error{Kind: freshmarketer.KindUnknown, Err: err}
 	}
 	l, gate := t.lane, t.p.gate
-	f := Failure{Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.heldFor())}
+	f := Failure{Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.idleFor())}
 	action := Decide(f, t.p.cfg.Retry)
 	if action == ActionProbe {
-		if !gate.verify(t.callCtx) {
+		if !gate.verify(t.waitCtx, t.callCtx) {
 			t.part.backlog.giveBack(l)
 			return false, nil
 		}
@@ -220,7 +226,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		t.part.backlog.giveBack(l) // behind the others: when the gate is ajar, each head has its turn at being first
 		return false, nil
 	case ActionRetry:
-		l.failed(t.p.cfg.Retry, gate.heldFor())
+		l.failed(t.p.cfg.Retry, gate.idleFor())
 		wait := max(l.trouble.waits.NextBackOff(), api.RetryAfter)
 		t.p.log.Warn("delivery failed, trying again", zap.String("lane", l.user), zap.String("operation", api.Op), zap.String("kind", string(api.Kind)),
 			zap.Int("status", api.Status), zap.Int("attempt", l.attempts()), zap.Duration("wait", wait))

@@ -1,0 +1,124 @@
+package worker
+
+import "context"
+
+// pass is leave to make the calls of one change, or another few calls. It is got by enter and ended by leave; between
+// them stand admit, the call and report, any number of times.
+//
+// A pass holds no place at the gate: admit can say errHeld at any call, if everything is held since. It does hold calls
+// of the quota, so whoever has to wait for anything else leaves first.
+type pass struct {
+	gate  *gate
+	grant *grant
+	extra []*grant // calls beyond those that were asked for
+	used  *grant   // of the call under way
+	Calls int      // admitted so far
+	// Short says that the last admit failed for want of calls: enter anew for more of them.
+	Short bool
+}
+
+// enter waits until so many calls may be made: until nothing holds and the quota has them. Lower classes are served
+// first, and in one class who came first. waited says that time went by, in which more may have come to be sent.
+func (g *gate) enter(ctx context.Context, c class, calls int) (p *pass, waited bool, _ error) {
+	if p, err := g.tryEnter(c, calls); err == nil {
+		return p, false, nil
+	}
+	for {
+		if err := g.await(ctx); err != nil {
+			return nil, true, err
+		}
+		grant, err := g.quota.acquire(ctx, c, calls)
+		if err != nil {
+			return nil, true, err
+		}
+		if g.mayPass() {
+			return &pass{gate: g, grant: grant}, true, nil
+		}
+		grant.giveBack()
+	}
+}
+
+// tryEnter is enter without the wait: it says errHeld or errNoCalls instead.
+func (g *gate) tryEnter(c class, calls int) (*pass, error) {
+	if !g.mayPass() {
+		return nil, errHeld
+	}
+	grant, err := g.quota.tryAcquire(c, calls)
+	if err != nil {
+		return nil, err
+	}
+	return &pass{gate: g, grant: grant}, nil
+}
+
+func (g *gate) mayPass() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.hold == "" || g.ajar && !g.passing
+}
+
+// admit comes before each call. Every admit without an error is followed by a report.
+func (p *pass) admit() error {
+	p.used, p.Short = p.grant, false
+	if !p.grant.spend() {
+		more, err := p.gate.quota.more()
+		if err != nil || !more.spend() {
+			p.Short = true
+			return errHeld
+		}
+		p.used, p.extra = more, append(p.extra, more)
+	}
+	p.gate.mu.Lock()
+	ok := p.gate.admit()
+	p.gate.mu.Unlock()
+	if !ok {
+		p.used.unspend()
+		return errHeld
+	}
+	p.Calls++
+	return nil
+}
+
+// report tells what came of the call, for a user or "". It returns whether a failure is the user's to count.
+func (p *pass) report(user string, err error) (counts bool) {
+	p.used.done()
+	return p.gate.report(user, err)
+}
+
+// leave gives back the calls that were not made. It may be called twice, and on nil.
+func (p *pass) leave() {
+	if p == nil {
+		return
+	}
+	p.grant.giveBack()
+	for _, g := range p.extra {
+		g.giveBack()
+	}
+}
+
+// enter gets leave for the calls of the turn's change.
+func (t *turn) enter() (waited bool, err error) {
+	if t.pass != nil {
+		return false, nil
+	}
+	t.pass, waited, err = t.p.gate.enter(t.waitCtx, classContact, max(t.more, t.needs()))
+	return waited, err
+}
+
+// needs is how many calls the change takes if nothing unforeseen happens.
+func (t *turn) needs() int {
+	for _, f := range t.result.Change.Fields {
+		if f.Custom {
+			return 2 // they are read, or the contact is made, before they are written
+		}
+	}
+	return 1
+}
+
+// leave gives back the calls that were not made, and remembers if there were too few.
+func (t *turn) leave() {
+	if t.pass != nil && t.pass.Short {
+		t.more = t.pass.Calls + 1
+	}
+	t.pass.leave()
+	t.pass = nil
+}
