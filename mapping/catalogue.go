@@ -4,19 +4,16 @@ import "slices"
 
 // Field is one contact field of the account, as its metadata describes it.
 type Field struct {
-	Name     string   `json:"name"`  // API name, such as job_title or cf_plan
-	Label    string   `json:"label"` // what people see, such as Job title
-	Type     string   `json:"type"`  // text, number, dropdown, …
-	Custom   bool     `json:"custom,omitempty"`
-	Choices  []Choice `json:"choices,omitempty"`
-	Required bool     `json:"required,omitempty"` // the API refuses to empty it
+	Name     string // API name, such as job_title or cf_plan
+	Label    string // what people see, such as Job title
+	Type     string // text, number, dropdown, …
+	Custom   bool
+	Choices  []Choice
+	Required bool // the API refuses to empty it
 }
 
 // Choice is one value of a dropdown. ID is kept as text: the API writes it as a number or as a string.
-type Choice struct {
-	ID    string `json:"id"`
-	Value string `json:"value"`
-}
+type Choice struct{ ID, Value string }
 
 // Duplicate is a label that several fields share, so that a trait can mean only one of them.
 type Duplicate struct {

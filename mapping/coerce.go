@@ -17,12 +17,20 @@ const (
 	kindChoice   // custom dropdown or radio: the choice's label is sent
 	kindChoiceID // built-in dropdown: the choice's number is sent
 	kindChoices  // custom multi-select: labels joined by ';'
+	kindPhone
+	kindTimeZone // the name of a Rails time zone
+	kindTags     // a list that is added to
 )
 
 // kindOf reads a field's type. Source: Freshworks CRM API reference, "Value formats and limits on write".
 func kindOf(f *Field) kind {
 	switch f.Type {
-	case "text", "phone":
+	case "phone":
+		return kindPhone
+	case "text":
+		if !f.Custom && (f.Name == "mobile_number" || f.Name == "work_number") {
+			return kindPhone
+		}
 		return kindText
 	case "textarea":
 		return kindTextarea
@@ -38,10 +46,14 @@ func kindOf(f *Field) kind {
 		if f.Custom {
 			return kindChoice
 		}
-		if f.Name == "time_zone" { // Rails names; tzdata names are refused
-			return kindUnsupported
+		if f.Name == "time_zone" {
+			return kindTimeZone
 		}
 		return kindChoiceID
+	case "auto_complete":
+		if f.Name == "tags" && !f.Custom {
+			return kindTags
+		}
 	case "multi_select_dropdown":
 		if f.Custom { // the built-in ones are derived, but for subscription_types: that list is the contact's own
 			return kindChoices
@@ -60,8 +72,12 @@ func (f *field) coerce(v any) (any, Reason) {
 	if reason != "" {
 		return nil, reason
 	}
-	if out == nil && (f.Required || f.kind == kindEmail) {
+	switch {
+	case out != nil:
+	case f.Required || f.kind == kindEmail:
 		return nil, ReasonRequired
+	case f.kind == kindTags:
+		return nil, ReasonAddOnly
 	}
 	if f.access == guarded {
 		id, _ := out.(json.Number)
@@ -86,10 +102,13 @@ func (f *field) coerceKind(v any) (any, Reason) {
 	case nil:
 		return nil, ""
 	case []any:
-		if f.kind != kindChoices {
-			return nil, ReasonNotScalar
+		switch f.kind {
+		case kindChoices:
+			return f.choices(list)
+		case kindTags:
+			return toTags(list)
 		}
-		return f.choices(list)
+		return nil, ReasonNotScalar
 	case string, json.Number, bool:
 	default:
 		return nil, ReasonNotScalar
@@ -115,6 +134,12 @@ func (f *field) coerceKind(v any) (any, Reason) {
 		return f.choices(splitChoices(f, v))
 	case kindChoiceID:
 		return f.choiceID(v)
+	case kindPhone:
+		return toPhone(v)
+	case kindTimeZone:
+		return f.timeZone(v)
+	case kindTags:
+		return toTags(splitList(v))
 	default:
 		return nil, ReasonUnsupportedType
 	}

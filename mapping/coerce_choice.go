@@ -20,19 +20,33 @@ func (f *field) find(s string) (Choice, bool) {
 // choice is for custom dropdowns and radios. The API wants the label exactly as the choice has it; a number it silently
 // ignores. Source: Freshworks CRM API reference, "Gotchas".
 func (f *field) choice(v any) (any, Reason) {
-	s, _ := text(v)
-	choice, ok := f.find(s)
+	choice, ok := f.findValue(v)
 	if !ok {
 		return nil, ReasonNotAChoice
 	}
 	return choice.Value, ""
 }
 
+// findValue finds the choice for a scalar. true and false are Yes and No where there is such a choice and none of their
+// own name: Engage sends nothing else, and its audiences end up in such dropdowns.
+func (f *field) findValue(v any) (Choice, bool) {
+	s, _ := text(v)
+	choice, ok := f.find(s)
+	if b, is := v.(bool); is && !ok {
+		s = "no"
+		if b {
+			s = "yes"
+		}
+		choice, ok = f.find(s)
+	}
+	return choice, ok
+}
+
 // choiceID is for built-in dropdowns, which take the choice's number: found by the choice's label, or by the number
 // itself if there is such a choice.
 func (f *field) choiceID(v any) (any, Reason) {
+	choice, ok := f.findValue(v)
 	s, _ := text(v)
-	choice, ok := f.find(s)
 	for i := 0; !ok && i < len(f.Choices); i++ {
 		choice, ok = f.Choices[i], f.Choices[i].ID == strings.TrimSpace(s)
 	}
@@ -54,6 +68,15 @@ func splitChoices(f *field, v any) []any {
 	}
 	if _, one := f.find(s); one {
 		return []any{s}
+	}
+	return splitList(v)
+}
+
+// splitList reads a ';' list; any other scalar is a list of itself.
+func splitList(v any) []any {
+	s, ok := v.(string)
+	if !ok {
+		return []any{v}
 	}
 	var items []any
 	for part := range strings.SplitSeq(s, ";") {
@@ -80,7 +103,7 @@ func (f *field) choices(items []any) (any, Reason) {
 		if clean(s) == "" {
 			continue
 		}
-		choice, ok := f.find(s)
+		choice, ok := f.findValue(item)
 		if !ok || strings.Contains(choice.Value, ";") { // such a label would be read as two
 			return nil, ReasonNotAChoice
 		}

@@ -58,24 +58,32 @@ func (f *folder) call(c *Call) Outcome {
 		return Outcome{Reason: ReasonIntegrationsDisabled}
 	case !c.Replay && ev.MessageID != "" && f.rec.Ring.has(message, ev.Received):
 		return Outcome{Reason: ReasonDuplicate}
-	case strings.TrimSpace(ev.UserID) == "":
+	}
+	// Without a userId nobody can say what earlier calls of this person carried, so leaving a trait out says nothing.
+	anonymous := strings.TrimSpace(ev.UserID) == ""
+	if anonymous && f.opt.WithoutUserID != ByEmail {
 		return Outcome{Reason: ReasonMissingUserID}
 	}
+	partial := ev.Partial || anonymous
 	r := read(f.cat, f.opt, ev.Traits)
 	r.refuse(c.Refused)
-	email := r.get(emailField)
-	hasEmail := email != nil && !email.refused
-	if !hasEmail && (!ev.Partial || !f.known) {
+	hasEmail := r.hasEmail() || f.opt.EmailFallback && r.fallback(ev)
+	if !hasEmail && (anonymous || !partial || !f.known) {
 		return r.outcome(Outcome{Reason: ReasonMissingEmail})
 	}
 	if ev.MessageID != "" {
 		f.rec.Ring.add(message, ev.Received)
 	}
-	f.userID = ev.UserID
-	a := application{f: f, r: &r, src: ev.Source, clock: c.clock(), ordinary: !ev.Partial}
+	if !anonymous {
+		f.userID = ev.UserID
+	}
+	a := application{f: f, r: &r, src: ev.Source, clock: c.clock(), ordinary: !partial}
 	a.apply()
 	if len(a.out.Fields) > 0 && a.effects == 0 {
 		return r.outcome(Outcome{Reason: ReasonStale, Fields: a.out.Fields})
+	}
+	if anonymous && f.email == "" { // the address is what finds the contact, so it goes along
+		f.email, _ = r.get(emailField).value.(string)
 	}
 	if !f.known {
 		a.createWithEmail()
@@ -91,15 +99,34 @@ func (r *reading) outcome(o Outcome) Outcome {
 }
 
 // put notes that a field is to have this value, the last one counts.
-func (f *folder) put(fl *field, trait string, value any) {
-	change := FieldChange{Name: fl.Name, Label: fl.Label, Trait: shortName(trait), Custom: fl.Custom, Value: value}
+func (f *folder) put(fl *field, c *carried, value any) {
+	change := FieldChange{Name: fl.Name, Label: fl.Label, Custom: fl.Custom, Value: value, Add: fl.kind == kindTags}
+	if c != nil {
+		change.Trait = shortName(c.trait)
+	}
 	for i := range f.pending {
 		if f.pending[i].Name == fl.Name {
+			if change.Add {
+				change.Value = joined(f.pending[i].Value, value)
+			}
 			f.pending[i] = change
 			return
 		}
 	}
 	f.pending = append(f.pending, change)
+}
+
+// joined is the union of two lists that are to be added.
+func joined(a, b any) any {
+	list, _ := a.([]string)
+	more, _ := b.([]string)
+	list = slices.Clone(list)
+	for _, item := range more {
+		if !slices.Contains(list, item) {
+			list = append(list, item)
+		}
+	}
+	return list
 }
 
 func (f *folder) fresh(sent int64) bool { return sent != 0 && f.now-sent < f.resend }
@@ -110,13 +137,19 @@ func (f *folder) change() Change {
 	fields := make([]FieldChange, 0, len(f.pending))
 	for _, p := range f.pending {
 		was, is := f.before.field(p.Name), f.rec.field(p.Name)
-		if created && p.Value == nil || !created && was.Hash == is.Hash && f.fresh(was.Sent) {
+		if created && p.Value == nil || !created && !p.Add && was.Hash == is.Hash && f.fresh(was.Sent) {
 			is.Sent = was.Sent // a new contact has nothing to empty; a value that came back is there already
 			f.rec.setField(p.Name, is)
 			continue
 		}
 		fields = append(fields, p)
 	}
-	slices.SortFunc(fields, func(a, b FieldChange) int { return strings.Compare(a.Name, b.Name) })
-	return Change{UserID: f.userID, Email: f.email, Fields: fields}
+	slices.SortFunc(fields, byFieldName)
+	c := Change{UserID: f.userID, Email: f.email, Fields: fields}
+	if created {
+		c.Defaults = f.defaults(fields)
+	}
+	return c
 }
+
+func byFieldName(a, b FieldChange) int { return strings.Compare(a.Name, b.Name) }

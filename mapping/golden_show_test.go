@@ -29,13 +29,24 @@ func showChange(b *strings.Builder, res Result) {
 	default:
 		fmt.Fprintf(b, "update contact %s\n", res.Record.ContactID)
 	}
-	for _, f := range res.Change.Fields {
+	showFields(b, res.Change.Fields)
+	if len(res.Change.Defaults) > 0 {
+		b.WriteString("and if the contact is new\n")
+		showFields(b, res.Change.Defaults)
+	}
+}
+
+func showFields(b *strings.Builder, fields []FieldChange) {
+	for _, f := range fields {
 		where := "  "
 		if f.Custom {
 			where = "  custom_field."
 		}
 		value, _ := json.Marshal(f.Value)
 		fmt.Fprintf(b, "%s%s = %s", where, f.Name, value)
+		if f.Add {
+			b.WriteString("   added")
+		}
 		if f.Trait != "" {
 			fmt.Fprintf(b, "   from %s", f.Trait)
 		}
@@ -51,11 +62,11 @@ func showOutcome(b *strings.Builder, i int, o Outcome) {
 		fmt.Fprintf(b, "discarded: %s\n", o.Reason)
 	}
 	for _, f := range o.Fields {
-		from := f.Trait
-		if from == "" {
-			from = "(left out)"
+		if f.Trait == "" {
+			fmt.Fprintf(b, "  (left out): %s %q\n", f.Action, f.Label)
+			continue
 		}
-		fmt.Fprintf(b, "  %s: %s %q\n", from, f.Action, f.Label)
+		fmt.Fprintf(b, "  %s: %s %q, found by %s\n", f.Trait, f.Action, f.Label, f.Rule)
 	}
 	for _, l := range o.LeftOut {
 		fmt.Fprintf(b, "  %s: left out", l.Trait)

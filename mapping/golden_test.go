@@ -76,6 +76,10 @@ type goldenSetup struct {
 		StrictLabels  bool              `json:"strict_labels"`
 		ResendAfter   string            `json:"resend_after"`
 		Traits        map[string]string `json:"traits"`
+		Match         map[string]bool   `json:"match"`
+		EmailFallback bool              `json:"email_fallback"`
+		WithoutUserID WithoutUserID     `json:"without_user_id"`
+		OnCreate      map[string]string `json:"on_create"`
 	} `json:"options"`
 }
 
@@ -143,7 +147,12 @@ func (g *golden) setup(s goldenSetup) {
 	if g.now.IsZero() {
 		g.now = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 	}
-	g.opt = Options{MissingTraits: s.Options.MissingTraits, StrictLabels: s.Options.StrictLabels, Traits: s.Options.Traits}
+	off := func(rule string) bool { on, given := s.Options.Match[rule]; return given && !on }
+	g.opt = Options{
+		MissingTraits: s.Options.MissingTraits, StrictLabels: s.Options.StrictLabels, Traits: s.Options.Traits,
+		NoLabels: off("label"), NoSpelling: off("spelling"), NoReserved: off("reserved"),
+		EmailFallback: s.Options.EmailFallback, WithoutUserID: s.Options.WithoutUserID, OnCreate: s.Options.OnCreate,
+	}
 	if s.Options.ResendAfter != "" {
 		var err error
 		if g.opt.ResendAfter, err = time.ParseDuration(s.Options.ResendAfter); err != nil {
@@ -177,8 +186,8 @@ func readCatalogue(t testing.TB, name string) *Catalogue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var fields []Field
-	if err := json.Unmarshal(b, &fields); err != nil {
+	fields, err := ParseFields(b)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return NewCatalogue(fields)
@@ -190,6 +199,7 @@ type goldenCall struct {
 	Event  json.RawMessage `json:"event"`
 
 	Traits       json.RawMessage `json:"traits"`
+	Context      json.RawMessage `json:"context"`
 	User         *string         `json:"user"`
 	ID           string          `json:"id"`
 	Type         string          `json:"type"`
@@ -282,6 +292,9 @@ func (g *golden) body(c goldenCall, at time.Time) []byte {
 	}
 	if c.Integrations != nil {
 		event["integrations"] = c.Integrations
+	}
+	if c.Context != nil {
+		event["context"] = c.Context
 	}
 	if c.Partial {
 		event["context"] = map[string]any{"personas": map[string]any{"computation_class": "audience"}}

@@ -45,6 +45,11 @@ func hashValue(v any) Hash {
 		if v {
 			h = fnv(h, "t")
 		}
+	case []string:
+		h = fnv(h, "l")
+		for _, item := range v {
+			h = fnv(fnv(h, item), "\x00")
+		}
 	}
 	if Hash(h) < hashFirst {
 		return hashFirst

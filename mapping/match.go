@@ -3,6 +3,7 @@ package mapping
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/freshrelay/freshrelay/segment"
 )
@@ -16,7 +17,13 @@ const (
 	byNormal               // the label but for case, spaces, '_' and '-'
 	byReserved             // one of Segment's reserved names
 	byPart                 // a part of the reserved trait name
+	byFallback             // the email from elsewhere in the call
 )
+
+// rule is the rank in words for people.
+func (r rank) rule() Rule {
+	return [...]Rule{RuleMap, RuleLabel, RuleSpelling, RuleReserved, RuleReserved, RuleFallback}[r]
+}
 
 // carried is one field that a call speaks of.
 type carried struct {
@@ -47,12 +54,49 @@ func read(cat *Catalogue, opt *Options, traits []segment.Trait) reading {
 		c := &r.fields[i]
 		f := &cat.fields[c.field]
 		var reason Reason
+		if c.rank == byMap {
+			c.value = f.flatten(c.value)
+		}
 		if c.value, reason = f.coerce(c.value); reason != "" {
 			c.refused = true
 			r.leaveOut(c.trait, f.Name, reason)
 		}
 	}
 	return r
+}
+
+func (r *reading) hasEmail() bool {
+	email := r.get(emailField)
+	return email != nil && !email.refused
+}
+
+// fallback takes the address from elsewhere in the call: context.traits, or a userId that is one.
+// Source: Segment docs, Spec: Common, "Context"; segmentio/facade, identify.
+func (r *reading) fallback(ev *segment.Event) bool {
+	for _, t := range ev.ContextTraits {
+		var buf [64]byte
+		if t.Key == emailName || r.opt.spelling() && string(appendNormal(buf[:0], t.Key)) == emailName {
+			if r.fallTo("context.traits."+t.Key, t.Value) {
+				return true
+			}
+		}
+	}
+	_, domain, _ := strings.Cut(ev.UserID, "@")
+	return strings.Contains(strings.Trim(domain, "."), ".") && r.fallTo("userId", ev.UserID)
+}
+
+func (r *reading) fallTo(trait string, value any) bool {
+	value, reason := r.cat.fields[emailField].coerce(value)
+	if reason != "" {
+		return false
+	}
+	c := carried{field: emailField, rank: byFallback, trait: trait, value: value}
+	if had := r.get(emailField); had != nil { // of no use, and reported
+		*had = c
+	} else {
+		r.fields = append(r.fields, c)
+	}
+	return true
 }
 
 // get returns what the call says about a field, nil if it says nothing.
@@ -73,11 +117,11 @@ func (r *reading) trait(key string, value any) {
 		r.claim(emailField, byLabel, key, value)
 		return
 	}
-	if field, ok := r.cat.byLabel[clean(key)]; ok {
+	if field, ok := r.cat.byLabel[clean(key)]; ok && !r.opt.NoLabels {
 		r.claim(field, byLabel, key, value)
 		return
 	}
-	if !r.opt.StrictLabels && r.lenient(key, value) {
+	if r.lenient(key, value) {
 		return
 	}
 	r.leaveOut(key, "", ReasonUnmapped)
@@ -97,24 +141,31 @@ func (r *reading) explicit(key string, value any) bool {
 	return true
 }
 
-// lenient is everything that strict labels switch off: labels but for their spelling, then Segment's reserved names.
+// lenient is everything that strict labels switch off: labels but for their spelling, then Segment's reserved names. Each
+// can be switched off by itself.
 func (r *reading) lenient(key string, value any) bool {
+	if !r.opt.spelling() && !r.opt.reserved() {
+		return false
+	}
 	var buf [64]byte
 	name := appendNormal(buf[:0], key)
-	if string(name) == emailName {
+	if string(name) == emailName && r.opt.spelling() {
 		r.claim(emailField, byNormal, key, value)
 		return true
 	}
 	field, near := r.cat.byNormal[string(name)]
+	near = near && r.opt.spelling()
 	if near && r.cat.fields[field].matchesNormally() {
 		r.claim(field, byNormal, key, value)
 		return true
 	}
-	if isReservedName(name) {
-		return r.name(key, value)
-	}
-	if r.reserved(reservedField(name), key, value) {
-		return true
+	if r.opt.reserved() {
+		if isReservedName(name) {
+			return r.name(key, value)
+		}
+		if r.reserved(reservedField(name), key, value) {
+			return true
+		}
 	}
 	if !near || r.cat.fields[field].access == open {
 		return false
@@ -127,7 +178,7 @@ func (r *reading) lenient(key string, value any) bool {
 // matchesNormally reports whether the field takes traits that are spelt differently from its label: free text and
 // what the account made itself. The built-in dropdowns and ids deserve to be meant exactly.
 func (f *field) matchesNormally() bool {
-	return f.Custom || f.kind == kindText || f.kind == kindEmail
+	return f.Custom || f.kind == kindText || f.kind == kindPhone || f.kind == kindEmail
 }
 
 func (r *reading) reserved(name, trait string, value any) bool {
@@ -225,7 +276,7 @@ func (r *reading) nested(key string, value any) bool {
 // not keep the order inside objects, so it is by name.
 func (r *reading) object(path string, object map[string]any, depth int, parts *[]string) bool {
 	var buf [64]byte
-	address := depth == 1 && !r.opt.StrictLabels && isReservedAddress(appendNormal(buf[:0], path))
+	address := depth == 1 && r.opt.reserved() && isReservedAddress(appendNormal(buf[:0], path))
 	if !address && len(r.opt.Traits) == 0 || len(path) > maxPath {
 		return false
 	}

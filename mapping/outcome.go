@@ -24,11 +24,13 @@ type Result struct {
 
 // Change is what is to be written to the user's contact.
 type Change struct {
-	UserID string
+	UserID string // "" for a contact that is found by its address alone
 	// Email is the newest email of the calls, for finding and creating the contact; "" if they carry none that counts.
 	Email string
 	// Fields are sorted by name. A contact that is to be created has the field email among them.
 	Fields []FieldChange
+	// Defaults are further fields for a contact that does not exist yet; sorted, and none of them is among Fields.
+	Defaults []FieldChange
 }
 
 // Empty reports whether there is nothing to write, so no call to the API is needed.
@@ -40,8 +42,22 @@ type FieldChange struct {
 	Label  string
 	Trait  string // the trait that carries it; "" if it is emptied because a call left it out
 	Custom bool   // belongs into custom_field
-	Value  any    // string, json.Number, bool, or nil to empty the field
+	Value  any    // string, json.Number, bool, []string, or nil to empty the field
+	// Add says that Value, a list, is to be joined with what the contact has: a write would replace it.
+	Add bool
 }
+
+// Rule is the rule of matching by which a trait found its field.
+type Rule string
+
+// The rules of matching, best first.
+const (
+	RuleMap      Rule = "map"      // a line under mapping.traits
+	RuleLabel    Rule = "label"    // it is the field's label
+	RuleSpelling Rule = "spelling" // it is the label but for case, spaces, '_', '-' and camelCase
+	RuleReserved Rule = "reserved" // it is one of Segment's reserved names
+	RuleFallback Rule = "fallback" // the address, from elsewhere in the call
+)
 
 // Outcome is what became of one call.
 type Outcome struct {
@@ -71,6 +87,7 @@ func Actions() []Action { return []Action{ActionSet, ActionEmptied, ActionUnchan
 type FieldOutcome struct {
 	Name, Label string
 	Trait       string // "" if the call left the field out
+	Rule        Rule   // "" likewise
 	Action      Action
 }
 

@@ -23,7 +23,8 @@ import (
 
 const histories = 1000
 
-// the fields of the histories: c1, c2 and n are ordinary, g is guarded and mapped explicitly, req is required.
+// the fields of the histories: c1, c2 and n are ordinary, g is guarded and mapped explicitly, req is required, tags only
+// grow.
 func propertyCatalogue() *Catalogue {
 	return NewCatalogue([]Field{
 		{Name: "emails", Label: "Emails", Type: "group_field"},
@@ -32,6 +33,7 @@ func propertyCatalogue() *Catalogue {
 		{Name: "n", Label: "n", Type: "number", Custom: true},
 		{Name: "lifecycle_stage_id", Label: "Lifecycle stage", Type: "dropdown", Choices: []Choice{{"0", "v0"}, {"1", "v1"}, {"2", "v2"}}},
 		{Name: "req", Label: "req", Type: "text", Custom: true, Required: true},
+		{Name: "tags", Label: "Tags", Type: "auto_complete"},
 	})
 }
 
@@ -48,7 +50,7 @@ func newHistory(seed uint64) history {
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	h := history{
 		seed: seed, known: rnd.IntN(2) == 0,
-		opt: Options{Traits: map[string]string{"g": "Lifecycle stage"}, MissingTraits: Clear},
+		opt: Options{Traits: map[string]string{"g": "Lifecycle stage", "tags": "tags"}, MissingTraits: Clear},
 	}
 	if rnd.IntN(3) == 0 {
 		h.opt.MissingTraits = Keep
@@ -84,7 +86,7 @@ func (h *history) call(rnd *rand.Rand, i int) Call {
 	if !ev.Partial || !h.known || rnd.IntN(2) == 0 {
 		ev.Traits = append(ev.Traits, segment.Trait{Key: "email", Value: fmt.Sprintf("e%d@example.com", rnd.IntN(3))})
 	}
-	for _, key := range []string{"c1", "c2", "n", "g", "req"} {
+	for _, key := range []string{"c1", "c2", "n", "g", "req", "tags"} {
 		value := any(fmt.Sprint("v", rnd.IntN(3)))
 		if key == "n" {
 			value = json.Number(fmt.Sprint(rnd.IntN(3)))
@@ -93,7 +95,7 @@ func (h *history) call(rnd *rand.Rand, i int) Call {
 		case 0:
 			value = nil
 		case 1:
-			value = []any{"of no use"}
+			value = []any{map[string]any{"of no use": true}}
 		case 2, 3, 4:
 			continue
 		}
@@ -123,6 +125,13 @@ func (h *history) naive() map[string]any {
 		for _, t := range ev.Traits {
 			carries[t.Key] = true
 			if _, useless := t.Value.([]any); useless || t.Key == "req" && t.Value == nil || t.Key == "email" && ev.Partial {
+				continue
+			}
+			if t.Key == "tags" {
+				if tag, ok := t.Value.(string); ok {
+					list, _ := contact["tags"].([]string)
+					contact["tags"] = sortedSet(append(slices.Clone(list), tag))
+				}
 				continue
 			}
 			contact[t.Key], owner[t.Key] = t.Value, ev.Source
@@ -166,6 +175,11 @@ func (w *world) fold(calls ...Call) {
 	}
 	for _, f := range res.Change.Fields {
 		key, value := f.Name, f.Value
+		if f.Add {
+			list, _ := w.contact[key].([]string)
+			w.contact[key] = sortedSet(append(slices.Clone(list), value.([]string)...))
+			continue
+		}
 		if key == "lifecycle_stage_id" {
 			key = "g"
 			if id, ok := value.(json.Number); ok {
@@ -244,7 +258,7 @@ func (w *world) checkHashes(seed uint64) {
 				value = json.Number(strings.TrimPrefix(s, "v"))
 			}
 		}
-		if name != "email" && f.Hash != hashValue(value) {
+		if name != "email" && name != "tags" && f.Hash != hashValue(value) {
 			w.t.Fatalf("seed %d: the record is wrong about %s, which holds %v", seed, name, value)
 		}
 	}
@@ -291,6 +305,11 @@ func (w *world) trouble(rnd *rand.Rand) {
 		w.rec.ForgetSent("c1")
 		delete(w.contact, "c1")
 	}
+}
+
+func sortedSet(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
 }
 
 func withoutNil(m map[string]any) map[string]any {

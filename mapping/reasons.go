@@ -29,6 +29,7 @@ const (
 	ReasonNotAChoice      Reason = "not_a_choice"     // the dropdown has no such value
 	ReasonNotScalar       Reason = "not_scalar"       // an object or array for a field with one value
 	ReasonUnsupportedType Reason = "unsupported_type" // a type of field that is not written
+	ReasonAddOnly         Reason = "add_only"         // the field's list is added to and never emptied
 
 	ReasonRefused Reason = "refused" // Freshmarketer refused what the call says about the field
 
@@ -37,6 +38,8 @@ const (
 	ReasonNotCheckbox Reason = "not_coercible:checkbox"
 	ReasonNotDate     Reason = "not_coercible:date"
 	ReasonNotDatetime Reason = "not_coercible:datetime"
+	ReasonNotPhone    Reason = "not_coercible:phone"
+	ReasonNotTimeZone Reason = "not_coercible:time_zone"
 )
 
 // DiscardReasons returns every reason for which Fold discards a call.
@@ -52,6 +55,7 @@ func LeftOutReasons() []Reason {
 	return []Reason{
 		ReasonUnmapped, ReasonNoSuchField, ReasonShadowed, ReasonGuarded, ReasonDerived, ReasonIdentity,
 		ReasonWouldSubscribe, ReasonRequired, ReasonPartialEmail, ReasonTooLong, ReasonNotAChoice, ReasonNotScalar,
-		ReasonUnsupportedType, ReasonRefused, ReasonNotEmail, ReasonNotNumber, ReasonNotCheckbox, ReasonNotDate, ReasonNotDatetime,
+		ReasonUnsupportedType, ReasonAddOnly, ReasonRefused, ReasonNotEmail, ReasonNotNumber, ReasonNotCheckbox, ReasonNotDate,
+		ReasonNotDatetime, ReasonNotPhone, ReasonNotTimeZone,
 	}
 }

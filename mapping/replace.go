@@ -34,6 +34,8 @@ func (a *application) apply() {
 		case c.refused:
 		case c.field == emailField:
 			a.applyEmail(c)
+		case a.f.cat.fields[c.field].kind == kindTags:
+			a.add(c)
 		default:
 			a.applyField(c)
 		}
@@ -46,25 +48,27 @@ func (a *application) apply() {
 	}
 }
 
-// applyEmail sets the email, except that a partial call only gives one to a contact it creates. That one counts as older
-// than any ordinary call's, whichever comes first.
+// applyEmail sets the email, except that a partial call, or one that has it only by fallback, just gives one to a contact
+// it creates. That one counts as older than any ordinary call's, whichever comes first.
 func (a *application) applyEmail(c *carried) {
 	fl := &a.f.cat.fields[emailField]
-	if !a.ordinary && a.f.known {
-		if a.f.rec.field(emailName).Hash != hashValue(c.value) {
+	if !a.ownsEmail(c) && a.f.known {
+		if c.rank != byFallback && a.f.rec.field(emailName).Hash != hashValue(c.value) {
 			a.r.leaveOut(c.trait, fl.Name, ReasonPartialEmail)
 		}
 		return
 	}
-	if a.emailClock().Before(a.f.rec.field(emailName).Clock) {
-		a.report(fl, c.trait, ActionHeld)
+	if a.emailClock(c).Before(a.f.rec.field(emailName).Clock) {
+		a.report(fl, c, ActionHeld)
 		return
 	}
 	a.storeEmail(c)
 }
 
-func (a *application) emailClock() Clock {
-	if a.ordinary {
+func (a *application) ownsEmail(c *carried) bool { return a.ordinary && c.rank != byFallback }
+
+func (a *application) emailClock(c *carried) Clock {
+	if a.ownsEmail(c) {
 		return a.clock
 	}
 	return Clock{}
@@ -72,12 +76,25 @@ func (a *application) emailClock() Clock {
 
 func (a *application) storeEmail(c *carried) {
 	is := a.f.rec.field(emailName)
-	is.Clock, is.Src = a.emailClock(), ""
-	if a.ordinary {
+	is.Clock, is.Src = a.emailClock(c), ""
+	if a.ownsEmail(c) {
 		is.Src = a.src
 	}
-	a.store(&a.f.cat.fields[emailField], c.trait, is, c.value)
+	a.store(&a.f.cat.fields[emailField], c, is, c.value)
 	a.f.email, _ = c.value.(string)
+}
+
+// add joins a list with what the contact has. It takes nothing away, so calls may come in any order and none is held.
+func (a *application) add(c *carried) {
+	fl := &a.f.cat.fields[c.field]
+	is := a.f.rec.field(fl.Name)
+	if is.Before(a.clock) {
+		is.Clock, is.Src = a.clock, ""
+		if a.ordinary {
+			is.Src = a.src
+		}
+	}
+	a.store(fl, c, is, c.value)
 }
 
 // createWithEmail gives a contact that the call creates its email after all, if that was held: a newer call had set
@@ -97,7 +114,7 @@ func (a *application) applyField(c *carried) {
 	fl := &a.f.cat.fields[c.field]
 	is := a.f.rec.field(fl.Name)
 	if a.clock.Before(is.Clock) {
-		a.report(fl, c.trait, ActionHeld)
+		a.report(fl, c, ActionHeld)
 		return
 	}
 	replaced := a.replaced(fl, is)
@@ -107,12 +124,12 @@ func (a *application) applyField(c *carried) {
 	}
 	switch {
 	case !replaced:
-		a.store(fl, c.trait, is, c.value)
+		a.store(fl, c, is, c.value)
 	case is.Hash != hashEmpty:
-		a.store(fl, c.trait, is, nil)
+		a.store(fl, c, is, nil)
 	default:
 		a.f.rec.setField(fl.Name, is)
-		a.report(fl, c.trait, ActionHeld)
+		a.report(fl, c, ActionHeld)
 	}
 }
 
@@ -135,12 +152,12 @@ func (f *field) emptiedByOmission() bool {
 }
 
 // store gives a field its value, and notes it for sending unless the contact is known to have it.
-func (a *application) store(fl *field, trait string, is FieldRecord, value any) {
+func (a *application) store(fl *field, c *carried, is FieldRecord, value any) {
 	a.effects++
 	hash := hashValue(value)
 	if is.Hash == hash && a.f.fresh(is.Sent) {
 		a.f.rec.setField(fl.Name, is)
-		a.report(fl, trait, ActionUnchanged)
+		a.report(fl, c, ActionUnchanged)
 		return
 	}
 	is.Hash, is.Sent = hash, a.f.now
@@ -152,15 +169,20 @@ func (a *application) store(fl *field, trait string, is FieldRecord, value any) 
 		}
 	}
 	a.f.rec.setField(fl.Name, is)
-	a.f.put(fl, trait, value)
-	a.report(fl, trait, action)
+	a.f.put(fl, c, value)
+	a.report(fl, c, action)
 }
 
-func (a *application) report(fl *field, trait string, action Action) {
+// report notes what became of a field; c is nil where the call left it out.
+func (a *application) report(fl *field, c *carried, action Action) {
 	if a.out.Fields == nil {
 		a.out.Fields = make([]FieldOutcome, 0, len(a.r.fields))
 	}
-	a.out.Fields = append(a.out.Fields, FieldOutcome{Name: fl.Name, Label: fl.Label, Trait: shortName(trait), Action: action})
+	out := FieldOutcome{Name: fl.Name, Label: fl.Label, Action: action}
+	if c != nil {
+		out.Trait, out.Rule = shortName(c.trait), c.rank.rule()
+	}
+	a.out.Fields = append(a.out.Fields, out)
 }
 
 // emptyOmitted empties the fields that ordinary calls of this source set before and this one leaves out. What is empty
@@ -179,7 +201,7 @@ func (a *application) emptyOmitted() {
 	slices.Sort(names)
 	for _, name := range names {
 		fl := &a.f.cat.fields[a.f.cat.byName[name]]
-		a.store(fl, "", a.f.rec.field(name), nil) // the clock stays: the call did not carry the field
+		a.store(fl, nil, a.f.rec.field(name), nil) // the clock stays: the call did not carry the field
 	}
 }
 
