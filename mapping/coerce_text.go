@@ -52,8 +52,9 @@ func text(v any) (string, bool) {
 	return "", true
 }
 
-// toEmail trims, and refuses what cannot be an address. The rest is the API's to judge; case is kept, the part before
-// the @ may depend on it.
+// toEmail trims, and refuses what is no address in the form local@domain.tld: the API would refuse the whole contact for it.
+// Case is kept, the part before the @ may depend on it.
+// Source: Freshworks CRM API reference, "Value formats and limits on write"; what exactly is checked there is not known.
 func toEmail(v any) (any, Reason) {
 	s, ok := v.(string)
 	if !ok {
@@ -66,12 +67,21 @@ func toEmail(v any) (any, Reason) {
 	if s == "" {
 		return nil, ""
 	}
-	at := strings.LastIndexByte(s, '@')
-	if at <= 0 || at == len(s)-1 || len(s) > maxEmail {
+	local, domain, ok := strings.Cut(s, "@")
+	if !ok || len(s) > maxEmail || !dotted(local) || !dotted(domain) || !strings.Contains(domain, ".") {
 		return nil, ReasonNotEmail
 	}
-	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) {
+	if strings.ContainsFunc(s, notInAddress) || strings.Contains(domain, "@") {
 		return nil, ReasonNotEmail
 	}
 	return v, ""
+}
+
+// dotted reports whether there is something before, between and after the dots.
+func dotted(s string) bool {
+	return s != "" && s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..")
+}
+
+func notInAddress(r rune) bool {
+	return unicode.IsSpace(r) || unicode.IsControl(r) || r == utf8.RuneError || strings.ContainsRune(`"(),:;<>[]\`, r)
 }
