@@ -57,6 +57,10 @@ func discardAdvice() map[string]Advice {
 			"A call of this user with the same messageId was already taken in the last 24 hours.",
 			"Nothing to do: Segment and its libraries repeat calls. If different calls share an id, give each its own.",
 		},
+		"no_contact": {
+			"There is no contact for the call, and contacts.create is false.",
+			"Nothing to do if only existing contacts are wanted. Otherwise make the contact, or set contacts.create: true.",
+		},
 		"stale": {
 			"Newer calls of this user have already said more about everything it says.",
 			"Nothing to do. If it happens a lot, look at the clocks of the senders (timestamp).",
@@ -135,11 +139,16 @@ func leftOutAdvice() map[string]Advice {
 		"unsupported_type":       {"fields of this type are not written", "Map the trait to a field of another type."},
 		"refused":                {"Freshmarketer refused the value; the rest of the contact was written", "Correct the value where it is sent, or the field in Freshmarketer."},
 		"email_conflict":         {"the address belongs to another contact; the rest of this one was written", "Merge or correct the two contacts in Freshmarketer, or the email where it is sent."},
+		"add_only":               {"the field's list is added to and never emptied", "Remove what should go in Freshmarketer."},
 		"sent_not_stored":        {"Freshmarketer took it and kept the old value", "Look at the field's choices and type in Freshmarketer."},
 		"not_coercible:email":    {"it is not an email address", coerce},
 		"not_coercible:number":   {"it is not a number", coerce},
 		"not_coercible:checkbox": {"it is neither true nor false", coerce},
 		"not_coercible:date":     {"it is not a date", coerce},
 		"not_coercible:datetime": {"it is not a date with a time", coerce},
+		"not_coercible:phone":    {"it is not a phone number", coerce},
+		"not_coercible:time_zone": {
+			"it is no time zone that the account knows", "Send a tzdata name such as Europe/Berlin, or a name of the field's list.",
+		},
 	}
 }

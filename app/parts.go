@@ -13,7 +13,6 @@ import (
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/ingest"
-	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
 )
@@ -89,11 +88,11 @@ func (s *service) openStore(ctx context.Context) error {
 }
 
 func (s *service) startWorker(context.Context) error {
-	m, r := s.cfg.Mapping, s.cfg.Retry
+	r := s.cfg.Retry
 	var err error
 	s.pool, err = worker.New(worker.Config{
 		Store: s.store, Client: s.client, Concurrency: s.cfg.Delivery.Concurrency, Metrics: s.metrics, Logger: s.log,
-		Mapping: mapping.Options{MissingTraits: mapping.MissingTraits(m.MissingTraits), StrictLabels: m.StrictLabels, ResendAfter: m.ResendAfter, Traits: m.Traits},
+		Mapping: mappingOptions(s.cfg),
 		Retry:   worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
 	})
 	if err != nil {

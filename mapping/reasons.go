@@ -12,6 +12,7 @@ const (
 	ReasonMissingUserID        Reason = "missing_user_id"       // the destination requires a userId
 	ReasonMissingEmail         Reason = "missing_email"         // the destination requires traits.email
 	ReasonStale                Reason = "stale"                 // newer calls have said more about all it says
+	ReasonNoContact            Reason = "no_contact"            // there is none, and none is to be created; the worker finds out
 )
 
 // Reasons why a trait is left out of an otherwise good call.
@@ -42,11 +43,11 @@ const (
 	ReasonNotTimeZone Reason = "not_coercible:time_zone"
 )
 
-// DiscardReasons returns every reason for which Fold discards a call.
+// DiscardReasons returns every reason for which a call is discarded.
 func DiscardReasons() []Reason {
 	return []Reason{
 		ReasonNotForwarded, ReasonIntegrationsDisabled, ReasonDuplicate,
-		ReasonMissingUserID, ReasonMissingEmail, ReasonStale,
+		ReasonMissingUserID, ReasonMissingEmail, ReasonStale, ReasonNoContact,
 	}
 }
 

@@ -70,7 +70,7 @@ func closedLists() lists {
 		reasons: map[string][]string{
 			OutcomeDelivered: {Other},
 			OutcomeDiscarded: {
-				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "not_forwarded",
+				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "no_contact", "not_forwarded",
 				Other,
 			},
 			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", Other},

@@ -29,6 +29,8 @@ type Config struct {
 	Sources       []Source      `yaml:"sources"`
 	Freshmarketer Freshmarketer `yaml:"freshmarketer"`
 	Delivery      Delivery      `yaml:"delivery"`
+	Identity      Identity      `yaml:"identity"`
+	Contacts      Contacts      `yaml:"contacts"`
 	Mapping       Mapping       `yaml:"mapping"`
 	Retry         Retry         `yaml:"retry"`
 	Log           Log           `yaml:"log"`
@@ -103,12 +105,36 @@ type Delivery struct {
 	Concurrency int `yaml:"concurrency"`
 }
 
+// Identity is about which contact a call means.
+type Identity struct {
+	// EmailFallback finds or creates the contact by context.traits.email or a userId that is an address, where a call has
+	// no traits.email.
+	EmailFallback bool `yaml:"email_fallback"`
+	// WithoutUserID says what becomes of an identify without a userId: UserIDDiscard or UserIDByEmail.
+	WithoutUserID string `yaml:"without_user_id"`
+}
+
+// Contacts is about contacts that do not exist yet.
+type Contacts struct {
+	Create bool `yaml:"create"` // false: only contacts that are there are updated
+	// OnCreate gives a new contact its defaults: field to value.
+	OnCreate map[string]string `yaml:"on_create"`
+}
+
+// Match says which rules find a field for a trait, besides the lines of Mapping.Traits.
+type Match struct {
+	Label    bool `yaml:"label"`    // the field's label, exactly
+	Spelling bool `yaml:"spelling"` // the label without regard to case, spaces, '_', '-' and camelCase
+	Reserved bool `yaml:"reserved"` // Segment's reserved names
+}
+
 // Mapping is about turning traits into fields.
 type Mapping struct {
 	// MissingTraits says what an identify does to the fields that earlier ones of its source set and it leaves out.
 	MissingTraits string `yaml:"missing_traits"` // MissingClear or MissingKeep
-	// StrictLabels matches trait keys to field labels to the letter.
-	StrictLabels bool `yaml:"strict_labels"`
+	// StrictLabels matches trait keys to field labels to the letter, whatever Match says.
+	StrictLabels bool  `yaml:"strict_labels"`
+	Match        Match `yaml:"match"`
 	// ResendAfter is how long a value that did not change is not sent again.
 	ResendAfter time.Duration `yaml:"resend_after"`
 	// Traits names the field (label or API name) for a trait key or a dotted path into nested traits.
@@ -128,10 +154,12 @@ type Log struct {
 	Format string `yaml:"format"` // FormatAuto, FormatConsole or FormatJSON
 }
 
-// Values of Mapping.MissingTraits and Log.Format.
+// Values of Mapping.MissingTraits, Identity.WithoutUserID and Log.Format.
 const (
 	MissingClear  = "clear"   // empty them, as the destination page says
 	MissingKeep   = "keep"    // leave them alone
+	UserIDDiscard = "discard" // as the destination page says
+	UserIDByEmail = "by_email"
 	FormatAuto    = "auto"    // console on a terminal, JSON elsewhere
 	FormatConsole = "console" // for reading
 	FormatJSON    = "json"    // for machines
@@ -146,7 +174,11 @@ func Defaults() Config {
 		Admin:    Admin{Listen: "127.0.0.1:8081"},
 		NATS:     NATS{Prefix: "freshrelay"},
 		Delivery: Delivery{Concurrency: 8},
-		Mapping:  Mapping{MissingTraits: MissingClear, ResendAfter: 7 * 24 * time.Hour},
+		Identity: Identity{WithoutUserID: UserIDDiscard},
+		Contacts: Contacts{Create: true},
+		Mapping: Mapping{
+			MissingTraits: MissingClear, Match: Match{Label: true, Spelling: true, Reserved: true}, ResendAfter: 7 * 24 * time.Hour,
+		},
 		Retry:    Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 		Log:      Log{Level: "info", Format: FormatAuto},
 	}

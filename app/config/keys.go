@@ -44,8 +44,15 @@ func topKeys() []key[Config] {
 		text("freshmarketer.api_key_file", func(c *Config) *string { return &c.Freshmarketer.APIKeyFile }),
 		text("freshmarketer.base_url", func(c *Config) *string { return &c.Freshmarketer.BaseURL }),
 		integer("delivery.concurrency", func(c *Config) *int { return &c.Delivery.Concurrency }),
+		boolean("identity.email_fallback", func(c *Config) *bool { return &c.Identity.EmailFallback }),
+		text("identity.without_user_id", func(c *Config) *string { return &c.Identity.WithoutUserID }),
+		boolean("contacts.create", func(c *Config) *bool { return &c.Contacts.Create }),
+		texts("contacts.on_create", func(c *Config) *map[string]string { return &c.Contacts.OnCreate }),
 		text("mapping.missing_traits", func(c *Config) *string { return &c.Mapping.MissingTraits }),
 		boolean("mapping.strict_labels", func(c *Config) *bool { return &c.Mapping.StrictLabels }),
+		boolean("mapping.match.label", func(c *Config) *bool { return &c.Mapping.Match.Label }),
+		boolean("mapping.match.spelling", func(c *Config) *bool { return &c.Mapping.Match.Spelling }),
+		boolean("mapping.match.reserved", func(c *Config) *bool { return &c.Mapping.Match.Reserved }),
 		duration("mapping.resend_after", func(c *Config) *time.Duration { return &c.Mapping.ResendAfter }),
 		texts("mapping.traits", func(c *Config) *map[string]string { return &c.Mapping.Traits }),
 		duration("retry.initial", func(c *Config) *time.Duration { return &c.Retry.Initial }),
@@ -190,7 +197,7 @@ func readDuration(v any) (time.Duration, error) {
 
 // readTexts reads a mapping; in an environment variable it is written as YAML or JSON in braces.
 func readTexts(v any) (map[string]string, error) {
-	bad := &badValue{"is not a list of trait and field", `write it like {plan: "Plan tier", "address.city": City}`}
+	bad := &badValue{"is not a list of names, each with a text", `write it like {plan: "Plan tier", "address.city": City}`}
 	if s, ok := v.(string); ok {
 		var m map[string]any
 		if err := yaml.Unmarshal([]byte(s), &m); err != nil {
@@ -206,7 +213,7 @@ func readTexts(v any) (map[string]string, error) {
 	for k, v := range m {
 		label, err := readText(v)
 		if err != nil {
-			return nil, &badValue{fmt.Sprintf("says for trait %q no text", k), "put the field's label in quotes"}
+			return nil, &badValue{fmt.Sprintf("says for %q no text", k), "put the text behind it in quotes"}
 		}
 		out[strings.TrimSpace(k)] = label
 	}

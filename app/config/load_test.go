@@ -79,8 +79,11 @@ freshmarketer:
   api_key: k3y
   base_url: http://127.0.0.1:8090
 delivery: {concurrency: 3}
+identity: {email_fallback: true, without_user_id: by_email}
+contacts: {create: false, on_create: {lifecycle_stage: Lead}}
 mapping:
   missing_traits: keep
+  match: {label: true, spelling: false, reserved: false}
   strict_labels: true
   resend_after: 24h
   traits: {plan: Plan tier, address.city: City}
@@ -107,8 +110,10 @@ log: {level: debug, format: json}
 			Domain: "https://acme.myfreshworks.com/crm/sales", APIKey: "k3y", BaseURL: "http://127.0.0.1:8090",
 		},
 		Delivery: Delivery{Concurrency: 3},
+		Identity: Identity{EmailFallback: true, WithoutUserID: "by_email"},
+		Contacts: Contacts{OnCreate: map[string]string{"lifecycle_stage": "Lead"}},
 		Mapping: Mapping{
-			MissingTraits: "keep", StrictLabels: true, ResendAfter: 24 * time.Hour,
+			MissingTraits: "keep", Match: Match{Label: true}, StrictLabels: true, ResendAfter: 24 * time.Hour,
 			Traits: map[string]string{"plan": "Plan tier", "address.city": "City"},
 		},
 		Retry: Retry{Initial: 500 * time.Millisecond, Max: time.Minute, MaxAge: 90 * time.Minute},

@@ -40,9 +40,11 @@ func validate(c Config, sandbox bool, p *problems) {
 		p.add("delivery.concurrency", quoted(n), "is out of range", fmt.Sprintf("use 1 to %d", maxConcurrency))
 	}
 	oneOf("mapping.missing_traits", c.Mapping.MissingTraits, p, MissingClear, MissingKeep)
+	oneOf("identity.without_user_id", c.Identity.WithoutUserID, p, UserIDDiscard, UserIDByEmail)
 	oneOf("log.level", c.Log.Level, p, "debug", "info", "warn", "error")
 	oneOf("log.format", c.Log.Format, p, FormatAuto, FormatConsole, FormatJSON)
-	validateTraits(c.Mapping.Traits, p)
+	validatePairs("mapping.traits", c.Mapping.Traits, "name both the trait and the field", p)
+	validatePairs("contacts.on_create", c.Contacts.OnCreate, "name both the field and its value", p)
 	validateTimes(c, p)
 	validateAccount(c.Freshmarketer, sandbox, p)
 	validateSources(c.Sources, sandbox, p)
@@ -75,10 +77,10 @@ func oneOf(key, value string, p *problems, allowed ...string) {
 	}
 }
 
-func validateTraits(traits map[string]string, p *problems) {
-	for trait, field := range traits {
-		if trait == "" || field == "" {
-			p.add("mapping.traits", quoted(trait+": "+field), "has a line with one side empty", "name both the trait and the field")
+func validatePairs(key string, pairs map[string]string, mend string, p *problems) {
+	for a, b := range pairs {
+		if a == "" || b == "" {
+			p.add(key, quoted(a+": "+b), "has a line with one side empty", mend)
 		}
 	}
 }
