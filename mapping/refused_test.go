@@ -14,7 +14,8 @@ import (
 func TestWhatTheAPIRefusesIsAsIfItCouldNotBeCoerced(t *testing.T) {
 	t.Parallel()
 	cat := NewCatalogue([]Field{
-		{Name: "emails", Label: "Emails", Type: "group_field"}, {Name: "job_title", Label: "Job title", Type: "text"},
+		{Name: "emails", Label: "Emails", Type: "group_field"},
+		{Name: "job_title", Label: "Job title", Type: "text"},
 		{Name: "cf_plan", Label: "Plan", Type: "text", Custom: true},
 	})
 	call := func(pos uint64, refused map[string]Reason, traits string) Call {

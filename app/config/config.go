@@ -179,7 +179,7 @@ func Defaults() Config {
 		Mapping: Mapping{
 			MissingTraits: MissingClear, Match: Match{Label: true, Spelling: true, Reserved: true}, ResendAfter: 7 * 24 * time.Hour,
 		},
-		Retry:    Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
-		Log:      Log{Level: "info", Format: FormatAuto},
+		Retry: Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
+		Log:   Log{Level: "info", Format: FormatAuto},
 	}
 }
