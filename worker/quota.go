@@ -100,12 +100,14 @@ type quota struct {
 
 	mu      sync.Mutex
 	waiting [classes][]*waiter
-	block   *block   // calls are granted from it; nil: none
-	retired []*block // not granted from any more, and not yet settled in STATE
-	blocks  int      // taken so far, for ids
-	seen    spending // as STATE had it last
-	lower   []learnt // limits to be written with the next block
-	cap     *seenCap // what the API said is left
+	block   *block    // calls are granted from it; nil: none
+	retired []*block  // not granted from any more, and not yet settled in STATE
+	blocks  int       // taken so far, for ids
+	seen    spending  // as STATE had it last
+	lower   []learnt  // limits to be written with the next block
+	cap     *seenCap  // what the API said is left
+	short   time.Time // when contacts waited last
+	begun   time.Time // when activities got calls last
 
 	broker, local time.Time // one moment by the broker's clock and by ours
 	failing       bool
@@ -185,6 +187,9 @@ func (q *quota) tryAcquire(c class, calls int) (*grant, error) {
 		if len(before) > 0 {
 			return nil, errNoCalls
 		}
+	}
+	if c == classActivity && q.mind(calls) > 0 {
+		return nil, errNoCalls
 	}
 	if g := q.grantLocked(q.most(calls)); g != nil {
 		return g, nil
@@ -280,31 +285,50 @@ func (g *grant) giveBack() {
 func (q *quota) run(ctx context.Context) {
 	retry := newBackOff(quotaRetry, quotaRetryMax)
 	for ctx.Err() == nil {
-		need, wait := q.serve()
-		if need > 0 && wait == 0 {
+		next := q.serve()
+		if next.calls > 0 && next.wait == 0 {
 			var err error
-			if wait, err = q.take(ctx, need); err == nil {
+			if next.wait, err = q.take(ctx, next.calls); err == nil {
 				retry.Reset()
 				q.told(nil)
 			} else if ctx.Err() == nil {
-				wait = retry.NextBackOff()
+				next.wait = retry.NextBackOff()
 				q.told(err)
 			}
-			if wait == 0 {
+			if next.wait == 0 {
 				continue
 			}
 		}
-		q.dry(need > 0)
-		q.rest(ctx, need > 0, wait)
+		q.dry(q.isShort(next))
+		q.rest(ctx, next)
 	}
 	q.dry(false)
 }
 
+// isShort says that others than activities have to wait, and remembers it for those.
+func (q *quota) isShort(next queued) bool {
+	if next.calls == 0 || next.class == classActivity {
+		return false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.short = time.Now()
+	return true
+}
+
+// queued is who is next in line: how many calls it needs, 0 if nobody waits, and how long it has to wait whatever
+// STATE says.
+type queued struct {
+	class class
+	calls int
+	wait  time.Duration
+}
+
 // rest waits for a waiter, or while there is one, as long as it takes until calls come free.
-func (q *quota) rest(ctx context.Context, timed bool, wait time.Duration) {
+func (q *quota) rest(ctx context.Context, next queued) {
 	var over <-chan time.Time
-	if timed {
-		timer := time.NewTimer(wait)
+	if next.calls > 0 {
+		timer := time.NewTimer(next.wait)
 		defer timer.Stop()
 		over = timer.C
 	}
@@ -315,28 +339,54 @@ func (q *quota) rest(ctx context.Context, timed bool, wait time.Duration) {
 	}
 }
 
-// serve grants what is at hand, in order. It says how many calls the next in line needs, 0 if nobody waits, and how long
-// the API's own word makes it wait.
-func (q *quota) serve() (need int, wait time.Duration) {
+// serve grants what is at hand, in order, and says who is next.
+func (q *quota) serve() queued {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for c := range q.waiting {
 		for len(q.waiting[c]) > 0 {
 			w := q.waiting[c][0]
-			calls := q.most(w.calls)
-			g := q.grantLocked(calls)
-			switch {
-			case g == nil && !q.cap.lets(calls):
-				return calls, max(time.Millisecond, time.Until(q.cap.until))
-			case g == nil:
-				return calls, 0
+			next := queued{class: class(c), calls: q.most(w.calls)}
+			if next.class == classActivity {
+				if next.wait = q.mind(next.calls); next.wait > 0 {
+					return next
+				}
+			}
+			g := q.grantLocked(next.calls)
+			if g == nil {
+				if !q.cap.lets(next.calls) {
+					next.wait = max(time.Millisecond, time.Until(q.cap.until))
+				}
+				return next
+			}
+			if next.class == classActivity {
+				q.begun = time.Now()
 			}
 			w.ready <- g
 			q.waiting[c][0] = nil
 			q.waiting[c] = q.waiting[c][1:]
 		}
 	}
-	return 0, 0
+	return queued{}
+}
+
+// mind is how long activities wait so that contacts need not: evenly spread over the hour, none within a minute after
+// contacts were short of calls, and none out of the last tenth of the hour and the last quarter of the minute.
+func (q *quota) mind(calls int) time.Duration {
+	const pause = time.Minute
+	limits := q.seen.limits(q.cfg, q.brokerTime(time.Now()))
+	space := max(time.Hour/time.Duration(limits.hour), time.Minute/time.Duration(limits.minute)) * time.Duration(calls)
+	wait := max(space-time.Since(q.begun), pause-time.Since(q.short))
+	for _, w := range q.windowsLocked() {
+		keep := w.Allowed / 10
+		if w.Window == WindowMinute {
+			keep = w.Allowed / 4
+		}
+		if w.Left-calls < keep {
+			wait = max(wait, time.Second)
+		}
+	}
+	return wait
 }
 
 // told says once that STATE fails, and once that it works again.

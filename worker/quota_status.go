@@ -20,6 +20,10 @@ type QuotaWindow struct {
 func (q *quota) windows() []QuotaWindow {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.windowsLocked()
+}
+
+func (q *quota) windowsLocked() []QuotaWindow {
 	now, s := q.brokerTime(time.Now()), q.estimate()
 	allowed := s.limits(q.cfg, now)
 	var out []QuotaWindow

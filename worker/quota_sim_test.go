@@ -1,0 +1,219 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+
+	fm "github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox/sandboxtest"
+	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
+)
+
+// door is a process with nothing but the door to the API: gate, quota, a real store, and a client of a sandbox.
+type door struct {
+	t      *testing.T
+	store  *queue.Store
+	box    *sandbox.Sandbox
+	client *fm.Client
+	*gate
+
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func doorBubble(t *testing.T, opt sandbox.Options, body func(t *testing.T, d *door)) {
+	t.Helper()
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		box, api := sandboxtest.Start(t, opt)
+		d := &door{t: t, box: box, store: queuetest.Open(t, dir)}
+		var err error
+		if d.client, err = fm.New(api); err != nil {
+			t.Fatal(err)
+		}
+		body(t, d)
+	})
+}
+
+// open starts a process that spends the quota.
+func (d *door) open(owner string, q Quota) *door {
+	p := &door{t: d.t, store: d.store, box: d.box, client: d.client}
+	p.gate = newGate(p.client.Probe, newQuota(q, p.store, owner, zap.NewNop()), 2*time.Second, metrics.New(), zap.NewNop())
+	ctx, cancel := context.WithCancel(d.t.Context())
+	p.cancel = cancel
+	p.wg.Go(func() { p.gate.run(ctx) })
+	p.wg.Go(func() { p.quota.run(ctx) })
+	return p
+}
+
+// crash ends the process without giving anything back.
+func (d *door) crash() {
+	d.cancel()
+	d.wg.Wait()
+}
+
+// stop ends it in good order.
+func (d *door) stop() {
+	d.crash()
+	d.quota.close()
+}
+
+// change makes the calls of one change of a class: probes, as far as the sandbox is concerned. It reports false when ctx ended.
+func (d *door) change(ctx context.Context, c class, calls int) bool {
+	for {
+		p, _, err := d.enter(ctx, c, calls)
+		if err != nil {
+			return false
+		}
+		made := 0
+		for ; made < calls; made++ {
+			if p.admit() != nil {
+				break
+			}
+			p.report("user", d.client.Probe(context.WithoutCancel(ctx)))
+		}
+		p.leave()
+		if made == calls {
+			return true
+		}
+	}
+}
+
+// want lets so many workers make changes of a class without end. They count what they have done.
+func (d *door) want(ctx context.Context, c class, workers, calls int, done *atomic.Int64) {
+	for range workers {
+		d.wg.Go(func() {
+			for d.change(ctx, c, calls) {
+				done.Add(1)
+			}
+		})
+	}
+}
+
+// within checks from outside that no window of that length has more calls than the limit, and returns the most of any.
+func within(t *testing.T, calls []sandbox.Call, window time.Duration, limit int) (most int) {
+	t.Helper()
+	first := 0
+	for i, c := range calls {
+		for calls[first].Time.Add(window).Before(c.Time) {
+			first++
+		}
+		most = max(most, i-first+1)
+	}
+	if most > limit {
+		t.Errorf("%d calls in %v, allowed are %d", most, window, limit)
+	}
+	return most
+}
+
+func refused(calls []sandbox.Call) (n int) {
+	for _, c := range calls {
+		if c.Status == 429 {
+			n++
+		}
+	}
+	return n
+}
+
+// A day on the smallest plan, with more calls wanted than there are at every moment: the reserve stays, nothing else is
+// left over, and activities get nothing as long as contacts wait.
+func TestADayOfTheSmallestPlan(t *testing.T) {
+	for name, crash := range map[string]time.Duration{"without a crash": 0, "with a crash every hour": time.Hour, "with a restart every 50 s": 50 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			doorBubble(t, sandbox.Options{CallLog: 50_000}, func(t *testing.T, d *door) {
+				var contacts, activities atomic.Int64
+				end := time.Now().Add(24 * time.Hour)
+				for n := 0; time.Now().Before(end); n++ {
+					p := d.open(fmt.Sprint("p", n), DefaultQuota())
+					ctx, cancel := context.WithCancel(t.Context())
+					p.want(ctx, classContact, 6, 1, &contacts)
+					p.want(ctx, classContact, 6, 2, &contacts)
+					time.Sleep(time.Millisecond)
+					p.want(ctx, classActivity, 4, 1, &activities)
+					run := time.Until(end)
+					if crash > 0 {
+						run = min(run, crash+time.Duration(n%7)*time.Second)
+					}
+					time.Sleep(run)
+					cancel()
+					if crash == time.Hour {
+						p.crash()
+						time.Sleep(time.Duration(n%3) * time.Second)
+					} else {
+						p.stop()
+					}
+				}
+				calls := d.box.Calls()
+				hour, minute := within(t, calls, time.Hour, 900), within(t, calls, time.Minute, 360)
+				t.Logf("%d calls in 24 h, at most %d in an hour and %d in a minute; %d contacts, %d activities", len(calls), hour, minute, contacts.Load(), activities.Load())
+				if len(calls) < 900*24*98/100 || activities.Load() > 5 { // a few while nothing was short yet
+					t.Errorf("%d of %d calls were made, %d of them for activities", len(calls), 900*24, activities.Load())
+				}
+			})
+		})
+	}
+}
+
+// Several processes spend one budget, and come and go.
+func TestProcessesShareTheQuota(t *testing.T) {
+	doorBubble(t, sandbox.Options{CallLog: 50_000}, func(t *testing.T, d *door) {
+		var done atomic.Int64
+		ctx, cancel := context.WithCancel(t.Context())
+		var all []*door
+		for n := range 4 {
+			p := d.open(fmt.Sprint("p", n), DefaultQuota())
+			p.want(ctx, classContact, 8, 2, &done)
+			all = append(all, p)
+			time.Sleep(7 * time.Minute)
+		}
+		time.Sleep(6 * time.Hour)
+		cancel()
+		for _, p := range all {
+			p.stop()
+		}
+		calls := d.box.Calls()
+		within(t, calls, time.Hour, 900)
+		within(t, calls, time.Minute, 360)
+		if want := 900 * 6 * 98 / 100; len(calls) < want {
+			t.Errorf("%d calls, want at least %d", len(calls), want)
+		}
+	})
+}
+
+// When contacts leave calls over, activities get them, and contacts do not wait for that.
+func TestActivitiesGetWhatContactsLeave(t *testing.T) {
+	doorBubble(t, sandbox.Options{CallLog: 50_000}, func(t *testing.T, d *door) {
+		p := d.open("p", Quota{PerHour: 10_000, PerMinute: 60, Reserve: 0.1})
+		var activities atomic.Int64
+		ctx, cancel := context.WithCancel(t.Context())
+		p.want(ctx, classActivity, 8, 1, &activities)
+		var worst time.Duration
+		for range 100 { // 30 of the 54 calls of a minute
+			began := time.Now()
+			for range 30 {
+				if !p.change(ctx, classContact, 1) {
+					t.Fatal("no call")
+				}
+			}
+			worst = max(worst, time.Since(began))
+			time.Sleep(time.Until(began.Add(70 * time.Second)))
+		}
+		cancel()
+		p.stop()
+		within(t, d.box.Calls(), time.Minute, 54)
+		if n := activities.Load(); n < 100*8 || worst > 10*time.Second {
+			t.Errorf("%d activities, and contacts took up to %v", n, worst)
+		}
+	})
+}
