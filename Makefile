@@ -70,6 +70,12 @@ test-clients: ## let real Segment clients deliver to the program (needs Node, Ch
 test-acme: $(BIN)/pebble $(BIN)/pebble-challtestsrv ## order a certificate from a local ACME server (pebble, once through the Go proxy)
 	go test -count 1 -run ACME -v ./app
 
+SEED ?= $(shell date +%s)
+
+.PHONY: test-crash
+test-crash: ## kill the real program at every failpoint and at random moments: 300 users x 100 calls; SEED=n
+	go test -count 1 -timeout 30m -v -run '^TestCrashesLoseNothing$$' ./app -crash.users 300 -crash.calls 100 -crash.random 12 -crash.seed $(SEED)
+
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp, COUNT=n; compare two outputs with `go tool -modfile=tools/go.mod benchstat`
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...

@@ -20,7 +20,7 @@ import (
 // freshrelay runs a command of the real program against the running service and returns its output.
 func (k *killRig) freshrelay(args ...string) string {
 	k.t.Helper()
-	cmd := exec.CommandContext(k.t.Context(), k.program, append(args, "--config", k.file)...)
+	cmd := exec.CommandContext(k.t.Context(), k.program, append(args, "--config", k.file())...)
 	out, err := cmd.Output()
 	if err != nil {
 		detail := ""
@@ -59,7 +59,7 @@ func TestAnOperatorReplaysADeadLetter(t *testing.T) {
 	if err := k.box.AddFault(sandbox.Fault{Percent: 100, Status: 400, Operation: "upsert_contact"}); err != nil {
 		t.Fatal(err)
 	}
-	k.deliver(ctx, "ann", 7)
+	k.call(ctx, "ann", 7)
 	k.settled(ctx)
 	list := k.letters()
 	if list.Total != 1 || list.Letters[0].Reason != "invalid" || list.Letters[0].Status != 400 || list.Letters[0].MessageID != "ann-7" {

@@ -3,20 +3,20 @@
 // Only a program built with the tag failpoints looks at them. In every other build, the shipped one included, Hit is an
 // empty function that the compiler removes, and no variable of the environment has any effect.
 //
-// With the tag, the variable FRESHRELAY_FAILPOINTS says what happens where: a list of point=N:action, separated by commas.
+// With the tag, the variable FAILPOINTS says what happens where: a list of point=N:action, separated by commas.
 // At the Nth passing of the point, counted from the start of the process, the process
 //
 //   - kill: kills itself with SIGKILL, as a crash would;
 //   - stop: stops itself with SIGSTOP and goes on at that very place after SIGCONT;
 //   - exit: ends with ExitCode, without any cleaning up.
 //
-// For example: FRESHRELAY_FAILPOINTS=effect-after=3:kill,trim-before=1:stop. What happens is also said on standard error, in
+// For example: FAILPOINTS=effect-after=3:kill,trim-before=1:stop. What happens is also said on standard error, in
 // one line "failpoint <point>: <action>". A list that cannot be read ends the process at its start: a test that kills nothing
 // would pass.
 package failpoint
 
 // Variable is the variable of the environment that says what happens where.
-const Variable = "FRESHRELAY_FAILPOINTS"
+const Variable = "FAILPOINTS"
 
 // ExitCode is what the action exit ends the process with.
 const ExitCode = 86

@@ -1,0 +1,216 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/failpoint"
+)
+
+const (
+	childAPIKey   = "key-of-the-children"
+	childWriteKey = "wk_test_child"
+)
+
+// child is the real program as a process of its own. It can be started again after its end: one life follows another on
+// the same directory and the same addresses.
+type child struct {
+	t       testing.TB
+	program string
+	dir     string // data directory and configuration file
+	listen  string
+	adminAt string
+	environ []string // besides the test's own
+
+	cmd    *exec.Cmd
+	exited chan struct{}
+	stderr *syncBuffer // of the present life
+}
+
+// syncBuffer takes what a process says while somebody reads it.
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// freeAddr is an address nobody listens on, for a process that is to come back on the same one.
+func freeAddr(t testing.TB) string {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func buildProgram(t testing.TB, args ...string) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "freshrelay")
+	args = append(append([]string{"build"}, args...), "-o", program, "../cmd/freshrelay")
+	if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	return program
+}
+
+// newChild prepares a process that keeps its store in dir and delivers to api. more is added to its configuration.
+func newChild(t testing.TB, program, dir, api, more string) *child {
+	t.Helper()
+	c := &child{t: t, program: program, dir: dir, listen: freeAddr(t), adminAt: freeAddr(t)}
+	text := fmt.Sprintf(`
+data_dir: %s
+listen: %s
+admin: {listen: %s}
+sources: [{name: website, write_keys: [%s]}]
+freshmarketer: {base_url: %q, api_key: %s}
+log: {level: warn, format: json}
+%s`, c.data(), c.listen, c.adminAt, childWriteKey, api, childAPIKey, more)
+	if err := os.WriteFile(c.file(), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *child) data() string { return filepath.Join(c.dir, "data") }
+func (c *child) file() string { return filepath.Join(c.dir, "freshrelay.yaml") }
+
+// start begins a life. plan is what is to happen at which failpoint, for a program built with them.
+func (c *child) start(plan string) {
+	c.t.Helper()
+	c.stderr = new(syncBuffer)
+	c.cmd = exec.Command(c.program, "serve", "--config", c.file()) // it ends by a signal
+	c.cmd.Stderr = c.stderr
+	c.cmd.Env = append(append(os.Environ(), c.environ...), failpoint.Variable+"="+plan)
+	if err := c.cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	cmd, exited := c.cmd, make(chan struct{})
+	c.exited = exited
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // how it ended is in ProcessState
+	}()
+	c.t.Cleanup(func() {
+		_ = cmd.Process.Kill() // gone already after a good run
+		<-exited
+	})
+}
+
+// signal sends a signal and waits for the process's end; not for SIGSTOP.
+func (c *child) signal(s syscall.Signal) {
+	c.t.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		c.t.Errorf("%v: %v", s, err)
+	}
+	<-c.exited
+}
+
+// killed says whether the life that is over was ended by SIGKILL.
+func (c *child) killed() bool {
+	status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// identify is the body of one call: user's seq-th, the same bytes whenever it is repeated.
+func identify(user string, seq int, plan string) []byte {
+	at := time.Date(2026, 11, 1, 12, 0, 0, seq*int(time.Millisecond), time.UTC)
+	return fmt.Appendf(nil, `{"userId":%q,"messageId":"%s-%d","timestamp":%q,"traits":{"email":"%s@example.test","seq":%d,"plan":%q}}`,
+		user, user, seq, at.Format(time.RFC3339Nano), user, seq, plan)
+}
+
+// post sends a call once and returns the answer's status, 0 if there was none.
+func (c *child) post(ctx context.Context, body []byte) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.listen+"/v1/identify", bytes.NewReader(body))
+	if err != nil {
+		c.t.Error(err)
+		return 0
+	}
+	req.SetBasicAuth(childWriteKey, "")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
+}
+
+// deliver posts a call until it is accepted, as Segment's clients do. It says how often it had to.
+func (c *child) deliver(ctx context.Context, body []byte) (tries int) {
+	for ctx.Err() == nil {
+		tries++
+		if c.post(ctx, body) == http.StatusOK {
+			return tries
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+	return tries
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// ask calls the admin API; false while the process is between two lives, or refuses.
+func (c *child) ask(ctx context.Context, method, path, body string, into any) bool {
+	token, err := os.ReadFile(filepath.Join(c.data(), "admin.token"))
+	if err != nil {
+		return false
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+c.adminAt+path, strings.NewReader(body))
+	if err != nil {
+		c.t.Error(err)
+		return false
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && json.NewDecoder(resp.Body).Decode(into) == nil
+}
+
+// settled waits until nothing is pending.
+func (c *child) settled(ctx context.Context) admin.Status {
+	c.t.Helper()
+	var st admin.Status
+	for !c.ask(ctx, http.MethodGet, "/api/status", "", &st) || st.Ledger.Pending > 0 || !st.Ledger.SettledReading {
+		pause(ctx, 50*time.Millisecond)
+		if ctx.Err() != nil {
+			c.t.Fatalf("never settled: %+v", st)
+		}
+	}
+	return st
+}

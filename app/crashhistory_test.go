@@ -1,0 +1,87 @@
+package app_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+)
+
+// checkHistory goes through the states a contact was in. It never went backwards, and a state that was written twice is the
+// first change of a life: the one of which the life before did not know that it had been made. It returns the repeats.
+func (r *crashRig) checkHistory(c sandbox.Contact) (repeats int) {
+	r.t.Helper()
+	last, inLife, life, fresh := int64(-1), 0, 0, false
+	var before sandbox.Snapshot
+	for i, s := range r.box.History(c.ID) {
+		if n, ok := s.Contact.Custom["cf_seq"].(json.Number); ok {
+			v, err := n.Int64()
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			if v < last {
+				r.t.Errorf("%s went from %d back to %d (calls %d and %d)", c.ExternalID, last, v, before.N, s.N)
+			}
+			last = v
+		}
+		if now := r.effect[s.N]; now != life {
+			life, inLife, fresh = now, 0, false
+		}
+		switch {
+		case i == 0 || !same(before, s):
+			fresh = true
+		case r.failedBetween(c.ID, before.N, s.N):
+			// A change of two calls, whose second one the API refused, is made anew as a whole.
+		default:
+			repeats++
+			inLife++
+			// A new contact takes two calls, so its repeat does, too.
+			if fresh || inLife > 2 || inLife == 2 && before.Operation != sandbox.OpUpsertContact {
+				r.t.Errorf("%s: call %d (%s) repeats what life %d had done already", c.ExternalID, s.N, s.Operation, life)
+			}
+		}
+		before = s
+	}
+	return repeats
+}
+
+// same says whether a write left the contact as it was.
+func same(a, b sandbox.Snapshot) bool {
+	x, y := a.Contact, b.Contact
+	return x.Email == y.Email && reflect.DeepEqual(x.Custom, y.Custom) && reflect.DeepEqual(withoutTimes(x.Fields), withoutTimes(y.Fields))
+}
+
+func withoutTimes(fields map[string]any) map[string]any {
+	kept := map[string]any{}
+	for name, v := range fields {
+		if !strings.HasSuffix(name, "_at") {
+			kept[name] = v
+		}
+	}
+	return kept
+}
+
+// failedBetween says whether an update of the contact failed between two calls.
+func (r *crashRig) failedBetween(id, from, to int64) bool {
+	for _, n := range r.failures[fmt.Sprint(id)] {
+		if from < n && n < to {
+			return true
+		}
+	}
+	return false
+}
+
+// failedUpdates are the numbers of refused updates by contact.
+func failedUpdates(calls []sandbox.Call) map[string][]int64 {
+	failed := map[string][]int64{}
+	for _, c := range calls {
+		if c.Operation == sandbox.OpUpdateContact && c.Status >= http.StatusBadRequest {
+			id := c.Path[strings.LastIndex(c.Path, "/")+1:]
+			failed[id] = append(failed[id], c.N)
+		}
+	}
+	return failed
+}
