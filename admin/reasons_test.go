@@ -67,6 +67,8 @@ func TestReasonsAreCounted(t *testing.T) {
 		freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact, freshmarketer.OpGetContact, freshmarketer.OpDeleteContact,
 		freshmarketer.OpLookupContacts, freshmarketer.OpContactFields, freshmarketer.OpContactFilters,
 		freshmarketer.OpContactView, freshmarketer.OpForgetContact, freshmarketer.OpBulkUpsert, freshmarketer.OpJobStatus,
+		freshmarketer.OpUpsertAccount, freshmarketer.OpGetAccount, freshmarketer.OpUpdateAccount, freshmarketer.OpAccountFields,
+		freshmarketer.OpCreateActivity, freshmarketer.OpListActivities, freshmarketer.OpSelector, freshmarketer.OpSendEvent,
 	}
 	for _, op := range operations {
 		if !slices.Contains(metrics.Operations(), op) {

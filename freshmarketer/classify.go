@@ -73,6 +73,8 @@ func kindOf(cl call, status int, body errorBody) Kind {
 		return KindTemporary
 	case status == http.StatusForbidden:
 		return KindPermission
+	case status == http.StatusNotFound && cl.op == OpSendEvent && !body.hasErrors:
+		return KindUnsupported
 	case status == http.StatusNotFound && body.hasErrors:
 		return KindGone
 	case status == http.StatusNotFound:

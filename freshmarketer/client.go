@@ -39,6 +39,14 @@ const (
 	OpContactView    = "contact_view"
 	OpContactFields  = "contact_fields"
 	OpContactFilters = "contact_filters"
+	OpUpsertAccount  = "upsert_account"
+	OpGetAccount     = "get_account"
+	OpUpdateAccount  = "update_account"
+	OpAccountFields  = "account_fields"
+	OpCreateActivity = "create_activity"
+	OpListActivities = "list_activities"
+	OpSelector       = "selector"
+	OpSendEvent      = "send_event"
 )
 
 // Config says which account to talk to and how. Either Domain or BaseURL is needed, and APIKey always.
@@ -52,6 +60,11 @@ type Config struct {
 	APIKey string
 	// HTTPClient is used instead of one of our own. Its redirect policy is not: redirects are never followed.
 	HTTPClient *http.Client
+	// Proxy is the URL of a proxy (http, https or socks5; a user and password may be in it), or ProxyNone. "": what the
+	// environment says (HTTPS_PROXY, NO_PROXY).
+	Proxy string
+	// CACerts are certificates in PEM form that are trusted besides the system's: of a proxy that looks into TLS.
+	CACerts []byte
 	// Timeout bounds each call, from dialling to the last byte of the answer. 0: DefaultTimeout.
 	Timeout time.Duration
 	// UserAgent is sent with each call. "": "freshrelay".
@@ -94,13 +107,14 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Timeout < 0 {
 		timeoutErr = fmt.Errorf("timeout: must not be negative, is %s", cfg.Timeout)
 	}
-	if err := errors.Join(baseErr, keyErr, timeoutErr); err != nil {
+	transport, transportErr := newTransport(cfg)
+	if err := errors.Join(baseErr, keyErr, timeoutErr, transportErr); err != nil {
 		return nil, fmt.Errorf("freshmarketer: %w", err)
 	}
 
 	client := &Client{
 		base:      base,
-		http:      withoutRedirects(cfg.HTTPClient),
+		http:      withoutRedirects(cfg.HTTPClient, transport),
 		timeout:   cfg.Timeout,
 		userAgent: cfg.UserAgent,
 		onCall:    cfg.OnCall,
@@ -141,33 +155,6 @@ func (c *Client) Probe(ctx context.Context) error {
 	return c.do(ctx, call{op: OpContactFilters, method: http.MethodGet, path: "/contacts/filters"}, decodeInto(&answer, func() bool {
 		return answer.Filters != nil
 	}))
-}
-
-// withoutRedirects returns a client that hands a 3xx back: a redirect here means a wrong domain or a login page, and
-// the key must not travel to wherever it points.
-func withoutRedirects(given *http.Client) *http.Client {
-	client := http.Client{}
-	if given != nil {
-		client = *given
-	} else {
-		client.Transport = newTransport()
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &client
-}
-
-// newTransport is sized for one host and a pool of workers; the default of two idle connections per host would dial
-// anew for nearly every call.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          32,
-		MaxIdleConnsPerHost:   32,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-	}
 }
 
 // checkKey trims the key and refuses one that cannot be sent in a header. The key is never part of the message.

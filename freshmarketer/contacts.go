@@ -75,12 +75,20 @@ func (c *Client) UpdateContact(ctx context.Context, id string, w ContactWrite) (
 	})
 }
 
-// GetContact reads one contact. Unlike a lookup it sees every write at once. KindGone if there is none.
-func (c *Client) GetContact(ctx context.Context, id string) (Contact, error) {
+// IncludeAccounts asks for the sales accounts a contact belongs to, in Contact.Accounts.
+const IncludeAccounts = "sales_accounts"
+
+// GetContact reads one contact. Unlike a lookup it sees every write at once. KindGone if there is none. include asks for
+// what the account leaves out by itself: IncludeAccounts, "owner", "contact_status", "lifecycle_stage".
+func (c *Client) GetContact(ctx context.Context, id string, include ...string) (Contact, error) {
 	if !isID(id) {
 		return Contact{}, refuse(OpGetContact, "the contact id is not a number")
 	}
-	return c.contact(ctx, call{op: OpGetContact, method: http.MethodGet, path: "/contacts/" + id})
+	cl := call{op: OpGetContact, method: http.MethodGet, path: "/contacts/" + id}
+	if len(include) > 0 {
+		cl.query = url.Values{"include": {strings.Join(include, ",")}}
+	}
+	return c.contact(ctx, cl)
 }
 
 // DeleteContact moves the contact to the recycle bin. KindGone if there is none.

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,7 +21,8 @@ const maxAnswer = 4 << 20
 
 // call is one request: what is asked, and which values went into it and must not come back in an error.
 type call struct {
-	op, method, path string
+	op, method, path string // path is below apiPath
+	root             bool   // path is below the host itself
 	query            url.Values
 	body             any // nil: none
 	sent             sent
@@ -27,9 +31,10 @@ type call struct {
 
 // answer is what came back: headers always, body as far as it could be read.
 type answer struct {
-	status int
+	status int // 0: none came
 	header http.Header
 	body   []byte
+	unsent bool // there was not even a connection
 }
 
 // errUnexpected is what decode functions return for a body that is JSON but not the answer of that call.
@@ -39,7 +44,7 @@ var errUnexpected = errors.New("the answer lacks what was asked for")
 func (c *Client) do(ctx context.Context, cl call, decode func(answer) error) error {
 	got, err := c.exchange(ctx, cl)
 	if err != nil && (got.status < 300 || errors.Is(ctx.Err(), context.Canceled)) {
-		return unanswered(ctx, cl, got.status, err)
+		return unanswered(ctx, cl, got, err)
 	}
 	// An error answer that was cut short is judged by its status and what arrived of its text.
 	if got.status >= 300 {
@@ -64,9 +69,15 @@ func (c *Client) exchange(ctx context.Context, cl call) (got answer, err error) 
 	}
 	start := time.Now()
 	defer func() { c.onCall(cl.op, got.status, time.Since(start)) }()
+	// A transport that does not know of the trace calls neither, and is not believed to have sent nothing.
+	var asked, connected atomic.Bool
+	req = req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { connected.Store(true) },
+	}))
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return answer{}, err
+		return answer{unsent: asked.Load() && !connected.Load()}, err
 	}
 	defer resp.Body.Close()
 	got = answer{status: resp.StatusCode, header: resp.Header}
@@ -91,6 +102,9 @@ func (c *Client) request(ctx context.Context, cl call) (*http.Request, error) {
 		body = bytes.NewReader(encoded)
 	}
 	target := c.base.JoinPath(cl.path)
+	if cl.root {
+		target.Path = strings.TrimSuffix(c.base.Path, apiPath) + cl.path
+	}
 	target.RawQuery = cl.query.Encode()
 	req, err := http.NewRequestWithContext(ctx, cl.method, target.String(), body)
 	if err != nil { // the text would repeat the URL and with it the values of the query
@@ -128,7 +142,7 @@ func encode(v any) ([]byte, error) {
 
 // unanswered makes the error of a call without a whole answer. A cancelled ctx of the caller is told apart from our
 // own timeout and from the network: stopping is not failing.
-func unanswered(ctx context.Context, cl call, status int, err error) error {
+func unanswered(ctx context.Context, cl call, got answer, err error) error {
 	if own, ok := errors.AsType[*Error](err); ok {
 		return own
 	}
@@ -140,7 +154,7 @@ func unanswered(ctx context.Context, cl call, status int, err error) error {
 			cause = fmt.Errorf("%w: %w", ctx.Err(), why)
 		}
 	}
-	return &Error{Op: cl.op, Kind: kind, Status: status, Text: cl.sent.redact(cause.Error()), Err: cause}
+	return &Error{Op: cl.op, Kind: kind, Status: got.status, Text: cl.sent.redact(cause.Error()), Unsent: got.unsent, Err: cause}
 }
 
 // withoutURL strips *url.Error, however deep: its text is the URL, and a lookup's URL holds an email address.

@@ -28,6 +28,8 @@ const (
 	KindGone Kind = "gone"
 	// KindMisrouted: whatever answered is not the API of an account: a redirect, a web page, a bare 404.
 	KindMisrouted Kind = "misrouted"
+	// KindUnsupported: the account has no such call. Only SendEvent answers so: its endpoint is not documented.
+	KindUnsupported Kind = "unsupported"
 	// KindTemporary: network trouble, a timeout, a 5xx, or a success whose answer could not be read. The call may have
 	// had its effect.
 	KindTemporary Kind = "temporary"
@@ -50,6 +52,7 @@ type Error struct {
 	// doubt: it is confirmed by a lookup, and an upsert by address that is taken with the same values.
 	IdentifierDoubt bool
 	Text            string // what the API or the network said, redacted, at most 200 runes
+	Unsent          bool   // no connection was made, so not a byte of the request left
 	Err             error  // the cause, if there was no whole answer; ctx errors are found here by errors.Is
 }
 
@@ -64,6 +67,18 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Text)
 	}
 	return b.String()
+}
+
+// MayHaveEffect says that the call may have done what was asked although it failed: the request left, and no answer
+// says that it was refused. What cannot be repeated must be looked up or left alone then.
+func (e *Error) MayHaveEffect() bool {
+	switch {
+	case e.Unsent, e.Kind == KindThrottled, e.Kind == KindAuth:
+		return false
+	case e.Status == 0: // no answer, or never sent because of what it is
+		return e.Kind != KindInvalid
+	}
+	return e.Status < 300 || e.Status >= 500 || e.Status == http.StatusRequestTimeout
 }
 
 // Unwrap returns the cause, so that errors.Is(err, context.Canceled) works.

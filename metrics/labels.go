@@ -64,7 +64,9 @@ func closedLists() lists {
 		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other},
 		operations: []string{
 			"create_contact", "upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
-			"contact_filters", "contact_view", "forget_contact", "bulk_upsert", "job_status", Other,
+			"contact_filters", "contact_view", "forget_contact", "bulk_upsert", "job_status",
+			"upsert_account", "get_account", "update_account", "account_fields", "create_activity", "list_activities", "selector",
+			"send_event", Other,
 		},
 		streams: []string{"events", "state", "dead", "journal", Other},
 		reasons: map[string][]string{

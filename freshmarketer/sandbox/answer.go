@@ -10,18 +10,35 @@ import (
 type answer struct {
 	status    int
 	header    http.Header
-	body      any // nil: an empty body
+	body      any    // nil: an empty body
+	text      string // instead of body, not JSON
 	contactID int64
 	effect    bool // a contact was written
 }
 
 func (a answer) write(w http.ResponseWriter) {
 	maps.Copy(w.Header(), a.header)
+	if a.text != "" {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(a.status)
+		// Ignoring the error: the client has gone, and nobody is left to tell.
+		_, _ = w.Write([]byte(a.text))
+		return
+	}
 	if a.body == nil {
 		w.WriteHeader(a.status)
 		return
 	}
 	writeJSON(w, a.status, a.body)
+}
+
+// mergeHeaders adds b to a, which may be nil.
+func mergeHeaders(a, b http.Header) http.Header {
+	if a == nil {
+		return b
+	}
+	maps.Copy(a, b)
+	return a
 }
 
 // refuse is the API's canonical error body. Source: recorded answers, {"errors":{"code":400,"message":[…]}}.

@@ -16,6 +16,7 @@ type contact struct {
 	Standard  map[string]any `json:"standard,omitempty"` // built-in fields that have a value: string, json.Number
 	Tags      []string       `json:"tags,omitempty"`
 	Custom    map[string]any `json:"custom,omitempty"` // custom fields that have a value: string, json.Number, bool
+	Accounts  []link         `json:"accounts,omitempty"`
 	Created   time.Time      `json:"created"`
 	Updated   time.Time      `json:"updated"`
 	Deleted   bool           `json:"deleted,omitempty"`   // in the recycle bin

@@ -14,7 +14,7 @@ const maxTextareaLength = 8000
 // setCustom takes custom_field. The API says nothing about most of what it does not take: an unknown name, a value that
 // is not a choice, a value of the wrong type, and a plural "custom_fields" are all answered 200 and change nothing.
 // Source: seen in client code. Only over-long text is refused (as for built-in fields, inferred).
-func (s *Sandbox) setCustom(c *contact, in map[string]any, mode Mode) []string {
+func (s *Sandbox) setCustom(c *contact, in map[string]any, mode Mode, fields []Field) []string {
 	sent, ok := in["custom_field"].(map[string]any)
 	if !ok {
 		return nil
@@ -23,7 +23,7 @@ func (s *Sandbox) setCustom(c *contact, in map[string]any, mode Mode) []string {
 		c.Custom = map[string]any{}
 	}
 	var problems []string
-	for _, f := range s.fields.custom {
+	for _, f := range fields {
 		v, given := sent[f.Name]
 		switch {
 		case !given:

@@ -83,8 +83,8 @@ type choice struct {
 	Position int    `json:"position"`
 }
 
-func newCatalogue(custom []Field, required []string) (*catalogue, error) {
-	c := &catalogue{standard: standardFields(), custom: custom, required: required, byName: make(map[string]standardField)}
+func newCatalogue(model string, standard []standardField, custom []Field, required []string) (*catalogue, error) {
+	c := &catalogue{standard: standard, custom: custom, required: required, byName: make(map[string]standardField)}
 	for _, f := range c.standard {
 		c.byName[f.name] = f
 	}
@@ -97,11 +97,11 @@ func newCatalogue(custom []Field, required []string) (*catalogue, error) {
 	}
 	for _, f := range c.standard {
 		if !f.unlisted {
-			c.metadata = append(c.metadata, f.metadata(len(c.metadata)+1, slices.Contains(required, f.name)))
+			c.metadata = append(c.metadata, f.metadata(model, len(c.metadata)+1, slices.Contains(required, f.name)))
 		}
 	}
 	for _, f := range custom {
-		c.metadata = append(c.metadata, f.metadata(len(c.metadata)+1, slices.Contains(required, f.Name)))
+		c.metadata = append(c.metadata, f.metadata(model, len(c.metadata)+1, slices.Contains(required, f.Name)))
 	}
 	return c, errors.Join(errs...)
 }
@@ -144,10 +144,10 @@ func (c *catalogue) label(name string) string {
 	return f.Label
 }
 
-func (f Field) metadata(position int, required bool) fieldMeta {
+func (f Field) metadata(model string, position int, required bool) fieldMeta {
 	return fieldMeta{
 		ID: firstOtherID + int64(position), Label: f.Label, Name: f.Name, Type: f.Type, Actionable: true,
-		Position: position, Choices: numberedChoices(position, f.Choices), BaseModel: "Contact", Required: required, Visible: true,
+		Position: position, Choices: numberedChoices(position, f.Choices), BaseModel: model, Required: required, Visible: true,
 	}
 }
 

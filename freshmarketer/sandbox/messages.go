@@ -28,6 +28,10 @@ const (
 	notInCRM
 	notAuthorized
 	badKey
+	cannotBeEmpty
+	cannotBeBlank
+	alreadyTaken
+	badFormat
 )
 
 // texts in English are as seen from real accounts, apart from notUnique for the external id (inferred from the mobile
@@ -45,6 +49,10 @@ var texts = map[Language]map[message]string{ //nolint:gochecknoglobals // a tabl
 		notInCRM:          "This record is not in the CRM any more.",
 		notAuthorized:     "You are not authorized to perform this action.",
 		badKey:            "Incorrect or expired API key",
+		cannotBeEmpty:     "%s can't be empty",
+		cannotBeBlank:     "%s can't be blank",
+		alreadyTaken:      "%s has already been taken",
+		badFormat:         "%s is not in required format",
 	},
 	Dutch: {
 		alreadyExists:     "%s bestaat al.",
@@ -58,6 +66,10 @@ var texts = map[Language]map[message]string{ //nolint:gochecknoglobals // a tabl
 		notInCRM:          "Dit record staat niet meer in het CRM.",
 		notAuthorized:     "U bent niet bevoegd om deze actie uit te voeren.",
 		badKey:            "Onjuiste of verlopen API-sleutel",
+		cannotBeEmpty:     "%s mag niet leeg zijn",
+		cannotBeBlank:     "%s moet opgegeven zijn",
+		alreadyTaken:      "%s is al in gebruik",
+		badFormat:         "%s heeft niet de vereiste vorm",
 	},
 	Spanish: {
 		alreadyExists:     "%s ya existe.",
@@ -71,6 +83,10 @@ var texts = map[Language]map[message]string{ //nolint:gochecknoglobals // a tabl
 		notInCRM:          "Este registro ya no está en el CRM.",
 		notAuthorized:     "No tiene autorización para realizar esta acción.",
 		badKey:            "Clave de API incorrecta o caducada",
+		cannotBeEmpty:     "%s no puede estar vacío",
+		cannotBeBlank:     "%s no puede estar en blanco",
+		alreadyTaken:      "%s ya está en uso",
+		badFormat:         "%s no tiene el formato requerido",
 	},
 }
 

@@ -55,6 +55,9 @@ func (s *Sandbox) contactAnswer(status int, c *contact, include string) answer {
 	object := s.object(c)
 	body := map[string]any{"contact": object}
 	for want := range strings.SplitSeq(include, ",") {
+		if want == "sales_accounts" {
+			object["sales_accounts"] = s.linkedAccounts(c)
+		}
 		side, ok := sideLoads[want]
 		if !ok {
 			continue

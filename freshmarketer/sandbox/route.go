@@ -21,11 +21,29 @@ const (
 	OpContactFilters = "contact_filters"
 	OpContactView    = "contact_view"
 	OpContactFields  = "contact_fields"
+	OpRestoreContact = "restore_contact"
+	OpUpsertAccount  = "upsert_account"
+	OpCreateAccount  = "create_account"
+	OpGetAccount     = "get_account"
+	OpUpdateAccount  = "update_account"
+	OpDeleteAccount  = "delete_account"
+	OpAccountFields  = "account_fields"
+	OpCreateActivity = "create_activity"
+	OpListActivities = "list_activities"
+	OpGetActivity    = "get_activity"
+	OpCreateNote     = "create_note"
+	OpSelector       = "selector"
+	OpSendEvent      = "send_event"
+	OpLists          = "lists"
+	OpCreateList     = "create_list"
+	OpListMembers    = "list_members"
+	OpAddToList      = "add_to_list"
+	OpRemoveFromList = "remove_from_list"
 	OpUnknown        = "unknown"
 )
 
 // routes of the API, relative to apiPrefix; ":id" stands for one segment. Fixed segments come before ":id".
-// Source: Freshworks CRM API, "Contacts". Whatever is not here is answered by a bare 404, also a wrong method.
+// Source: Freshworks CRM API. Whatever is not here is answered by a bare 404, also a wrong method.
 var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals // a table nobody writes to
 	{http.MethodPost, "contacts", OpCreateContact},
 	{http.MethodGet, "contacts", OpListContacts},
@@ -38,12 +56,36 @@ var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals /
 	{http.MethodPut, "contacts/:id", OpUpdateContact},
 	{http.MethodDelete, "contacts/:id", OpDeleteContact},
 	{http.MethodDelete, "contacts/:id/forget", OpForgetContact},
+	{http.MethodPut, "contacts/:id/restore", OpRestoreContact},
+	{http.MethodGet, "contacts/lists/:id", OpListMembers},
+	{http.MethodPost, "sales_accounts", OpCreateAccount},
+	{http.MethodPost, "sales_accounts/upsert", OpUpsertAccount},
+	{http.MethodGet, "sales_accounts/:id", OpGetAccount},
+	{http.MethodPut, "sales_accounts/:id", OpUpdateAccount},
+	{http.MethodDelete, "sales_accounts/:id", OpDeleteAccount},
+	{http.MethodPost, "sales_activities", OpCreateActivity},
+	{http.MethodGet, "sales_activities", OpListActivities},
+	{http.MethodGet, "sales_activities/:id", OpGetActivity},
+	{http.MethodPost, "notes", OpCreateNote},
+	{http.MethodGet, "lists", OpLists},
+	{http.MethodPost, "lists", OpCreateList},
+	{http.MethodPut, "lists/:id/add_contacts", OpAddToList},
+	{http.MethodPut, "lists/:id/remove_contacts", OpRemoveFromList},
+	{http.MethodGet, "selector/:id", OpSelector},
 	{http.MethodGet, "lookup", OpLookupContacts},
 	{http.MethodGet, "settings/contacts/fields", OpContactFields},
+	{http.MethodGet, "settings/sales_accounts/fields", OpAccountFields},
 }
 
 // route finds the operation and the id in the path.
 func route(method, path string) request {
+	if method == http.MethodPost && path == eventsPath {
+		return request{op: OpSendEvent}
+	}
+	path, ok := strings.CutPrefix(path, apiPrefix)
+	if !ok {
+		return request{op: OpUnknown}
+	}
 	for _, candidate := range routes {
 		if candidate.method != method {
 			continue
@@ -73,7 +115,7 @@ func matchPath(pattern, path string) (id string, ok bool) {
 
 // operations lists all names that a fault may be limited to.
 func operations() []string {
-	names := []string{OpUnknown}
+	names := []string{OpUnknown, OpSendEvent}
 	for _, r := range routes {
 		names = append(names, r.op)
 	}

@@ -24,10 +24,14 @@ const DefaultAPIKey = "sandbox-api-key"
 // The ids of a sandbox come from ranges that real accounts never have (theirs seen so far start at 17000000000 and
 // 70000000000), so that a sandbox's id is recognised wherever it turns up.
 const (
-	firstContactID int64 = 990_000_000_000_001
-	firstOtherID   int64 = 980_000_000_000_001 // choices, views, fields' owners
-	firstEmailID   int64 = 970_000_000_000_001
-	firstJobID     int64 = 960_000_000_000_001
+	firstContactID  int64 = 990_000_000_000_001
+	firstOtherID    int64 = 980_000_000_000_001 // choices, views, fields' owners
+	firstEmailID    int64 = 970_000_000_000_001
+	firstJobID      int64 = 960_000_000_000_001
+	firstAccountID  int64 = 950_000_000_000_001
+	firstActivityID int64 = 940_000_000_000_001
+	firstNoteID     int64 = 930_000_000_000_001
+	firstListID     int64 = 920_000_000_000_001
 )
 
 // defaultMaxJobs is how many bulk jobs may be under way. That there is a limit is seen in client code, not which.
@@ -51,18 +55,27 @@ type Options struct {
 	APIKeys      []string // keys that may do everything; none: DefaultAPIKey
 	ReadOnlyKeys []string // keys that are answered 403 on anything but GET
 
-	CustomFields []Field  // nil: DefaultCustomFields()
-	Required     []string // further fields that a new contact must have (the email address always is)
+	CustomFields  []Field  // nil: DefaultCustomFields()
+	AccountFields []Field  // custom fields of sales accounts; nil: DefaultAccountFields()
+	Required      []string // further fields that a new contact must have (the email address always is)
 
 	StateFile string           // append-only JSON Lines of contact states; "": nothing is kept
 	Now       func() time.Time // nil: time.Now
 
-	IndexLag               time.Duration // how long lookups do not see a write
+	// The quota, of all keys together, 0: none. Beyond it calls are answered as Throttle says ("": ThrottlePlain).
+	PerHour, PerMinute int
+	Throttle           Throttle
+	LimitHeaders       bool // tell the quota by X-RateLimit-Total and -Remaining in every answer
+
+	IndexLag               time.Duration // how long lookups and views do not see a write
 	CustomFieldMode        Mode          // "": Merge
 	UpsertCustomFieldMode  Mode          // for upserts alone; "": CustomFieldMode
 	BulkCustomFieldMode    Mode          // for bulk upserts alone; "": UpsertCustomFieldMode
 	UpsertAlways200        bool          // do not tell a created contact by 201
 	RefuseExternalIDUpsert bool          // upsert knows no external_id identifier, as nobody documents it
+	RestoreClearsCustom    bool          // a restored contact has lost its custom fields
+	NoEvents               bool          // there is no events endpoint
+	EventsNeedContact      bool          // an event of an address that no contact has is refused
 	LenientBody            bool          // accept a contact without its {"contact":…} envelope
 	Language               Language      // of error texts; "": English
 
@@ -74,6 +87,7 @@ type Options struct {
 	Seed                   uint64 // of the order in which a job does its records
 
 	CallLog  int        // how many calls to remember; 0: 10,000
+	Changes  bool       // keep every change of every field of every contact, for Changes
 	History  bool       // keep every state of every contact, for History
 	OnEffect func(Call) // called after a write took effect and before it is answered, outside all locks
 }
@@ -90,20 +104,33 @@ type Sandbox struct {
 	jobs    []*bulk // all bulk jobs, by id
 	running []*bulk // those of them that are not done
 	effects []Call  // of jobs, not yet given to OnEffect
+
+	accountFields  *catalogue
+	quota          quota
+	throttledCalls int
+	activities     []Activity
+	notes          []Activity
+	lists          []*marketingList
+	events         []Event
+	attributes     map[string]string // types of the events' attributes
 }
 
 // New checks the options, reads the state file if there is one, and returns an account ready to serve.
 func New(opt Options) (*Sandbox, error) {
 	opt = opt.withDefaults()
-	fields, err := newCatalogue(opt.CustomFields, opt.Required)
-	if err = errors.Join(err, opt.validate()); err != nil {
+	fields, err := newCatalogue("Contact", standardFields(), opt.CustomFields, opt.Required)
+	ofAccounts, accountErr := newCatalogue("SalesAccount", accountFields(), opt.AccountFields, nil)
+	if err = errors.Join(err, accountErr, opt.validate()); err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	store, err := openStore(opt.StateFile, opt.IndexLag, opt.History)
+	store, err := openStore(opt)
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	return &Sandbox{opt: opt, fields: fields, store: store, calls: newCallLog(opt.CallLog)}, nil
+	return &Sandbox{
+		opt: opt, fields: fields, accountFields: ofAccounts, store: store, calls: newCallLog(opt.CallLog),
+		quota: quota{perHour: opt.PerHour, perMinute: opt.PerMinute}, attributes: map[string]string{},
+	}, nil
 }
 
 // Close closes the state file. Writes after it are answered 500.
@@ -122,6 +149,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CustomFields == nil {
 		o.CustomFields = DefaultCustomFields()
+	}
+	if o.AccountFields == nil {
+		o.AccountFields = DefaultAccountFields()
+	}
+	if o.Throttle == "" {
+		o.Throttle = ThrottlePlain
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -154,10 +187,14 @@ func (o Options) validate() error {
 			errs = append(errs, fmt.Errorf("custom field mode %q: expected %q or %q", mode, Merge, Replace))
 		}
 	}
+	if o.Throttle != ThrottlePlain && o.Throttle != ThrottleText && o.Throttle != ThrottleHidden {
+		errs = append(errs, fmt.Errorf("throttle %q: expected %q, %q or %q", o.Throttle, ThrottlePlain, ThrottleText, ThrottleHidden))
+	}
 	if texts[o.Language] == nil {
 		errs = append(errs, fmt.Errorf("language %q: expected en, nl or es", o.Language))
 	}
-	if o.IndexLag < 0 || o.CallLog < 0 || o.BulkWait < 0 || o.BulkDuration < 0 || o.BulkPolls < 0 || o.MaxJobs < 0 {
+	if o.IndexLag < 0 || o.CallLog < 0 || o.BulkWait < 0 || o.BulkDuration < 0 || o.BulkPolls < 0 || o.MaxJobs < 0 ||
+		o.PerHour < 0 || o.PerMinute < 0 {
 		errs = append(errs, errors.New("times and counts must not be negative"))
 	}
 	return errors.Join(errs...)

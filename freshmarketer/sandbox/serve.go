@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	apiPrefix     = "/crm/sales/api/"
-	controlPrefix = "/_sandbox/"
-	loginPath     = "/crm/sales/login"
+	apiPrefix      = "/crm/sales/api/"
+	marketerPrefix = "/crm/marketer/mas/api/"
+	controlPrefix  = "/_sandbox/"
+	loginPath      = "/crm/sales/login"
 
 	// maxBody is ours: the vendor publishes no limit.
 	maxBody = 4 << 20
@@ -29,13 +30,14 @@ type request struct {
 	n           int64     // the call's number
 	at          time.Time // when it takes effect
 	base        string    // scheme and host under which the sandbox was called
+	preload     bool
 }
 
 func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, controlPrefix):
 		s.serveControl(w, r)
-	case strings.HasPrefix(r.URL.Path, apiPrefix):
+	case strings.HasPrefix(r.URL.Path, apiPrefix), strings.HasPrefix(r.URL.Path, marketerPrefix):
 		s.serveAPI(w, r)
 	default:
 		w.WriteHeader(http.StatusNotFound)
@@ -50,7 +52,7 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
-	rq := route(r.Method, strings.TrimPrefix(r.URL.Path, apiPrefix))
+	rq := route(r.Method, r.URL.Path)
 	rq.method, rq.path, rq.query, rq.body = r.Method, r.URL.Path, r.URL.Query(), body
 	rq.contentType, rq.base = r.Header.Get("Content-Type"), "http://"+r.Host
 	if r.TLS != nil {
@@ -103,7 +105,14 @@ func (s *Sandbox) authorized(h http.Header, rq request) (ans answer, effects []C
 	defer s.mu.Unlock()
 	rq.at = s.opt.Now()
 	s.advance(rq.at)
-	ans = s.perform(rq)
+	if wait, ok := s.quota.take(rq.at); ok {
+		ans = s.perform(rq)
+	} else {
+		ans = s.throttled(wait)
+	}
+	if s.opt.LimitHeaders {
+		ans.header = mergeHeaders(ans.header, s.limitHeaders(rq.at))
+	}
 	effects, s.effects = s.effects, nil
 	return ans, effects
 }
@@ -141,6 +150,22 @@ func (s *Sandbox) perform(rq request) answer {
 		return s.upsertContact(rq)
 	case OpDeleteContact, OpForgetContact:
 		return s.removeContact(rq)
+	case OpRestoreContact:
+		return s.restoreContact(rq)
+	case OpUpsertAccount, OpCreateAccount, OpGetAccount, OpUpdateAccount, OpDeleteAccount, OpAccountFields:
+		return s.serveAccounts(rq)
+	case OpCreateActivity:
+		return s.createActivity(rq)
+	case OpListActivities, OpGetActivity:
+		return s.listActivities(rq)
+	case OpCreateNote:
+		return s.createNote(rq)
+	case OpSelector:
+		return s.selector(rq)
+	case OpSendEvent:
+		return s.sendEvent(rq)
+	case OpLists, OpCreateList, OpListMembers, OpAddToList, OpRemoveFromList:
+		return s.serveLists(rq)
 	case OpBulkUpsert:
 		return s.bulkUpsert(rq)
 	case OpJobStatus:

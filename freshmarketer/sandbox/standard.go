@@ -12,6 +12,9 @@ const (
 	writeIDs                // ids of choices, joined by ";"
 	writeZone               // the name of a Rails time zone
 	writeTags               // a list of strings
+	writeLinks              // the sales accounts of a contact, see accounts.go
+	writeWebsite            // the address of a web page
+	writeNumber             // a number
 )
 
 // standardField is one built-in field.
@@ -35,7 +38,7 @@ func standardFields() []standardField {
 	return []standardField{
 		{name: "first_name", label: "First name", kind: TypeText, write: writeText},
 		{name: "last_name", label: "Last name", kind: TypeText, write: writeText},
-		{name: "sales_accounts", label: "Accounts", kind: "group_field"},
+		{name: "sales_accounts", label: "Accounts", kind: "group_field", write: writeLinks},
 		{name: "emails", label: "Emails", kind: "group_field", write: writeEmails, choices: textIDs(4, "Work", "Personal", "Other")},
 		{name: "mobile_number", label: "Mobile", kind: TypeText, write: writePhone, unique: "MobileNumber"},
 		{name: "work_number", label: "Work", kind: TypeText, write: writePhone},
@@ -59,11 +62,11 @@ func standardFields() []standardField {
 		},
 		{
 			name: "lifecycle_stage_id", label: "Lifecycle stage", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: textIDs(12, "Lead", "Sales Qualified Lead", "Customer"),
+			choices: textIDs(atStages, choiceNames["stages"]...),
 		},
 		{
 			name: "contact_status_id", label: "Status", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(13, []string{"New", "Contacted", "Interested", "Unqualified", "Qualified", "Negotiation", "Lost", "Won", "Churned"}),
+			choices: numberedChoices(atStatuses, choiceNames["statuses"]),
 		},
 		{
 			name: "lost_reason_id", label: "Lost reason", kind: TypeDropdown, write: writeID, hidden: true,
@@ -87,18 +90,15 @@ func standardFields() []standardField {
 		{name: "linkedin", label: "LinkedIn", kind: TypeText, write: writeText},
 		{
 			name: "territory_id", label: "Territory", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(28, []string{"North", "South"}),
+			choices: numberedChoices(atTerritories, choiceNames["territories"]),
 		},
 		{
 			name: "lead_source_id", label: "Source", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(29, []string{
-				"Web", "Organic Search", "Email", "Phone", "Chat", "Web Form", "Referral",
-				"Direct", "Paid Search", "Blogs", "Social Media", "Display Ads", "Events", "Webinar",
-			}),
+			choices: numberedChoices(atSources, choiceNames["sources"]),
 		},
 		{
 			name: "campaign_id", label: "Campaign", kind: TypeDropdown, write: writeID, hidden: true,
-			choices: numberedChoices(30, []string{"Spring", "Autumn"}),
+			choices: numberedChoices(atCampaigns, choiceNames["campaigns"]),
 		},
 		{name: "medium", label: "Medium", kind: TypeText, write: writeText},
 		{name: "keyword", label: "Keyword", kind: TypeText, write: writeText},
@@ -124,10 +124,10 @@ func standardFields() []standardField {
 	}
 }
 
-func (f standardField) metadata(position int, required bool) fieldMeta {
+func (f standardField) metadata(model string, position int, required bool) fieldMeta {
 	meta := fieldMeta{
 		ID: int64(position), Label: f.label, Name: f.name, Type: f.kind, Default: true, Actionable: true,
-		Position: position, Choices: f.choices, BaseModel: "Contact", Required: required, Visible: position <= 14,
+		Position: position, Choices: f.choices, BaseModel: model, Required: required, Visible: position <= 14,
 		AutoSuggestURL: f.suggest, Creatable: f.creatable, Multiple: f.multiple,
 	}
 	if meta.Choices == nil {

@@ -2,15 +2,33 @@ package sandbox
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync"
 )
 
-// stateLog is the state file: one JSON line for each state a contact was in, the last one counts. It is not synced: a
+// stateLine is a state of a contact, or of a sales account.
+type stateLine struct {
+	*contact
+	Account *salesAccount `json:"account,omitempty"`
+}
+
+func (l stateLine) id() int64 {
+	if l.Account != nil {
+		return l.Account.ID
+	}
+	if l.contact != nil {
+		return l.ID
+	}
+	return 0
+}
+
+// stateLog is the state file: one JSON line for each state a contact or an account was in, the last one counts. It is not synced: a
 // sandbox has to survive the end of its process, not of the machine. The file holds the contacts' data and is readable
 // by its owner only.
 type stateLog struct {
@@ -18,9 +36,9 @@ type stateLog struct {
 	file *os.File
 }
 
-// readStates returns the last state of each contact, by id. A missing file is an empty one. A torn last line, left by a
+// readStates returns the last state of each, by id. A missing file is an empty one. A torn last line, left by a
 // process that was killed, is skipped; damage anywhere else is an error.
-func readStates(path string) ([]*contact, error) {
+func readStates(path string) ([]stateLine, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -28,33 +46,30 @@ func readStates(path string) ([]*contact, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the state file: %w", err)
 	}
-	last := map[int64]*contact{}
+	last := map[int64]stateLine{}
 	for number := 1; len(data) > 0; number++ {
-		line, rest, whole := bytes.Cut(data, []byte("\n"))
-		var c contact
-		if err := unmarshal(line, &c); err != nil || c.ID == 0 {
+		text, rest, whole := bytes.Cut(data, []byte("\n"))
+		line := stateLine{contact: &contact{}} // encoding/json makes no unexported struct by itself
+		if err := unmarshal(text, &line); err != nil || line.id() == 0 {
 			if !whole {
 				break
 			}
 			return nil, fmt.Errorf("state file %s, line %d is damaged; remove that line or the file", path, number)
 		}
-		last[c.ID] = &c
+		last[line.id()] = line
 		data = rest
 	}
-	states := make([]*contact, 0, len(last))
-	for _, c := range last {
-		states = append(states, c)
-	}
-	slices.SortFunc(states, func(a, b *contact) int { return int(a.ID - b.ID) })
+	states := slices.Collect(maps.Values(last))
+	slices.SortFunc(states, func(a, b stateLine) int { return cmp.Compare(a.id(), b.id()) })
 	return states, nil
 }
 
 // openStateLog writes the file anew with just these states, so that it neither grows for ever nor keeps a torn line that
 // the next one would be glued to, and opens it for appending.
-func openStateLog(path string, states []*contact) (*stateLog, error) {
+func openStateLog(path string, states []stateLine) (*stateLog, error) {
 	var b bytes.Buffer
-	for _, c := range states {
-		line, err := json.Marshal(c)
+	for _, state := range states {
+		line, err := json.Marshal(state)
 		if err != nil {
 			return nil, fmt.Errorf("writing the state file: %w", err)
 		}
@@ -75,11 +90,11 @@ func openStateLog(path string, states []*contact) (*stateLog, error) {
 }
 
 // append adds a state; without a file it does nothing.
-func (l *stateLog) append(c *contact) error {
+func (l *stateLog) append(state stateLine) error {
 	if l == nil {
 		return nil
 	}
-	line, err := json.Marshal(c)
+	line, err := json.Marshal(state)
 	if err != nil {
 		return err
 	}

@@ -18,8 +18,13 @@ type store struct {
 	lag     time.Duration
 	pending []pendingWrite // writes that lookups may not see yet, oldest first
 
+	accounts      map[int64]*salesAccount // also those that are deleted
+	byAccount     map[string]int64        // live ones by accountKey
+	nextAccountID int64
+
 	log     *stateLog
 	history map[int64][]Snapshot // nil: not kept
+	changes changeLog
 }
 
 // pendingWrite is a write on its way into the index.
@@ -29,39 +34,49 @@ type pendingWrite struct {
 	until  time.Time
 }
 
-func openStore(path string, lag time.Duration, history bool) (*store, error) {
+func openStore(opt Options) (*store, error) {
 	st := &store{
 		contacts: map[int64]*contact{},
 		byEmail:  map[string]int64{}, byMobile: map[string]int64{}, byExternal: map[string]int64{},
 		nextID: firstContactID, nextEmailID: firstEmailID,
-		lag: lag,
+		accounts: map[int64]*salesAccount{}, byAccount: map[string]int64{}, nextAccountID: firstAccountID,
+		lag:     opt.IndexLag,
+		changes: changeLog{writes: map[string]int64{}},
 	}
-	if history {
+	if opt.History {
 		st.history = map[int64][]Snapshot{}
 	}
-	if path == "" {
+	if opt.Changes {
+		st.changes.of = map[int64][]change{}
+	}
+	if opt.StateFile == "" {
 		return st, nil
 	}
-	states, err := readStates(path)
+	states, err := readStates(opt.StateFile)
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range states {
-		st.place(nil, c)
+	for _, state := range states {
+		if state.Account != nil {
+			st.placeAccount(nil, state.Account)
+		} else {
+			st.place(nil, state.contact)
+		}
 	}
-	st.log, err = openStateLog(path, states)
+	st.log, err = openStateLog(opt.StateFile, states)
 	return st, err
 }
 
-// put stores a new state in place of before (nil: a new contact), on disk first.
-func (st *store) put(before, c *contact, snapshot Snapshot) error {
-	if err := st.log.append(c); err != nil {
+// put stores a new state in place of before (nil: a new contact), on disk first. in is what the request sent.
+func (st *store) put(before, c *contact, snapshot Snapshot, in map[string]any) error {
+	if err := st.log.append(stateLine{contact: c}); err != nil {
 		return err
 	}
 	st.place(before, c)
 	if st.lag > 0 {
 		st.pending = append(st.pending, pendingWrite{id: c.ID, before: before, until: snapshot.At.Add(st.lag)})
 	}
+	st.changes.record(before, c, snapshot, in)
 	if st.history != nil {
 		snapshot.Contact = c.public()
 		st.history[c.ID] = append(st.history[c.ID], snapshot)
@@ -88,6 +103,26 @@ func (st *store) place(before, c *contact) {
 	for _, e := range c.Emails {
 		st.nextEmailID = max(st.nextEmailID, e.ID+1)
 	}
+}
+
+// putAccount stores a new state of a sales account, on disk first.
+func (st *store) putAccount(before, a *salesAccount) error {
+	if err := st.log.append(stateLine{Account: a}); err != nil {
+		return err
+	}
+	st.placeAccount(before, a)
+	return nil
+}
+
+func (st *store) placeAccount(before, a *salesAccount) {
+	if before != nil {
+		delete(st.byAccount, accountKey(before.name()))
+	}
+	if !a.Deleted {
+		st.byAccount[accountKey(a.name())] = a.ID
+	}
+	st.accounts[a.ID] = a
+	st.nextAccountID = max(st.nextAccountID, a.ID+1)
 }
 
 // index points the contact's unique values at id; 0 frees them for others.

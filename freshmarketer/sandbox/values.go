@@ -19,7 +19,7 @@ func (s *Sandbox) setStandard(c *contact, in map[string]any) []string {
 	var problems []string
 	for _, f := range s.fields.standard {
 		v, given := in[f.name]
-		if !given || f.write == writeNothing || f.write == writeEmails {
+		if !given || f.write == writeNothing || f.write == writeEmails || f.write == writeLinks {
 			continue
 		}
 		if f.write == writeTags {
@@ -59,6 +59,12 @@ func (s *Sandbox) standardValue(f standardField, v any) (stored any, problem str
 			return nil, s.say(invalidChoice, f.spoken())
 		}
 		return ids, ""
+	case writeNumber:
+		n, ok := asNumber(v)
+		if !ok {
+			return nil, s.say(badFormat, f.label)
+		}
+		return n, ""
 	}
 	value, ok := asText(v)
 	switch {
@@ -68,6 +74,8 @@ func (s *Sandbox) standardValue(f standardField, v any) (stored any, problem str
 		return nil, s.say(badTimeZone)
 	case utf8.RuneCountInString(value) > maxTextLength:
 		return nil, s.say(badLength, f.label)
+	case f.write == writeWebsite && (!strings.Contains(value, ".") || strings.ContainsAny(value, " \t\n")):
+		return nil, s.say(badFormat, strings.ToLower(f.label)) // what exactly is accepted is not known
 	case f.write == writePhone:
 		return withoutSeparators(value), ""
 	}

@@ -71,22 +71,29 @@ func (s *Sandbox) view(rq request) answer {
 			rows = append(rows, c)
 		}
 	}
-	sortContacts(rows, rq.query.Get("sort"), rq.query.Get("sort_type"))
+	return s.contactPage(rq, rows)
+}
 
+func (s *Sandbox) contactPage(rq request, all []*contact) answer {
+	sortContacts(all, rq.query.Get("sort"), rq.query.Get("sort_type"))
+	rows, meta := page(rq, all)
+	contacts := make([]any, len(rows))
+	for i, c := range rows {
+		contacts[i] = s.object(c)
+	}
+	return answer{status: http.StatusOK, body: map[string]any{"contacts": contacts, "meta": meta}}
+}
+
+// page cuts out what page and per_page ask for.
+func page[T any](rq request, all []T) (rows []T, meta map[string]any) {
 	perPage := min(queryInt(rq, "per_page", defaultPerPage), maxPerPage)
 	from := (max(queryInt(rq, "page", 1), 1) - 1) * perPage
-	contacts := []any{}
 	total, pages := 0, 0
-	if perPage > 0 && from < len(rows) {
-		total, pages = len(rows), (len(rows)+perPage-1)/perPage
-		for _, c := range rows[from:min(from+perPage, len(rows))] {
-			contacts = append(contacts, s.object(c))
-		}
+	if perPage > 0 && from < len(all) {
+		total, pages = len(all), (len(all)+perPage-1)/perPage
+		rows = all[from:min(from+perPage, len(all))]
 	}
-	return answer{status: http.StatusOK, body: map[string]any{
-		"contacts": contacts,
-		"meta":     map[string]any{"total_pages": pages, "total": total},
-	}}
+	return rows, map[string]any{"total_pages": pages, "total": total}
 }
 
 // sortContacts knows the fields clients have been seen to sort by; any other, and none, is the order of creation.

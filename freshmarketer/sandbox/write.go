@@ -108,7 +108,8 @@ func (s *Sandbox) update(rq request, before *contact, in map[string]any, mode Mo
 func (s *Sandbox) write(rq request, before, c *contact, in map[string]any, mode Mode, status int) answer {
 	problems := s.setEmails(c, in)
 	problems = append(problems, s.setStandard(c, in)...)
-	problems = append(problems, s.setCustom(c, in, mode)...)
+	problems = append(problems, s.setCustom(c, in, mode, s.fields.custom)...)
+	problems = append(problems, s.setLinks(c, in)...)
 	if before == nil {
 		problems = append(problems, s.missingRequired(c)...)
 	}
@@ -116,7 +117,11 @@ func (s *Sandbox) write(rq request, before, c *contact, in map[string]any, mode 
 	if len(problems) > 0 {
 		return s.refuse(http.StatusBadRequest, problems...)
 	}
-	if err := s.store.put(before, c, Snapshot{N: rq.n, At: rq.at, Operation: rq.op}); err != nil {
+	if rq.preload {
+		s.store.place(before, c)
+		return answer{effect: true}
+	}
+	if err := s.store.put(before, c, Snapshot{N: rq.n, At: rq.at, Operation: rq.op}, in); err != nil {
 		return answer{status: http.StatusInternalServerError, body: map[string]any{"error_code": 500}}
 	}
 	ans := s.contactAnswer(status, c, rq.query.Get("include"))
