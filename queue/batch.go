@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,7 +17,8 @@ type batch struct {
 	settlements []*Settlement
 	parts       []*batchPart
 	msgs        []*nats.Msg
-	records     []int // by settlement: index of its record's message, -1 without one
+	records     []int     // by settlement: index of its record's message, -1 without one
+	began       time.Time // of the first try
 }
 
 // batchPart is one partition's share of a batch.
@@ -25,6 +27,9 @@ type batchPart struct {
 	before, after storedState
 	horizon       int // index of its message; -1: it did not move
 	counters      int // index of its message; every part has one
+	lease         int // index of the renewal; -1 without one
+	leaseRev      uint64
+	release       bool
 }
 
 // layOut makes the messages: for each partition one per record, then horizon and floor if they moved, then the counters.
@@ -54,7 +59,7 @@ func (b *batch) put(msg *nats.Msg) int {
 // add lays out one partition's settlements, given by their indexes.
 func (b *batch) add(p *Partition, indexes []int) error {
 	n := p.s.names
-	part := &batchPart{p: p, horizon: -1}
+	part := &batchPart{p: p, horizon: -1, lease: -1}
 	var own []*Settlement
 	for _, i := range indexes {
 		s := b.settlements[i]
@@ -70,15 +75,15 @@ func (b *batch) add(p *Partition, indexes []int) error {
 	part.after.floor = p.progress.floor
 	p.mu.Unlock()
 	part.after.counters = part.before.counters.plus(own)
+	confirm := false
 	for _, s := range own {
 		part.after.horizon = max(part.after.horizon, s.horizon)
+		confirm, part.release = confirm || s.confirm, part.release || s.release
 	}
-	if part.after.horizon != part.before.horizon {
+	if confirm || part.after.horizon != part.before.horizon {
 		part.horizon = b.put(expecting(n.horizon(p.number), []byte(strconv.FormatUint(part.after.horizon, 10)), part.before.horizonRev))
 	}
-	if part.after.floor != part.before.floor {
-		b.put(plain(n.floor(p.number), strconv.FormatUint(part.after.floor, 10)))
-	}
+	b.fence(part)
 	data, err := json.Marshal(part.after.counters)
 	if err != nil {
 		return fmt.Errorf("encoding the counters: %w", err)
@@ -86,6 +91,37 @@ func (b *batch) add(p *Partition, indexes []int) error {
 	part.counters = b.put(expecting(n.counters(p.number), data, part.before.countersRev))
 	b.parts = append(b.parts, part)
 	return nil
+}
+
+// fence lays out the floor and what makes the batch fail if another process has taken the lease over: a renewal, which is
+// compared with the last, or else an expectation about the lease on the floor's message.
+func (b *batch) fence(part *batchPart) {
+	p, n := part.p, part.p.s.names
+	floor := plain(n.floor(p.number), strconv.FormatUint(part.after.floor, 10))
+	p.mu.Lock()
+	l := p.lease
+	var h holder
+	renew := false
+	if l != nil {
+		part.leaseRev, h, renew = l.rev, l.holder, part.release || l.due(time.Now())
+		part.after.counters.By = h.Tenure
+	}
+	p.mu.Unlock()
+	moved := part.after.floor != part.before.floor
+	switch {
+	case renew:
+		if part.release {
+			h = holder{}
+		}
+		part.lease = b.put(expecting(n.lease(p.number), h.encode(), part.leaseRev))
+	case l != nil:
+		floor.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(part.leaseRev, 10))
+		floor.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, n.lease(p.number))
+		moved = true
+	}
+	if moved {
+		b.put(floor)
+	}
 }
 
 // plain always sets a header: jetstreamext panics on a message without one.
@@ -113,6 +149,29 @@ func (b *batch) landed(ctx context.Context, s *Store) (last uint64, landed bool,
 	return 0, false, nil
 }
 
+// lost finds out which partitions of a refused batch have another owner. A lease with a new revision and our own name is
+// an earlier try of this batch that has just landed.
+func (b *batch) lost(ctx context.Context, s *Store) ([]*Partition, error) {
+	var lost []*Partition
+	for _, part := range b.parts {
+		if part.leaseRev == 0 {
+			continue
+		}
+		data, rev, err := s.readState(ctx, s.names.lease(part.p.number))
+		if err != nil {
+			return nil, err
+		}
+		h, err := decodeHolder(data)
+		if err != nil {
+			return nil, err
+		}
+		if rev != part.leaseRev && h.Tenure != part.after.counters.By {
+			lost = append(lost, part.p)
+		}
+	}
+	return lost, nil
+}
+
 // applied mirrors the stored batch in memory, a partition at a time and each in one step: a reader of the ledger sees all
 // of it or nothing. It returns the records' revisions.
 func (b *batch) applied(last uint64) ([]uint64, error) {
@@ -125,6 +184,9 @@ func (b *batch) applied(last uint64) ([]uint64, error) {
 		}
 		if err := b.apply(part); err != nil {
 			return nil, err
+		}
+		if part.lease >= 0 {
+			part.p.renewed(rev(part.lease), b.began)
 		}
 	}
 	revs := make([]uint64, len(b.settlements))

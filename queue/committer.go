@@ -23,6 +23,9 @@ const (
 	// effect has happened, only that user's next event waits.
 	linger        = 20 * time.Millisecond
 	commitTimeout = 5 * time.Second
+	// conflictPatience is how long a refused batch is compared again on replicas, which answer with what has been applied
+	// and refuse for what is on its way.
+	conflictPatience = 15 * time.Second
 )
 
 var errClosed = errors.New("the store is closing")
@@ -40,6 +43,8 @@ type Settlement struct {
 
 	p       *Partition
 	horizon uint64 // set by the reader instead of a record
+	confirm bool   // write the horizon again, to compare it
+	release bool   // give the lease back
 }
 
 // Commit hands a settlement to the committer and returns. A user must have only one on its way.
@@ -85,20 +90,53 @@ func (c *committer) loop(ctx context.Context) {
 		if len(settlements) == 0 {
 			return
 		}
-		revs, err := c.commit(ctx, settlements)
-		if err != nil {
-			c.end(settlements, err)
-			return
-		}
-		for i, s := range settlements {
-			s.Done(revs[i], nil)
+		settlements = c.sift(settlements)
+		for len(settlements) > 0 {
+			revs, err := c.commit(ctx, settlements)
+			if lost, ok := errors.AsType[*lostError](err); ok {
+				settlements = c.drop(settlements, lost.partitions)
+				continue
+			}
+			if err != nil {
+				c.end(settlements, err)
+				return
+			}
+			for i, s := range settlements {
+				s.Done(revs[i], nil)
+			}
+			break
 		}
 	}
 }
 
+// lostError says which partitions of a refused batch have another owner now. Nothing of the batch is stored.
+type lostError struct{ partitions []*Partition }
+
+func (e *lostError) Error() string { return ErrLost.Error() }
+
+// drop fails the lost partitions and returns the settlements of the others.
+func (c *committer) drop(settlements []*Settlement, lost []*Partition) []*Settlement {
+	for _, p := range lost {
+		c.log.Warn("another process has taken a partition over", zap.Int("partition", p.number))
+		p.fail(ErrLost)
+	}
+	return c.sift(settlements)
+}
+
+// sift answers the settlements of failed partitions and returns the others.
+func (c *committer) sift(settlements []*Settlement) []*Settlement {
+	return slices.DeleteFunc(settlements, func(s *Settlement) bool {
+		err := s.p.Err()
+		if err != nil {
+			s.Done(0, err)
+		}
+		return err != nil
+	})
+}
+
 // end tells everybody that nothing is committed any more.
 func (c *committer) end(settlements []*Settlement, err error) {
-	for _, p := range c.s.partitions {
+	for _, p := range c.s.Owned() {
 		p.fail(err)
 	}
 	c.queue.close(err)
@@ -139,6 +177,7 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 	if err != nil {
 		return nil, err
 	}
+	b.began = time.Now()
 	var last uint64
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	err = backoff.RetryNotify(func() (err error) {
@@ -176,6 +215,15 @@ func (c *committer) try(ctx context.Context, b *batch) (uint64, error) {
 	last, landed, readErr := b.landed(ctx, c.s)
 	if readErr != nil || landed {
 		return last, readErr
+	}
+	lost, readErr := b.lost(ctx, c.s)
+	switch {
+	case readErr != nil:
+		return 0, readErr
+	case len(lost) > 0:
+		return 0, backoff.Permanent(&lostError{lost})
+	case c.s.cfg.External != nil && time.Since(b.began) < conflictPatience:
+		return 0, fmt.Errorf("committing: %w", err) // an earlier try may still be on its way through the replicas
 	}
 	return 0, backoff.Permanent(fmt.Errorf("%w: %w", ErrConflict, err))
 }

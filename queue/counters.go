@@ -26,7 +26,8 @@ type Tally map[Count]int
 
 // counters are stored with every commit, in the same atomic batch as the records they count.
 type counters struct {
-	Commit uint64         `json:"commit"` // number of the commit that stored them: tells whether an unclear one landed
+	Commit uint64         `json:"commit"`       // number of the commit that stored them: tells whether an unclear one landed
+	By     string         `json:"by,omitempty"` // the tenure it belongs to, where there are leases
 	Rows   []counterValue `json:"rows"`
 }
 
@@ -51,7 +52,7 @@ func (c counters) plus(settlements []*Settlement) counters {
 			sums[count] += int64(n)
 		}
 	}
-	next := counters{Commit: c.Commit + 1, Rows: make([]counterValue, 0, len(sums))}
+	next := counters{Commit: c.Commit + 1, By: c.By, Rows: make([]counterValue, 0, len(sums))}
 	for count, n := range sums {
 		next.Rows = append(next.Rows, counterValue{Count: count, N: n})
 	}

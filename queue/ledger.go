@@ -32,7 +32,7 @@ func (l Ledger) Difference() int64 {
 // Ledger takes stock of all partitions that this process owns.
 func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
 	sum := Ledger{Counts: map[Count]int64{}}
-	for _, p := range s.partitions {
+	for _, p := range s.Owned() {
 		l, err := p.Ledger(ctx)
 		if err != nil {
 			return Ledger{}, err

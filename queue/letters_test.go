@@ -118,7 +118,7 @@ func TestAStoreIsRefusedWhenItIsNotTheRightOne(t *testing.T) {
 		if !errors.Is(err, queue.ErrForeignAccount) {
 			t.Errorf("another account: %v", err)
 		}
-		want := `the data directory belongs to another Freshmarketer account: ` + dir + ` was filled for "sandbox" and this run is for "acme.myfreshworks.com": give this run another data_dir, or go back to the configuration the directory was made with`
+		want := `the data directory belongs to another Freshmarketer account: ` + dir + ` was filled for "sandbox" and this run is for "acme.myfreshworks.com": give this run another data_dir, or go back to the configuration the store was made with`
 		if diff := cmp.Diff(want, err.Error()); diff != "" {
 			t.Error(diff)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -77,30 +78,33 @@ func (s *Store) eventsUpTo(ctx context.Context, partition int, seq uint64) (uint
 	return total, err
 }
 
+// contentionTries is how often a pack is stored again at once because another process stored one first; after that it waits
+// like one without an answer.
+const contentionTries = 20
+
+// outgoing is one pack on its way: its bytes and its id stay the same from try to try, its totals follow the log.
+type outgoing struct {
+	id            string
+	data          []byte
+	events, items uint64
+	doubtful      bool // a try had no answer, so it may be stored
+}
+
 // store publishes one pack until its outcome is known.
 func (p *publisher) store(ctx context.Context, pack []waitingItem) error {
 	items := make([]packed, len(pack))
-	events := p.events
+	out := &outgoing{id: nuid.Next(), items: uint64(len(pack))}
 	for i, w := range pack {
 		items[i] = w.item
 		if w.item.kind == KindEvent {
-			events++
+			out.events++
 		}
 	}
-	msg := nats.NewMsg(p.s.names.events(p.partition))
-	msg.Data = encodePack(items)
-	msg.Header.Set(headerEvents, strconv.FormatUint(events, 10))
-	msg.Header.Set(headerItems, strconv.FormatUint(p.items+uint64(len(pack)), 10))
-	id := nuid.Next()
+	out.data = encodePack(items)
 	began := time.Now()
-
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
-	var stored uint64
-	err := backoff.RetryNotify(func() (err error) {
-		stored, err = p.try(ctx, msg, id)
-		return err
-	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
-		p.log.Warn("storing a pack has no clear outcome, repeating it", zap.Int("events", len(pack)), zap.Duration("wait", next), zap.Error(err))
+	err := backoff.RetryNotify(func() error { return p.try(ctx, out) }, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
+		p.log.Warn("storing a pack has no clear outcome, repeating it", zap.Int("items", len(pack)), zap.Duration("wait", next), zap.Error(err))
 	})
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: the service is stopping", ErrUnavailable)
@@ -108,51 +112,111 @@ func (p *publisher) store(ctx context.Context, pack []waitingItem) error {
 	if err != nil {
 		return err
 	}
-	if p.s.cfg.OnPublish != nil && events > p.events {
-		p.s.cfg.OnPublish(time.Since(began), int(events-p.events))
+	if p.s.cfg.OnPublish != nil && out.events > 0 {
+		p.s.cfg.OnPublish(time.Since(began), int(out.events))
 	}
-	p.events, p.items, p.last = events, p.items+uint64(len(pack)), stored
 	return nil
 }
 
-// try publishes once and returns the pack's sequence. A Permanent error means that the pack is surely not stored.
-func (p *publisher) try(ctx context.Context, msg *nats.Msg, id string) (uint64, error) {
+// try publishes a pack and notes that it is stored. A Permanent error means that it is surely not.
+func (p *publisher) try(ctx context.Context, out *outgoing) error {
+	for range contentionTries {
+		if err := p.refresh(ctx); err != nil {
+			return err
+		}
+		conflict, err := p.send(ctx, out)
+		if !conflict {
+			return err
+		}
+		if stored, err := p.resolve(ctx, out); err != nil || stored {
+			return err
+		}
+		if err := pause(ctx, rand.N(10*time.Millisecond)); err != nil { // apart from the others that lost, too
+			return err
+		}
+	}
+	return fmt.Errorf("%w: other processes are always quicker", ErrUnavailable)
+}
+
+// send publishes once. conflict says that the log ends elsewhere than thought.
+func (p *publisher) send(ctx context.Context, out *outgoing) (conflict bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
+	msg := nats.NewMsg(p.s.names.events(p.partition))
+	msg.Data = out.data
+	msg.Header.Set(headerEvents, strconv.FormatUint(p.events+out.events, 10))
+	msg.Header.Set(headerItems, strconv.FormatUint(p.items+out.items, 10))
 	// The broker forgets ids after a while. A try after that (the machine slept) must not store the pack twice: the
 	// running totals would be wrong for ever. So the pack is compared with the one before it, too.
 	failpoint.Hit(failpoint.PublishBefore)
-	ack, err := p.s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(p.last))
-	code := errorCode(err)
-	if err != nil && code == 0 || code == codeUnavailable {
+	ack, err := p.s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(out.id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(p.last))
+	if unclear(err) {
 		p.unclear.Add(1)
-		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		out.doubtful = true
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	p.unclear.Store(0)
-	switch {
+	switch code := errorCode(err); {
 	case err == nil:
 		failpoint.Hit(failpoint.PublishAfter)
-		return ack.Sequence, nil
+		p.events, p.items, p.last = p.events+out.events, p.items+out.items, ack.Sequence
+		p.stale = ack.Duplicate // stored by an earlier try, perhaps upon other totals and not as the last
+		return false, nil
 	case isConflict(err):
-		return p.storedBefore(ctx, id)
+		return true, nil
 	case code == codeStreamFull || code == codeServerFull:
-		return 0, backoff.Permanent(fmt.Errorf("%w: the log drains as its events are delivered; nats.max_bytes gives it more room", ErrFull))
-	default:
-		return 0, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
+		return false, backoff.Permanent(fmt.Errorf("%w: the log drains as its events are delivered; nats.max_bytes gives it more room", ErrFull))
 	}
+	return false, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
 }
 
-// storedBefore is the sequence of the pack with this id, if it is the log's last: an earlier try stored it. If it is
-// not, somebody else writes to the log, and this process must not go on.
-func (p *publisher) storedBefore(ctx context.Context, id string) (uint64, error) {
+// resolve finds out, after a conflict, whether an earlier try of the pack is stored. If it is not, somebody else's pack is:
+// with an external broker another process of ours, else somebody with whom this process must not go on.
+func (p *publisher) resolve(ctx context.Context, out *outgoing) (stored bool, _ error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	p.stale = true
+	for seq := p.last + 1; out.doubtful; seq++ {
+		msg, err := p.s.events.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(p.s.names.events(p.partition)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			break
+		}
+		if err != nil {
+			return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if msg.Header.Get(jetstream.MsgIDHeader) == out.id {
+			return true, nil
+		}
+		seq = msg.Sequence
+	}
+	if p.s.cfg.External != nil {
+		return false, nil
+	}
+	err := fmt.Errorf("%w: the log has a pack that this process did not store", ErrConflict)
+	p.s.Partition().fail(err)
+	return false, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
+}
+
+// refresh reads the log's end again if it may have moved. The last pack is never trimmed, so a log that ends where it ended
+// before is the same log, with the same totals.
+func (p *publisher) refresh(ctx context.Context) error {
+	if !p.stale {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
 	msg, err := p.s.lastPack(ctx, p.partition)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if msg != nil && msg.Header.Get(jetstream.MsgIDHeader) == id {
-		return msg.Sequence, nil
+	p.stale = false
+	if msg == nil {
+		p.events, p.items, p.last = 0, 0, 0
+		return nil
 	}
-	err = fmt.Errorf("%w: the log has a pack that this process did not store", ErrConflict)
-	p.s.partitions[p.partition].fail(err)
-	return 0, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
+	if p.events, p.items, err = packTotals(msg.Header); err != nil {
+		return backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
+	}
+	p.last = msg.Sequence
+	return nil
 }

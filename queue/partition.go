@@ -25,6 +25,8 @@ type Partition struct {
 
 	mu       sync.Mutex
 	err      error
+	lease    *lease // nil with an embedded broker
+	renewing bool   // a renewal is on its way to the committer
 	progress *progress
 	stored   storedState
 }
@@ -38,9 +40,10 @@ type storedState struct {
 	horizonRev  uint64
 }
 
-func (s *Store) openPartition(ctx context.Context, number int) (*Partition, error) {
+// openPartition reads what STATE and the log say. With a lease: after it was taken, so that nobody else changes it any more.
+func (s *Store) openPartition(ctx context.Context, number int, l *lease) (*Partition, error) {
 	p := &Partition{
-		s: s, number: number, log: s.log.With(zap.Int("partition", number)), recovered: make(chan struct{}), failed: make(chan struct{}),
+		s: s, number: number, log: s.log.With(zap.Int("partition", number)), recovered: make(chan struct{}), failed: make(chan struct{}), lease: l,
 	}
 	var err error
 	if p.stored.floor, _, err = s.readNumber(ctx, s.names.floor(number)); err != nil {

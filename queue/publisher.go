@@ -32,6 +32,7 @@ type publisher struct {
 
 	// Only the loop touches these: the running totals, and the sequence of the log's last pack.
 	events, items, last uint64
+	stale               bool // the log may end elsewhere by now
 
 	unclear atomic.Int32 // tries without an answer since the last that had one
 }
@@ -73,16 +74,9 @@ func (c *publishCall) failed(err error) {
 }
 
 func (s *Store) openPublisher(ctx context.Context, partition int) (*publisher, error) {
-	p := &publisher{s: s, partition: partition, log: s.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
-	msg, err := s.lastPack(ctx, partition)
-	if err != nil {
-		return nil, err
-	}
-	if msg != nil {
-		p.last = msg.Sequence
-		if p.events, p.items, err = packTotals(msg.Header); err != nil {
-			return nil, err
-		}
+	p := &publisher{s: s, partition: partition, stale: true, log: s.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	if err := p.refresh(ctx); err != nil {
+		return nil, fmt.Errorf("reading the log's end: %w", err)
 	}
 	loopCtx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel

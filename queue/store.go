@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 	"go.uber.org/zap"
 )
 
@@ -22,9 +25,12 @@ type Config struct {
 	MaxBytes int64
 	// Account is the fingerprint of the Freshmarketer account the events are for. A store made for another is refused.
 	Account string
-	// Partitions is how many logs a new store spreads its users over; 0 means 1. A store keeps the number it was made with.
+	// Partitions is how many logs a new store spreads its users over; 0 means 1, or 16 with an external broker. A store
+	// keeps the number it was made with.
 	Partitions int
-	Logger     *zap.Logger
+	// External is set to use a NATS server or cluster of your own instead of the embedded one.
+	External *External
+	Logger   *zap.Logger
 	// OnPublish is told of every stored pack: how long storing took and how many events it held. May be nil.
 	OnPublish func(took time.Duration, events int)
 }
@@ -34,9 +40,10 @@ type Store struct {
 	cfg      Config
 	names    names
 	log      *zap.Logger
-	broker   *embedded
+	broker   *embedded // nil with an external one
 	nc       *nats.Conn
 	js       jetstream.JetStream
+	process  string // a name of this process, for leases
 	identity identity
 
 	events, state, dead, journal jetstream.Stream
@@ -44,24 +51,21 @@ type Store struct {
 	waitingBytes atomic.Int64 // of events gathered and not stored yet, in all publishers
 	publishers   []*publisher // by partition
 	committer    *committer
-	partitions   []*Partition // by number
+
+	mu    sync.Mutex
+	owned map[int]*Partition // by number; with an embedded broker all, from Open to Close
 }
 
-// Open starts the embedded broker on the directory, makes the streams if they are not there, and checks that they
-// belong together and to the account. Errors: ErrLocked, ErrMismatch, ErrForeignAccount.
+// Open starts the embedded broker on the directory or connects to an external one, makes the streams if they are not
+// there, and checks that they belong together and to the account. Errors: ErrLocked, ErrMismatch, ErrForeignAccount, ErrDrift.
 func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Prefix == "" {
 		cfg.Prefix = "freshrelay"
 	}
-	cfg.Partitions = max(cfg.Partitions, 1)
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	broker, err := startEmbedded(ctx, cfg.Dir, cfg.Logger)
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{cfg: cfg, names: names{prefix: cfg.Prefix}, log: cfg.Logger.Named("queue"), broker: broker}
+	s := &Store{cfg: cfg, names: names{prefix: cfg.Prefix}, log: cfg.Logger.Named("queue"), process: nuid.Next(), owned: map[int]*Partition{}}
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -69,19 +73,10 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	if s.nc, err = s.broker.connect(); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return err
 	}
-	if s.js, err = jetstream.New(s.nc); err != nil {
-		return fmt.Errorf("opening JetStream: %w", err)
-	}
-	total := s.cfg.MaxBytes
-	if total == 0 {
-		if total, err = defaultTotal(s.cfg.Dir); err != nil {
-			return err
-		}
-	}
-	if err := s.openStreams(ctx, total); err != nil {
+	if err := s.openStreams(ctx); err != nil {
 		return err
 	}
 	if err := s.checkAccount(ctx); err != nil {
@@ -89,16 +84,32 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	s.committer = s.startCommitter()
 	for number := range s.identity.Partitions {
-		partition, err := s.openPartition(ctx, number)
-		if err != nil {
-			return err
+		if s.cfg.External == nil {
+			if s.owned[number], err = s.openPartition(ctx, number, nil); err != nil {
+				return err
+			}
 		}
-		s.partitions = append(s.partitions, partition)
 		publisher, err := s.openPublisher(ctx, number)
 		if err != nil {
 			return err
 		}
 		s.publishers = append(s.publishers, publisher)
+	}
+	return nil
+}
+
+// connect starts or finds the broker.
+func (s *Store) connect(ctx context.Context) (err error) {
+	if s.cfg.External != nil {
+		s.nc, err = s.cfg.External.connect(ctx, s.log)
+	} else if s.broker, err = startEmbedded(ctx, s.cfg.Dir, s.cfg.Logger); err == nil {
+		s.nc, err = s.broker.connect()
+	}
+	if err != nil {
+		return err
+	}
+	if s.js, err = jetstream.New(s.nc); err != nil {
+		return fmt.Errorf("opening JetStream: %w", err)
 	}
 	return nil
 }
@@ -109,7 +120,11 @@ func (s *Store) checkAccount(ctx context.Context) error {
 	subject := s.names.state("account")
 	msg, err := s.state.GetLastMsgForSubject(ctx, subject)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		if _, err := s.js.Publish(ctx, subject, []byte(s.cfg.Account), jetstream.WithExpectLastSequencePerSubject(0)); err != nil {
+		_, err := s.js.Publish(ctx, subject, []byte(s.cfg.Account), jetstream.WithExpectLastSequencePerSubject(0))
+		if isConflict(err) {
+			return s.checkAccount(ctx) // another process of ours was quicker
+		}
+		if err != nil {
 			return fmt.Errorf("storing the account's fingerprint: %w", err)
 		}
 		return nil
@@ -118,8 +133,8 @@ func (s *Store) checkAccount(ctx context.Context) error {
 		return fmt.Errorf("reading the account's fingerprint: %w", err)
 	}
 	if got := string(msg.Data); got != s.cfg.Account {
-		return fmt.Errorf("%w: %s was filled for %q and this run is for %q: give this run another data_dir, or go back to the configuration the directory was made with",
-			ErrForeignAccount, s.cfg.Dir, got, s.cfg.Account)
+		return fmt.Errorf("%w: %s was filled for %q and this run is for %q: give this run another %s, or go back to the configuration the store was made with",
+			ErrForeignAccount, s.place(), got, s.cfg.Account, s.placeKey())
 	}
 	return nil
 }
@@ -130,18 +145,58 @@ func (s *Store) User(userID string) string { return token(s.identity.digest(user
 // Partitions is how many partitions the store has.
 func (s *Store) Partitions() int { return s.identity.Partitions }
 
-// Partition is the first partition. The embedded store has one and owns it from Open to Close.
-func (s *Store) Partition() *Partition { return s.partitions[0] }
+// place and placeKey say where the store is and which key of the configuration says so.
+func (s *Store) place() string {
+	if s.cfg.External != nil {
+		return "prefix " + s.cfg.Prefix
+	}
+	return s.cfg.Dir
+}
+
+func (s *Store) placeKey() string {
+	if s.cfg.External != nil {
+		return "nats.prefix"
+	}
+	return "data_dir"
+}
+
+// Partition is the first partition, nil unless this process owns it. The embedded store has one and owns it from Open to Close.
+func (s *Store) Partition() *Partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owned[0]
+}
+
+// Owned are the partitions that this process owns at this moment, by number.
+func (s *Store) Owned() []*Partition {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Values(s.owned), func(a, b *Partition) int { return a.number - b.number })
+}
+
+func (s *Store) setOwned(number int, p *Partition) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p == nil {
+		delete(s.owned, number)
+	} else {
+		s.owned[number] = p
+	}
+}
 
 // Own calls run, in a goroutine of its own, for each partition that this process owns, and waits for all of them. The ctx
 // of run ends when the partition is to be given back; run then finishes what is under way and returns. The first error of
 // a run ends all, and is returned.
 func (s *Store) Own(parent context.Context, run func(ctx context.Context, p *Partition) error) error {
+	if s.cfg.External != nil {
+		return s.newOwnership(run).keep(parent)
+	}
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	var all sync.WaitGroup
-	errs := make(chan error, len(s.partitions))
-	for _, p := range s.partitions {
+	partitions := s.Owned()
+	errs := make(chan error, len(partitions))
+	for _, p := range partitions {
 		all.Go(func() {
 			if err := run(ctx, p); err != nil {
 				errs <- err
@@ -171,6 +226,9 @@ func (s *Store) Close() error {
 	if s.nc != nil {
 		s.nc.Close()
 	}
+	if s.broker == nil {
+		return nil
+	}
 	return s.broker.stop()
 }
 
@@ -181,11 +239,18 @@ const fullShare = 90
 // broken disk looks like this: the broker still tells its state but stores nothing, and only a restart heals it.
 const unclearTries = 3
 
+func (s *Store) silenceMend() string {
+	if s.cfg.External != nil {
+		return "see whether the NATS servers run and have a leader for the streams: nats stream report"
+	}
+	return "see whether the disk is full or broken, then restart"
+}
+
 // Ready is nil when events can be stored now. It says nothing about delivering them.
 func (s *Store) Ready(ctx context.Context) error {
 	for _, p := range s.publishers {
 		if n := p.unclear.Load(); n >= unclearTries {
-			return fmt.Errorf("%w: %d tries to store events had no answer: see whether the disk is full or broken, then restart", ErrUnavailable, n)
+			return fmt.Errorf("%w: %d tries to store events had no answer: %s", ErrUnavailable, n, s.silenceMend())
 		}
 	}
 	info, err := s.events.Info(ctx)
@@ -195,7 +260,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if limit := info.Config.MaxBytes; limit > 0 && info.State.Bytes > uint64(limit)/100*fullShare {
 		return fmt.Errorf("%w: the log holds %d of %d bytes", ErrFull, info.State.Bytes, limit)
 	}
-	for _, p := range s.partitions {
+	for _, p := range s.Owned() {
 		if err := p.Err(); err != nil {
 			return err
 		}

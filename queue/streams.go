@@ -39,6 +39,8 @@ func (n names) state(key string) string      { return n.prefix + ".state." + key
 func (n names) floor(p int) string           { return n.state("floor." + strconv.Itoa(p)) }
 func (n names) horizon(p int) string         { return n.state("horizon." + strconv.Itoa(p)) }
 func (n names) counters(p int) string        { return n.state("counters." + strconv.Itoa(p)) }
+func (n names) lease(p int) string           { return n.state("lease." + strconv.Itoa(p)) }
+func (n names) process(id string) string     { return n.state("process." + id) }
 func (n names) user(user string) string      { return n.state("user." + user) }
 func (n names) journal(user string) string   { return n.prefix + ".journal." + user }
 func (n names) dead(user, pos string) string { return n.prefix + ".dead." + user + "." + pos }
@@ -87,9 +89,41 @@ func (n names) journalConfig(total int64) jetstream.StreamConfig {
 	}
 }
 
-// openStreams finds or makes the four streams and returns the store's identity. EVENTS comes first and the identity
-// last: a crash in between leaves an empty EVENTS, which is recognised and completed.
-func (s *Store) openStreams(ctx context.Context, total int64) error {
+// openRounds is how often a start that meets another process's first start looks again.
+const openRounds = 5
+
+// openStreams finds or makes the four streams. Several processes may be at it at once: one makes, the others find.
+func (s *Store) openStreams(ctx context.Context) error {
+	total, err := s.total()
+	if err != nil {
+		return err
+	}
+	for round := 1; ; round++ {
+		err := s.tryStreams(ctx, total)
+		raced := isConflict(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, ErrMismatch)
+		if err == nil || s.cfg.External == nil || !raced || round == openRounds {
+			return err
+		}
+		if err := pause(ctx, time.Duration(round)*200*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// total is the room for all streams together.
+func (s *Store) total() (int64, error) {
+	switch {
+	case s.cfg.MaxBytes > 0:
+		return s.cfg.MaxBytes, nil
+	case s.cfg.External != nil:
+		return defaultMaxBytes, nil // the servers' disks cannot be looked at from here
+	}
+	return defaultTotal(s.cfg.Dir)
+}
+
+// tryStreams makes the streams in an order that a crash can break at any place: EVENTS comes first and the identity last,
+// so what is left is an empty EVENTS, which is recognised and completed.
+func (s *Store) tryStreams(ctx context.Context, total int64) error {
 	events, err := s.js.Stream(ctx, s.names.stream("EVENTS"))
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("looking for stream EVENTS: %w", err)
@@ -101,42 +135,108 @@ func (s *Store) openStreams(ctx context.Context, total int64) error {
 	if err := s.matchIdentity(ctx, events, known, total); err != nil {
 		return err
 	}
-	for kind, cfg := range map[string]jetstream.StreamConfig{"DEAD": s.names.deadConfig(total), "JOURNAL": s.names.journalConfig(total)} {
-		if _, err := s.ensureStream(ctx, cfg); err != nil {
-			return fmt.Errorf("creating stream %s: %w", kind, err)
+	for _, kind := range []string{"DEAD", "JOURNAL"} {
+		if _, err := s.ensureStream(ctx, s.streamConfig(kind, total, "")); err != nil {
+			return fmt.Errorf("creating stream %s: %w", kind, mendCreate(err))
 		}
+	}
+	if err := s.checkDrift(ctx, total); err != nil {
+		return err
 	}
 	return s.bindStreams(ctx, total)
 }
 
+// streamConfig is how a stream is made, here or on an external server.
+func (s *Store) streamConfig(kind string, total int64, id string) jetstream.StreamConfig {
+	var cfg jetstream.StreamConfig
+	switch kind {
+	case "EVENTS":
+		cfg = s.names.eventsConfig(total, id)
+	case "STATE":
+		cfg = s.names.stateConfig(total)
+	case "DEAD":
+		cfg = s.names.deadConfig(total)
+	default:
+		cfg = s.names.journalConfig(total)
+	}
+	cfg.Replicas = 1
+	if e := s.cfg.External; e != nil && e.Replicas > 1 {
+		cfg.Replicas = e.Replicas
+		cfg.AllowDirect = false                        // a replica may answer with what was
+		cfg.PersistMode = jetstream.DefaultPersistMode // the server refuses another with replicas
+	}
+	return cfg
+}
+
+// checkDrift looks at streams of an external server, which anybody may have made or changed.
+func (s *Store) checkDrift(ctx context.Context, total int64) error {
+	if s.cfg.External == nil {
+		return nil
+	}
+	var all error
+	for _, kind := range []string{"EVENTS", "STATE", "DEAD", "JOURNAL"} {
+		stream, err := s.js.Stream(ctx, s.names.stream(kind))
+		if err != nil {
+			return fmt.Errorf("opening stream %s: %w", kind, err)
+		}
+		all = errors.Join(all, drift(stream.CachedInfo().Config, s.streamConfig(kind, total, "")))
+	}
+	return all
+}
+
+func mendCreate(err error) error {
+	if code := errorCode(err); code == codeStorageLimit || code == codeServerFull {
+		return fmt.Errorf("%w: the server has less room than the streams reserve: lower nats.max_bytes, or raise the server's or the account's limit", err)
+	}
+	return err
+}
+
 func (s *Store) matchIdentity(ctx context.Context, events jetstream.Stream, known *identity, total int64) error {
+	mend := "restore both from one backup, or start with an empty " + s.placeKey()
+	if s.cfg.External != nil {
+		mend = "restore both from one backup, or use another nats.prefix"
+	}
 	switch {
 	case known != nil && events == nil:
-		return fmt.Errorf("%w: STATE is there but EVENTS is gone: restore both from one backup, or start with an empty data_dir", ErrMismatch)
+		return fmt.Errorf("%w: STATE is there but EVENTS is gone: %s", ErrMismatch, mend)
 	case known != nil:
 		if got := events.CachedInfo().Config.Metadata[metadataID]; got != known.ID {
-			return fmt.Errorf("%w: EVENTS and STATE come from different stores: restore both from one backup, or start with an empty data_dir", ErrMismatch)
+			return fmt.Errorf("%w: EVENTS and STATE come from different stores: %s", ErrMismatch, mend)
+		}
+		if s.cfg.Partitions != 0 && s.cfg.Partitions != known.Partitions {
+			return fmt.Errorf("%w: the store has %d and nats.partitions is %d: keep %d, or stop every process, let one worker drain the log, and copy the store with: freshrelay migrate --to URL --prefix NEW --partitions %d",
+				ErrPartitions, known.Partitions, s.cfg.Partitions, known.Partitions, s.cfg.Partitions)
 		}
 		s.identity = *known
 		return nil
 	case events != nil && events.CachedInfo().State.LastSeq > 0:
-		return fmt.Errorf("%w: EVENTS holds events but STATE is gone: restore both from one backup, or start with an empty data_dir", ErrMismatch)
+		return fmt.Errorf("%w: EVENTS holds events but STATE is gone: %s", ErrMismatch, mend)
 	}
 	return s.createIdentity(ctx, events, total)
 }
 
+// defaultPartitions are enough to share the work of one account among more processes than anybody needs.
+const defaultPartitions = 16
+
+func (s *Store) partitionsToMake() int {
+	if s.cfg.Partitions == 0 && s.cfg.External != nil {
+		return defaultPartitions
+	}
+	return max(1, s.cfg.Partitions)
+}
+
 func (s *Store) createIdentity(ctx context.Context, events jetstream.Stream, total int64) error {
-	id, err := newIdentity(s.cfg.Partitions)
+	id, err := newIdentity(s.partitionsToMake())
 	if err != nil {
 		return err
 	}
 	if events != nil { // made by a start that was cut short; empty
 		id.ID = events.CachedInfo().Config.Metadata[metadataID]
-	} else if _, err := s.js.CreateStream(ctx, s.names.eventsConfig(total, id.ID)); err != nil {
-		return fmt.Errorf("creating stream EVENTS: %w", err)
+	} else if _, err := s.js.CreateStream(ctx, s.streamConfig("EVENTS", total, id.ID)); err != nil {
+		return fmt.Errorf("creating stream EVENTS: %w", mendCreate(err))
 	}
-	if _, err := s.ensureStream(ctx, s.names.stateConfig(total)); err != nil {
-		return fmt.Errorf("creating stream STATE: %w", err)
+	if _, err := s.ensureStream(ctx, s.streamConfig("STATE", total, "")); err != nil {
+		return fmt.Errorf("creating stream STATE: %w", mendCreate(err))
 	}
 	data, err := json.Marshal(id)
 	if err != nil {

@@ -23,6 +23,12 @@ var (
 	ErrConflict = errors.New("the store was changed by another process")
 	// ErrForeignAccount says that the store belongs to another Freshmarketer account.
 	ErrForeignAccount = errors.New("the data directory belongs to another Freshmarketer account")
+	// ErrLost says that another process owns the partition now, or that this one has given it back.
+	ErrLost = errors.New("another process owns the partition")
+	// ErrDrift says that an external server or its streams are not as this program needs them; the text says what to run.
+	ErrDrift = errors.New("the NATS server is not as freshrelay needs it")
+	// ErrPartitions says that the store has another number of partitions than the configuration.
+	ErrPartitions = errors.New("the number of partitions cannot be changed in place")
 	// ErrMismatch says that EVENTS and STATE do not belong together, or were made by an incompatible version.
 	ErrMismatch = errors.New("the streams of the store do not belong together")
 )
