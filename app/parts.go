@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -55,9 +56,16 @@ func (s *service) startSandbox(context.Context) error {
 
 func (s *service) connect(context.Context) error {
 	fm := s.cfg.Freshmarketer
+	var authorities []byte
 	var err error
+	if fm.CAFile != "" {
+		if authorities, err = os.ReadFile(fm.CAFile); err != nil {
+			return fmt.Errorf("freshmarketer.ca_file: %w", err)
+		}
+	}
 	s.client, err = freshmarketer.New(freshmarketer.Config{
-		Domain: fm.Domain, BaseURL: fm.BaseURL, APIKey: string(fm.APIKey), UserAgent: "freshrelay/" + s.opts.Version, OnCall: s.metrics.APICall,
+		Domain: fm.Domain, BaseURL: fm.BaseURL, APIKey: string(fm.APIKey), Proxy: string(fm.Proxy), CACerts: authorities, Timeout: fm.Timeout,
+		UserAgent: "freshrelay/" + s.opts.Version, OnCall: s.metrics.APICall,
 	})
 	if err != nil {
 		return fmt.Errorf("freshmarketer: %w", err)

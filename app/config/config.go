@@ -97,6 +97,10 @@ type Freshmarketer struct {
 	APIKey     Secret `yaml:"api_key"`      // that of the file included
 	APIKeyFile string `yaml:"api_key_file"` // or the key in a file of its own
 	BaseURL    string `yaml:"base_url"`     // another host than the domain's; the paths below it stay the same
+	// Proxy is the URL of a proxy, or ProxyNone; "" is what HTTPS_PROXY and NO_PROXY say. It may hold a password.
+	Proxy   Secret        `yaml:"proxy"`
+	CAFile  string        `yaml:"ca_file"` // PEM: authorities to trust besides the system's
+	Timeout time.Duration `yaml:"timeout"` // of one call
 }
 
 // Delivery is about sending.
@@ -156,6 +160,7 @@ type Log struct {
 
 // Values of Mapping.MissingTraits, Identity.WithoutUserID and Log.Format.
 const (
+	ProxyNone     = "none"    // of freshmarketer.proxy: no proxy, whatever the environment says
 	MissingClear  = "clear"   // empty them, as the destination page says
 	MissingKeep   = "keep"    // leave them alone
 	UserIDDiscard = "discard" // as the destination page says
@@ -174,8 +179,10 @@ func Defaults() Config {
 		Admin:    Admin{Listen: "127.0.0.1:8081"},
 		NATS:     NATS{Prefix: "freshrelay"},
 		Delivery: Delivery{Concurrency: 8},
-		Identity: Identity{WithoutUserID: UserIDDiscard},
-		Contacts: Contacts{Create: true},
+
+		Freshmarketer: Freshmarketer{Timeout: 10 * time.Second},
+		Identity:      Identity{WithoutUserID: UserIDDiscard},
+		Contacts:      Contacts{Create: true},
 		Mapping: Mapping{
 			MissingTraits: MissingClear, Match: Match{Label: true, Spelling: true, Reserved: true}, ResendAfter: 7 * 24 * time.Hour,
 		},

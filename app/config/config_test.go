@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -78,7 +79,8 @@ func TestKeysMatchTheStructure(t *testing.T) {
 		t.Error("two keys share an environment variable")
 	}
 	for _, k := range topKeys() {
-		if isSecret := strings.HasSuffix(k.name, "api_key"); k.secret != isSecret {
+		isSecret := strings.HasSuffix(k.name, "api_key") || k.name == "freshmarketer.proxy" // which may hold a password
+		if k.secret != isSecret {
 			t.Errorf("%s: secret = %v", k.name, k.secret)
 		}
 	}
@@ -124,9 +126,9 @@ func TestParseSize(t *testing.T) {
 func TestSandboxKeepsTheRest(t *testing.T) {
 	t.Parallel()
 	c := Defaults()
-	c.Listen, c.Freshmarketer = ":1", Freshmarketer{Domain: "real", APIKey: "real", BaseURL: "https://real"}
+	c.Listen, c.Freshmarketer = ":1", Freshmarketer{Domain: "real", APIKey: "real", BaseURL: "https://real", Proxy: "http://real", CAFile: "/real", Timeout: time.Second}
 	got := Sandbox(c)
-	if got.Listen != ":1" || got.Freshmarketer.Domain != SandboxDomain || got.Freshmarketer.BaseURL != "" {
+	if got.Listen != ":1" || got.Freshmarketer.Domain != SandboxDomain || got.Freshmarketer.BaseURL != "" || got.Freshmarketer.Proxy != ProxyNone || got.Freshmarketer.CAFile != "" {
 		t.Errorf("%s", got)
 	}
 	if c.Freshmarketer.Domain != "real" {

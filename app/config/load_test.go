@@ -78,6 +78,8 @@ freshmarketer:
   domain: https://acme.myfreshworks.com/crm/sales
   api_key: k3y
   base_url: http://127.0.0.1:8090
+  proxy: http://u:p@proxy.test:3128
+  timeout: 3s
 delivery: {concurrency: 3}
 identity: {email_fallback: true, without_user_id: by_email}
 contacts: {create: false, on_create: {lifecycle_stage: Lead}}
@@ -108,6 +110,7 @@ log: {level: debug, format: json}
 		},
 		Freshmarketer: Freshmarketer{
 			Domain: "https://acme.myfreshworks.com/crm/sales", APIKey: "k3y", BaseURL: "http://127.0.0.1:8090",
+			Proxy: "http://u:p@proxy.test:3128", Timeout: 3 * time.Second,
 		},
 		Delivery: Delivery{Concurrency: 3},
 		Identity: Identity{EmailFallback: true, WithoutUserID: "by_email"},

@@ -29,7 +29,7 @@ func SandboxDefaults() Config {
 // Sandbox returns c with the built-in sandbox as its account, whatever account c named: a trial must never reach a
 // real one. Sources, mapping and the rest stay, so that one's own configuration can be tried.
 func Sandbox(c Config) Config {
-	c.Freshmarketer = Freshmarketer{Domain: SandboxDomain, APIKey: SandboxAPIKey}
+	c.Freshmarketer = Freshmarketer{Domain: SandboxDomain, APIKey: SandboxAPIKey, Proxy: ProxyNone, Timeout: c.Freshmarketer.Timeout}
 	return c
 }
 

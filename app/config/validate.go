@@ -92,6 +92,7 @@ func validateTimes(c Config, p *problems) {
 			p.add(key, quoted(d), "is not a time to wait", "use a duration above 0, like 30s")
 		}
 	}
+	positive("freshmarketer.timeout", c.Freshmarketer.Timeout)
 	positive("mapping.resend_after", c.Mapping.ResendAfter)
 	positive("retry.initial", c.Retry.Initial)
 	positive("retry.max", c.Retry.Max)
@@ -118,6 +119,8 @@ func validateAccount(f Freshmarketer, sandbox bool, p *problems) {
 	if f.BaseURL != "" {
 		checkBaseURL(f.BaseURL, p)
 	}
+	checkProxy(f.Proxy, p)
+	checkCAFile(f.CAFile, p)
 	switch {
 	case f.APIKey.known():
 		p.add("freshmarketer.api_key", hidden, "is the sandbox's, which everybody knows",
@@ -155,6 +158,28 @@ func checkBaseURL(base string, p *problems) {
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || u.RawQuery != "" {
 		p.add("freshmarketer.base_url", quoted(base), "is not an address we can call",
 			"write scheme and host, like http://127.0.0.1:8090; no user, no query")
+	}
+}
+
+// checkProxy never repeats the value, which may hold a password.
+func checkProxy(proxy Secret, p *problems) {
+	if proxy == "" || proxy == ProxyNone {
+		return
+	}
+	u, err := url.Parse(string(proxy))
+	if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+		p.add("freshmarketer.proxy", hidden, "is not the address of a proxy", "write it like http://proxy.example.com:3128, or "+ProxyNone)
+	}
+}
+
+// checkCAFile reads the file as the client will, so that a service does not start without it.
+func checkCAFile(path string, p *problems) {
+	const key, mend = "freshmarketer.ca_file", "name the PEM file with the certificate of the authority"
+	if path == "" {
+		return
+	}
+	if text, ok := pairFile(key, path, mend, p); ok && !holdsCertificate(text) {
+		p.add(key, quoted(path), "holds no certificate in PEM form", mend)
 	}
 }
 

@@ -147,6 +147,13 @@ func TestWrongValues(t *testing.T) {
 		{"no key", source + "freshmarketer: {domain: acme}", nil, []string{"freshmarketer.api_key: is missing", "api_key_file"}},
 		{"key of the sandbox", source + "freshmarketer: {domain: acme, api_key: sandbox-api-key}", nil, []string{"api_key = [set]", "everybody knows"}},
 		{"key with a line break", source + "freshmarketer: {domain: acme, api_key: \"a\\nb\"}", nil, []string{"api_key = [set]", "control characters"}},
+		{
+			"proxy without a scheme", source + "freshmarketer: {domain: acme, api_key: k, proxy: 'user:pass@proxy:3128'}", nil,
+			[]string{"freshmarketer.proxy = [set]", "http://proxy.example.com:3128"},
+		},
+		{"authority missing", source + "freshmarketer: {domain: acme, api_key: k, ca_file: /no/such}", nil, []string{"freshmarketer.ca_file", "no such file"}},
+		{"authority is no certificate", source + "freshmarketer: {domain: acme, api_key: k, ca_file: " + two + "}", nil, []string{"freshmarketer.ca_file", "no certificate"}},
+		{"timeout of nothing", source + "freshmarketer: {domain: acme, api_key: k, timeout: 0s}", nil, []string{"freshmarketer.timeout", "above 0"}},
 		{"domain with spaces", source + "freshmarketer: {domain: a c m e, api_key: k}", nil, []string{`domain = "a c m e"`, "bundle alias"}},
 		{"domain without encryption", source + "freshmarketer: {domain: 'http://acme.myfreshworks.com', api_key: k}", nil, []string{"domain", "https://"}},
 		{"domain of the old product", source + "freshmarketer: {domain: acme.freshmarketer.com, api_key: k}", nil, []string{"domain", "old Freshmarketer"}},
