@@ -50,13 +50,12 @@ func (e *envelope) part(o *segment.Object, key string) ([]byte, error) {
 // size is how many bytes each event can grow by.
 func (e *envelope) size() int { return len(e.context) + len(e.integrations) }
 
-// lay puts what the batch shares under an event's own values. shape is the event's. It returns a reason if the result is
-// not an event any more.
-func (e *envelope) lay(o *segment.Object, shape segment.Shape) (reason string) {
+// lay puts what the batch shares under an event's own values. It returns a reason if the result is not an event any more.
+func (e *envelope) lay(o *segment.Object) (reason string) {
 	if e == nil || e.size() == 0 {
 		return ""
 	}
-	if shape.Keys+e.keys > segment.MaxKeys {
+	if o.Shape().Keys+e.keys > segment.MaxKeys {
 		return DropTooComplex
 	}
 	if !under(o, "context", e.context, true) || !under(o, "integrations", e.integrations, false) {

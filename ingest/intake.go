@@ -52,8 +52,7 @@ type count struct {
 
 // event is one event of a request, before anything is known about it.
 type event struct {
-	raw      []byte          // valid JSON, without whitespace around it
-	object   *segment.Object // raw, taken to pieces; nil if nobody has done so yet
+	object   *segment.Object // without members if it is something else
 	typ      segment.Type    // the path's; "" where the event itself says it
 	shared   *envelope       // what its batch shares with it; nil outside batches
 	unsigned bool            // part of a signed request, but not covered by the signature
@@ -104,25 +103,18 @@ func (in *intake) report(m *metrics.Metrics) {
 
 // take makes an entry of an event. It returns the event's type as far as it is known, and why it was dropped if it was.
 func (in *intake) take(ev event) (segment.Type, string) {
+	o := ev.object
 	if in.surface == segment.SurfaceWebhook {
-		ev.raw = unwrapped(ev.raw)
+		o = unwrappedCall(o)
 	}
-	if !segment.IsObject(ev.raw) {
+	if !segment.IsObject(o.Bytes()) {
 		return "", DropNotObject
 	}
-	if len(ev.raw) > in.maxEvent {
+	if len(o.Bytes()) > in.maxEvent {
 		return "", DropTooLarge
 	}
-	shape := segment.Measure(ev.raw)
-	if shape.Check() != nil {
+	if o.Shape().Check() != nil {
 		return "", DropTooComplex
-	}
-	o := ev.object
-	if o == nil {
-		var err error
-		if o, err = segment.ParseObject(ev.raw); err != nil {
-			return "", DropNotObject
-		}
 	}
 	typ, reason := in.judge(o, ev)
 	if reason != "" {
@@ -133,7 +125,7 @@ func (in *intake) take(ev event) (segment.Type, string) {
 	if ev.typ != "" && segment.Text(o.Get("type")) != string(ev.typ) {
 		o.Set("type", []byte(`"`+ev.typ+`"`))
 	}
-	if reason := ev.shared.lay(o, shape); reason != "" {
+	if reason := ev.shared.lay(o); reason != "" {
 		return typ, reason
 	}
 	received := segment.Received{

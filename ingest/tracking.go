@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 
 	"github.com/freshrelay/freshrelay/metrics"
@@ -65,9 +66,6 @@ func (h *Handler) receiveTracking(v *visit, c call) (*intake, *refusal) {
 	if len(body) > limit {
 		return nil, tooLarge(segment.SurfaceTracking, limit)
 	}
-	if err := segment.Validate(body); err != nil {
-		return nil, malformed(err)
-	}
 	// Nothing has counted the keys yet, and taken to pieces a key takes more room than it took in the body.
 	pieces := bytes.Count(body, []byte{':'}) * keyMemory
 	if !v.mem.take(pieces) {
@@ -75,27 +73,29 @@ func (h *Handler) receiveTracking(v *visit, c call) (*intake, *refusal) {
 	}
 	defer v.mem.give(pieces)
 	object, err := segment.ParseObject(body)
-	if err != nil {
+	switch {
+	case errors.Is(err, segment.ErrNotObject):
 		return nil, invalid("not_an_object", "The body is not a JSON object. Send one event, or to /v1/batch an object with an array named batch.")
-	}
-	if !c.batch {
-		return h.receiveSingle(v, src, c, body, object)
+	case err != nil:
+		return nil, malformed(err)
+	case !c.batch:
+		return h.receiveSingle(v, src, c, object)
 	}
 	return h.receiveBatch(v, src, object)
 }
 
-func (h *Handler) receiveSingle(v *visit, src *source, c call, body []byte, o *segment.Object) (*intake, *refusal) {
+func (h *Handler) receiveSingle(v *visit, src *source, c call, o *segment.Object) (*intake, *refusal) {
 	if src == nil {
 		var no *refusal
 		if src, no = h.keySource(bodyKey(o)); no != nil {
 			return nil, no
 		}
 	}
-	if err := segment.Measure(body).Check(); err != nil {
+	if err := o.Shape().Check(); err != nil {
 		return nil, tooComplex(err)
 	}
 	in := newIntake(v, src, segment.SurfaceTracking)
-	in.add(event{raw: body, object: o, typ: c.typ})
+	in.add(event{object: o, typ: c.typ})
 	return in, nil
 }
 
@@ -120,7 +120,7 @@ func (h *Handler) receiveBatch(v *visit, src *source, o *segment.Object) (*intak
 	}
 	in := newIntake(v, src, segment.SurfaceTracking)
 	n := 0
-	for raw, err := range segment.Elements(batch) {
+	for o, err := range segment.Calls(batch) {
 		if err != nil {
 			return nil, malformed(err)
 		}
@@ -136,7 +136,7 @@ func (h *Handler) receiveBatch(v *visit, src *source, o *segment.Object) (*intak
 				message: "The batch's context and integrations are too large for so many events. Send smaller batches, or a smaller context.",
 			}
 		}
-		in.add(event{raw: raw, shared: shared})
+		in.add(event{object: o, shared: shared})
 	}
 	return in, nil
 }

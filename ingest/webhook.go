@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -47,37 +48,40 @@ func (h *Handler) readWebhook(v *visit, src *source, token string) (*intake, *re
 	if len(src.secrets) > 0 && !signed(src.secrets, body, v.r.Header.Get(signatureHeader)) {
 		return nil, badSignature()
 	}
-	if err := segment.Validate(body); err != nil {
+	in := newIntake(v, src, segment.SurfaceWebhook)
+	if segment.IsArray(body) {
+		if err := segment.Validate(body); err != nil {
+			return nil, malformed(err)
+		}
+		return in, in.addArray(body, vouched)
+	}
+	o, err := segment.ParseCall(body)
+	switch {
+	case errors.Is(err, segment.ErrNotObject):
+		return nil, invalid("not_an_object", "The body is neither a JSON object nor an array of objects. Let the webhook send the whole event.")
+	case err != nil:
 		return nil, malformed(err)
 	}
-	in := newIntake(v, src, segment.SurfaceWebhook)
-	switch {
-	case segment.IsArray(body):
-		return in, in.addArray(body, vouched)
-	case segment.IsObject(body):
-		return in, in.addOnly(segment.Trim(body))
-	default:
-		return nil, invalid("not_an_object", "The body is neither a JSON object nor an array of objects. Let the webhook send the whole event.")
-	}
+	return in, in.addOnly(o)
 }
 
 // addOnly takes the only event of a request. What would be dropped in a batch is refused here, because nothing else is
 // lost with it, and because Segment shows the answer to its user.
-func (in *intake) addOnly(raw []byte) *refusal {
-	if len(raw) > in.maxEvent {
+func (in *intake) addOnly(o *segment.Object) *refusal {
+	if len(o.Bytes()) > in.maxEvent {
 		return tooLarge(in.surface, in.maxEvent)
 	}
-	if err := segment.Measure(raw).Check(); err != nil {
+	if err := o.Shape().Check(); err != nil {
 		return tooComplex(err)
 	}
-	in.add(event{raw: raw})
+	in.add(event{object: o})
 	return nil
 }
 
 // addArray takes the events of an array. Unless vouched for, only the first one is covered by the signature.
 func (in *intake) addArray(body []byte, vouched bool) *refusal {
 	n := 0
-	for raw, err := range segment.Elements(body) {
+	for o, err := range segment.Calls(body) {
 		if err != nil {
 			return malformed(err)
 		}
@@ -90,7 +94,7 @@ func (in *intake) addArray(body []byte, vouched bool) *refusal {
 		if n > 1 && !vouched && in.source.requireToken {
 			return missingToken()
 		}
-		in.add(event{raw: raw, unsigned: n > 1 && !vouched})
+		in.add(event{object: o, unsigned: n > 1 && !vouched})
 	}
 	return nil
 }
@@ -103,4 +107,14 @@ func unwrapped(raw []byte) []byte {
 		return inner
 	}
 	return raw
+}
+
+// unwrappedCall is unwrapped for a call that has been taken to pieces already.
+func unwrappedCall(o *segment.Object) *segment.Object {
+	if inner := unwrapped(o.Bytes()); len(inner) < len(o.Bytes()) {
+		if call, err := segment.ParseCall(inner); err == nil {
+			return call
+		}
+	}
+	return o
 }

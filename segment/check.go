@@ -1,7 +1,6 @@
 package segment
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -16,7 +15,7 @@ var (
 
 // SyntaxError says that bytes are not JSON.
 type SyntaxError struct {
-	Offset int64 // of the last byte that was read, from 0
+	Offset int64 // of the first byte that is wrong, from 0; of the last byte if more should follow
 }
 
 // Error names the place and not what stands there.
@@ -25,16 +24,11 @@ func (e *SyntaxError) Error() string { return fmt.Sprintf("malformed JSON at byt
 // Validate checks that b is exactly one JSON value, whitespace around it allowed. It returns a *SyntaxError if not.
 // Invalid UTF-8 inside strings is let through, as encoding/json does: reading such a string replaces the bad bytes.
 func Validate(b []byte) error {
-	if json.Valid(b) {
-		return nil
+	s := scanner{b: b}
+	if !s.text() {
+		return s.wrong()
 	}
-	// Only the failing path pays for finding out where.
-	var discard json.RawMessage
-	var syntax *json.SyntaxError
-	if err := json.Unmarshal(b, &discard); errors.As(err, &syntax) {
-		return &SyntaxError{Offset: max(syntax.Offset-1, 0)}
-	}
-	return &SyntaxError{Offset: int64(len(b))}
+	return nil
 }
 
 // Shape is how an event is built, apart from its size.
@@ -54,26 +48,9 @@ func (s Shape) Check() error {
 	return nil
 }
 
-// Measure counts the levels and keys of a JSON value that Validate has passed, without building anything.
+// Measure counts the levels and keys of a JSON value, up to where it stops being one.
 func Measure(b []byte) Shape {
-	var s Shape
-	depth := 0
-	for i := 0; i < len(b); i++ {
-		switch b[i] {
-		case '"':
-			end := stringEnd(b, i)
-			if end < 0 {
-				return s
-			}
-			i = end - 1
-		case '{', '[':
-			depth++
-			s.Depth = max(s.Depth, depth)
-		case '}', ']':
-			depth--
-		case ':':
-			s.Keys++
-		}
-	}
-	return s
+	s := scanner{b: b}
+	s.text()
+	return s.shape
 }

@@ -310,20 +310,17 @@ func BenchmarkDecodeAndParse(b *testing.B) {
 	}
 }
 
-// BenchmarkDoor is what one event costs at the door: check, measure, split, cut the key, encode.
+// BenchmarkDoor is what one event costs at the door: take to pieces, cut the key, encode.
 func BenchmarkDoor(b *testing.B) {
 	body := []byte(strings.Replace(sample(b, "01-identify-create"), "{", `{"writeKey":"k",`, 1))
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := segment.Validate(body); err != nil {
-			b.Fatal(err)
-		}
-		if err := segment.Measure(body).Check(); err != nil {
-			b.Fatal(err)
-		}
-		o, err := segment.ParseObject(body)
+		o, err := segment.ParseCall(body)
 		if err != nil {
+			b.Fatal(err)
+		}
+		if err := o.Shape().Check(); err != nil {
 			b.Fatal(err)
 		}
 		o.Cut("writeKey")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
-	"slices"
 )
 
 // Member is one member of a JSON object. Raw is the value as it stands there, byte for byte.
@@ -17,43 +16,13 @@ type Member struct {
 }
 
 // Members lists the top-level members of a JSON object in document order, repeated keys included. The values are
-// slices of obj. It returns ErrNotObject for other values and a *SyntaxError where the object's own punctuation is
-// wrong; only Validate vouches for the values inside.
+// slices of obj. It returns a *SyntaxError for what is not JSON, and ErrNotObject for other values.
 func Members(obj []byte) ([]Member, error) {
-	c := cursor{b: obj}
-	if !c.take('{') {
-		return nil, ErrNotObject
+	o, err := ParseObject(obj)
+	if err != nil {
+		return nil, err
 	}
-	// Segment's calls have about a dozen members.
-	members := make([]Member, 0, 16)
-	for first := true; !c.take('}'); first = false {
-		if !first && !c.take(',') {
-			return nil, c.wrong()
-		}
-		name, ok := c.text()
-		if !ok || !c.take(':') {
-			return nil, c.wrong()
-		}
-		key := usualKey(name)
-		if key == "" {
-			if key, ok = unquote(name); !ok {
-				return nil, c.wrong()
-			}
-		}
-		raw, ok := c.value()
-		if !ok {
-			return nil, c.wrong()
-		}
-		if len(members) == cap(members) {
-			// append would grow a long list by a quarter, and copy it the more often.
-			members = slices.Grow(members, len(members))
-		}
-		members = append(members, Member{Key: key, Raw: raw, name: name})
-	}
-	if !c.done() {
-		return nil, c.wrong()
-	}
-	return members, nil
+	return o.members, nil
 }
 
 // usualKey is a key that nearly every call has, and "" for any other. It spares the door a string for each.
@@ -92,16 +61,23 @@ func usualKey(name []byte) string {
 // Only returns the value of an object's only member, if it has one member and that is named so, without escapes. Unlike
 // Members it takes no memory, so it can look at what nobody vouches for yet.
 func Only(obj []byte, name string) ([]byte, bool) {
-	c := cursor{b: obj}
-	if !c.take('{') {
+	s := scanner{b: obj}
+	if !s.take('{') {
 		return nil, false
 	}
-	quoted, ok := c.text()
-	if !ok || len(quoted) != len(name)+2 || string(quoted[1:len(quoted)-1]) != name || !c.take(':') {
+	s.space()
+	key := s.i
+	end, ok := stringEnd(obj, key)
+	if s.i = end; !ok || len(name) != end-key-2 || string(obj[key+1:end-1]) != name || !s.take(':') {
 		return nil, false
 	}
-	raw, ok := c.value()
-	if !ok || !c.take('}') || !c.done() {
+	s.space()
+	start := s.i
+	if !s.value() {
+		return nil, false
+	}
+	raw := obj[start:s.i:s.i]
+	if !s.take('}') || !s.done() {
 		return nil, false
 	}
 	return raw, true
@@ -125,31 +101,14 @@ func Join(members []Member) []byte {
 	return append(b, '}')
 }
 
-// Elements yields the elements of a JSON array, each as it stands there. It yields an error, and then nothing more,
-// if arr is not an array (ErrNotArray) or its own punctuation is wrong (*SyntaxError).
+// Elements yields the elements of a JSON array, each as it stands there. It yields an error, and then nothing more, if arr
+// is not an array (ErrNotArray) or not JSON (*SyntaxError).
 func Elements(arr []byte) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
-		c := cursor{b: arr}
-		if !c.take('[') {
-			yield(nil, ErrNotArray)
-			return
-		}
-		for first := true; !c.take(']'); first = false {
-			if !first && !c.take(',') {
-				yield(nil, c.wrong())
+		for o, err := range elements(arr, 0) {
+			if !yield(o.raw, err) {
 				return
 			}
-			raw, ok := c.value()
-			if !ok {
-				yield(nil, c.wrong())
-				return
-			}
-			if !yield(raw, nil) {
-				return
-			}
-		}
-		if !c.done() {
-			yield(nil, c.wrong())
 		}
 	}
 }
@@ -163,12 +122,7 @@ func IsArray(b []byte) bool { return startsWith(b, '[') }
 // Trim takes the whitespace of JSON off both ends.
 func Trim(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
 
-func startsWith(b []byte, ch byte) bool {
-	c := cursor{b: b}
-	return c.take(ch)
-}
-
-func (c *cursor) wrong() error { return &SyntaxError{Offset: int64(c.i)} }
+func startsWith(b []byte, ch byte) bool { return at(b, pastSpace(b, 0)) == ch }
 
 func (m Member) quoted() []byte {
 	if m.name != nil {

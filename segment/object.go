@@ -1,23 +1,77 @@
 package segment
 
-import "slices"
+import (
+	"iter"
+	"math"
+	"slices"
+)
 
 // Object is a JSON object whose top level can be changed while everything else keeps its bytes.
 type Object struct {
 	raw     []byte
 	members []Member
+	shape   Shape
 	changed bool
 }
 
-// ParseObject splits an object that Validate has passed. The Object keeps slices of raw. Errors are those of
-// Members.
-func ParseObject(raw []byte) (*Object, error) {
-	members, err := Members(raw)
-	if err != nil {
-		return nil, err
+// ParseObject checks and splits an object. The Object keeps slices of raw. It returns a *SyntaxError for what is not JSON,
+// and ErrNotObject for other values.
+func ParseObject(raw []byte) (*Object, error) { return parse(raw, math.MaxInt) }
+
+// ParseCall is ParseObject for what ought to be a call. Of an object with more than MaxKeys members it keeps that many:
+// look at its Shape first.
+func ParseCall(raw []byte) (*Object, error) { return parse(raw, MaxKeys) }
+
+func parse(raw []byte, most int) (*Object, error) {
+	s := scanner{b: raw, most: most}
+	switch {
+	case !s.text():
+		return nil, s.wrong()
+	case !IsObject(raw):
+		return nil, ErrNotObject
 	}
-	return &Object{raw: Trim(raw), members: members}, nil
+	return &Object{raw: Trim(raw), members: s.members, shape: s.shape}, nil
 }
+
+// Calls yields the elements of a JSON array as ParseCall would, but the Object is the same one each time: what is needed of
+// it must be taken out before the next. An element that is not an object has no members; its Bytes tell. Errors are those
+// of Elements.
+func Calls(arr []byte) iter.Seq2[*Object, error] { return elements(arr, MaxKeys) }
+
+// elements is Calls with that many members.
+func elements(arr []byte, most int) iter.Seq2[*Object, error] {
+	return func(yield func(*Object, error) bool) {
+		var o Object
+		s := scanner{b: arr, most: most}
+		if !s.take('[') {
+			yield(&o, ErrNotArray)
+			return
+		}
+		for first := true; !s.take(']'); first = false {
+			if !first && !s.take(',') {
+				yield(&o, s.wrong())
+				return
+			}
+			s.space()
+			start := s.i
+			s.shape = Shape{}
+			if !s.value() {
+				yield(&o, s.wrong())
+				return
+			}
+			o = Object{raw: arr[start:s.i:s.i], members: s.members, shape: s.shape}
+			if !yield(&o, nil) {
+				return
+			}
+		}
+		if !s.done() {
+			yield(&o, s.wrong())
+		}
+	}
+}
+
+// Shape is how the object was built before it was changed.
+func (o *Object) Shape() Shape { return o.shape }
 
 // Get returns the value of a key, or nil. Where a key stands twice the last value counts.
 func (o *Object) Get(key string) []byte {

@@ -113,13 +113,13 @@ func Decode(b []byte) (Received, error) {
 	if err != nil {
 		return Received{}, err
 	}
-	user, err := userID(body)
+	o, err := ParseObject(body)
 	if err != nil {
 		return Received{}, fmt.Errorf("%w: body: %w", ErrCorrupt, err)
 	}
 	return Received{
 		Source: h.Source, Surface: h.Surface, At: at, SentAt: h.SentAt, Type: h.Type, MessageID: h.MessageID,
-		UserID: user, Addressed: h.Addressed, Body: body,
+		UserID: ID(o.Get("userId")), Addressed: h.Addressed, Body: body,
 	}, nil
 }
 
@@ -145,15 +145,4 @@ func (h header) check() (at time.Time, err error) {
 		return at.UTC(), nil
 	}
 	return time.Time{}, fmt.Errorf("%w: header without a valid %s", ErrCorrupt, what)
-}
-
-func userID(body []byte) (string, error) {
-	if err := Validate(body); err != nil {
-		return "", err
-	}
-	o, err := ParseObject(body)
-	if err != nil {
-		return "", err
-	}
-	return ID(o.Get("userId")), nil
 }

@@ -28,7 +28,7 @@ func ID(raw []byte) string {
 		}
 		return s
 	case raw[0] == '-' || isDigit(raw[0]):
-		if !json.Valid(raw) {
+		if Validate(raw) != nil {
 			return ""
 		}
 		return canonicalNumber(string(raw))
@@ -110,7 +110,7 @@ func decodeValue(raw []byte) (any, error) {
 	case "false":
 		return false, nil
 	}
-	if !json.Valid(raw) {
+	if Validate(raw) != nil {
 		return nil, &SyntaxError{}
 	}
 	return json.Number(raw), nil
@@ -154,5 +154,3 @@ func isPlain(b []byte) bool {
 	}
 	return ascii || utf8.Valid(b)
 }
-
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
