@@ -131,6 +131,21 @@ func (r Result) Unmapped() int {
 	return n
 }
 
+// Puzzled reports whether a call names a field or a choice that the catalogue does not have: it may be out of date.
+func (r Result) Puzzled() bool {
+	for _, o := range r.Outcomes {
+		if o.Unmapped > 0 {
+			return true
+		}
+		for _, l := range o.LeftOut {
+			if l.Reason == ReasonNotAChoice || l.Reason == ReasonNoSuchField {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // unixSeconds of a time; the zero time has none.
 func unixSeconds(t time.Time) int64 {
 	if t.IsZero() {

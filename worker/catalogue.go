@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,11 @@ import (
 const (
 	// catalogueAge is after how long the account's fields are read again: people add fields during a day.
 	catalogueAge = time.Hour
+	// catalogueUnknown is how old they may be when a call has a label or a choice that they do not have: somebody may have
+	// just made it. Many calls have such traits all day long, so this bounds what they cost: six API calls an hour.
+	catalogueUnknown = 10 * time.Minute
+	// catalogueDoubt is how old they may be once the API refused, or did not store, what should be right by them.
+	catalogueDoubt = time.Minute
 	// catalogueRetry is how long a failed refresh waits; the known fields serve meanwhile.
 	catalogueRetry = time.Minute
 )
@@ -31,19 +37,33 @@ type catalogue struct {
 	lock    chan struct{} // capacity 1: held by whoever is reading the fields
 	current atomic.Pointer[loadedCatalogue]
 	nextTry atomic.Int64 // unix ns: no refresh before
+	doubted atomic.Bool  // the API has contradicted the fields since they were read
 }
 
 type loadedCatalogue struct {
 	fields *mapping.Catalogue
+	list   []mapping.Field // what fields was made from
 	at     time.Time
 }
 
 func (c *catalogue) known() bool { return c.current.Load() != nil }
 
+// doubt says that the API contradicts the fields: they are read again soon.
+func (c *catalogue) doubt() { c.doubted.Store(true) }
+
 // get returns the account's fields. It waits only as long as none are known; waitCtx ends the wait, callCtx the call.
 func (c *catalogue) get(waitCtx, callCtx context.Context) (*mapping.Catalogue, error) {
+	limit := catalogueAge
+	if c.doubted.Load() {
+		limit = catalogueDoubt
+	}
+	return c.younger(waitCtx, callCtx, limit)
+}
+
+// younger returns the fields as they were no longer ago than limit, or the known ones if they cannot be read now.
+func (c *catalogue) younger(waitCtx, callCtx context.Context, limit time.Duration) (*mapping.Catalogue, error) {
 	have := c.current.Load()
-	if have != nil && (time.Since(have.at) < catalogueAge || time.Now().UnixNano() < c.nextTry.Load()) {
+	if have != nil && (time.Since(have.at) < limit || time.Now().UnixNano() < c.nextTry.Load()) {
 		return have.fields, nil
 	}
 	if have != nil {
@@ -127,6 +147,18 @@ func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, e
 	if err != nil {
 		return nil, err
 	}
+	loaded := &loadedCatalogue{list: fieldsOf(metas), at: time.Now()}
+	loaded.fields = mapping.NewCatalogue(loaded.list)
+	before := c.current.Swap(loaded)
+	c.doubted.Store(false)
+	if before == nil || !reflect.DeepEqual(before.list, loaded.list) {
+		c.complain(loaded.fields)
+	}
+	return loaded.fields, nil
+}
+
+// fieldsOf are the fields in the words of package mapping.
+func fieldsOf(metas []freshmarketer.FieldMeta) []mapping.Field {
 	fields := make([]mapping.Field, len(metas))
 	for i, m := range metas {
 		fields[i] = mapping.Field{Name: m.Name, Label: m.Label, Type: m.Type, Custom: !m.Default, Required: m.Required}
@@ -134,13 +166,19 @@ func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, e
 			fields[i].Choices = append(fields[i].Choices, mapping.Choice{ID: choice.ID, Value: choice.Value})
 		}
 	}
-	loaded := &loadedCatalogue{fields: mapping.NewCatalogue(fields), at: time.Now()}
-	c.current.Store(loaded)
-	for _, d := range loaded.fields.Duplicates() {
+	return fields
+}
+
+// complain says what is wrong with the fields, or with the configuration in their light. "freshrelay check" says more.
+func (c *catalogue) complain(fields *mapping.Catalogue) {
+	for _, d := range fields.Duplicates() {
 		c.log.Warn("several fields share a label; traits go to the first", zap.String("label", d.Label), zap.String("kept", d.Kept), zap.Strings("dropped", d.Dropped))
 	}
-	for _, trait := range loaded.fields.Unresolved(c.options) {
+	for _, trait := range fields.Unresolved(c.options) {
 		c.log.Warn("mapping.traits names a field that the account does not have; make the field or correct the line", zap.String("trait", trait), zap.String("field", c.options.Traits[trait]))
 	}
-	return loaded.fields, nil
+	_, wrong := fields.Defaults(c.options)
+	for _, w := range wrong {
+		c.log.Warn("a line of contacts.on_create gives new contacts nothing; correct it", zap.String("line", w.Trait), zap.String("reason", string(w.Reason)))
+	}
 }

@@ -22,6 +22,7 @@ func (t *turn) notStored(c freshmarketer.Contact) []string {
 			continue
 		}
 		names = append(names, f.Name)
+		t.p.catalogue.doubt() // a choice that is gone, a field that is: the fields are not as we know them
 		t.leaveOut(f.Name, reasonNotStored)
 	}
 	return names

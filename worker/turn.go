@@ -188,6 +188,15 @@ func (t *turn) fold() error {
 		}
 	}
 	t.result = mapping.Fold(fields, t.p.cfg.Mapping, t.lane.record, calls, time.Now())
+	if t.result.Puzzled() {
+		newer, err := t.p.catalogue.younger(t.waitCtx, t.callCtx, catalogueUnknown)
+		if err != nil {
+			return err
+		}
+		if newer != fields {
+			t.result = mapping.Fold(newer, t.p.cfg.Mapping, t.lane.record, calls, time.Now())
+		}
+	}
 	next := 0
 	for i := range t.calls {
 		if t.calls[i].broken == nil {
@@ -212,6 +221,9 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	}
 	l, gate := t.lane, t.p.gate
 	f := Failure{Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.idleFor())}
+	if f.Kind == freshmarketer.KindInvalid {
+		t.p.catalogue.doubt()
+	}
 	action := Decide(f, t.p.cfg.Retry)
 	if action == ActionProbe {
 		if !gate.verify(t.waitCtx, t.callCtx) {
