@@ -314,5 +314,9 @@ func (r *reading) leaveOut(trait, field string, reason Reason) {
 		r.more++
 		return
 	}
-	r.leftOut = append(r.leftOut, LeftOut{Trait: shortName(trait), Field: field, Reason: reason})
+	name := shortName(trait)
+	if reason == ReasonUnmapped {
+		name = publicName(trait)
+	}
+	r.leftOut = append(r.leftOut, LeftOut{Trait: name, Field: field, Reason: reason})
 }
