@@ -113,6 +113,18 @@ func (r *Record) ForgetSent(field string) {
 	}
 }
 
+// ForgetSentUntil is for somebody who wants the values sent again that were sent up to a time (unix seconds). What they
+// were is still known, so leaving them out still empties their fields.
+func (r *Record) ForgetSentUntil(t int64) {
+	for name, f := range r.Fields {
+		if f.Sent != 0 && f.Sent <= t {
+			r.Fields = maps.Clone(r.Fields) // the record may be a copy that shares them
+			f.Sent = 0
+			r.Fields[name] = f
+		}
+	}
+}
+
 // Remember notes a call in the ring. Fold does so for the calls it delivers; it is for a worker that settles a call
 // in another way and wants its duplicates found.
 func (r *Record) Remember(source, messageID string, received time.Time) {

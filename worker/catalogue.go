@@ -38,6 +38,7 @@ type catalogue struct {
 	current atomic.Pointer[loadedCatalogue]
 	nextTry atomic.Int64 // unix ns: no refresh before
 	doubted atomic.Bool  // the API has contradicted the fields since they were read
+	expired atomic.Bool  // somebody wants them read again
 }
 
 type loadedCatalogue struct {
@@ -51,10 +52,16 @@ func (c *catalogue) known() bool { return c.current.Load() != nil }
 // doubt says that the API contradicts the fields: they are read again soon.
 func (c *catalogue) doubt() { c.doubted.Store(true) }
 
+// expire has the fields read again before the next call is mapped.
+func (c *catalogue) expire() { c.expired.Store(true) }
+
 // get returns the account's fields. It waits only as long as none are known; waitCtx ends the wait, callCtx the call.
 func (c *catalogue) get(waitCtx, callCtx context.Context) (*mapping.Catalogue, error) {
 	limit := catalogueAge
-	if c.doubted.Load() {
+	switch {
+	case c.expired.Load():
+		limit = 0
+	case c.doubted.Load():
 		limit = catalogueDoubt
 	}
 	return c.younger(waitCtx, callCtx, limit)
@@ -151,6 +158,7 @@ func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, e
 	loaded.fields = mapping.NewCatalogue(loaded.list)
 	before := c.current.Swap(loaded)
 	c.doubted.Store(false)
+	c.expired.Store(false)
 	if before == nil || !reflect.DeepEqual(before.list, loaded.list) {
 		c.complain(loaded.fields)
 	}

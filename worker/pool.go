@@ -41,6 +41,8 @@ type Pool struct {
 	log       *zap.Logger
 	gate      *gate
 	catalogue *catalogue
+	unmapped  *unmapped
+	resyncs   *resyncs
 	places    chan struct{} // one element per turn under way
 }
 
@@ -60,6 +62,8 @@ func New(cfg Config) (*Pool, error) {
 	return &Pool{
 		cfg: cfg, store: cfg.Store, log: log, gate: g, places: make(chan struct{}, cfg.Concurrency),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
+		unmapped:  &unmapped{store: cfg.Store, log: log},
+		resyncs:   &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
 	}, nil
 }
 
@@ -75,12 +79,18 @@ func (p *Pool) Run(ctx context.Context) error {
 	wg.Go(func() { p.gate.quota.run(waitCtx) })
 	wg.Go(func() { p.gate.run(waitCtx) })
 	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) }) // ready for the first event; an error means that we stop
+	wg.Go(func() { p.unmapped.run(waitCtx) })
+	if _, _, err := p.resyncs.read(waitCtx); err != nil && waitCtx.Err() == nil { // before anything is mapped
+		p.log.Warn("what is to be sent again could not be read", zap.Error(err))
+	}
+	wg.Go(func() { p.resyncs.run(waitCtx) })
 	err := p.store.Own(waitCtx, p.work)
 	stop(errStopping)
 	hard := time.AfterFunc(StopTimeout, cancelCalls)
 	defer hard.Stop()
 	wg.Wait()
 	p.gate.quota.close()
+	p.unmapped.close()
 	return err
 }
 

@@ -144,6 +144,7 @@ func (t *turn) tell(c *call, setAside, contactID string, now time.Time) {
 	for _, left := range c.outcome.LeftOut {
 		e.LeftOut = append(e.LeftOut, queue.JournalLeftOut{Trait: left.Trait, Field: left.Field, Reason: string(left.Reason)})
 	}
+	t.p.unmapped.add(c.received.Source, c.outcome, c.received.At)
 	if err := t.part.log.Note(e); err != nil {
 		t.p.log.Warn("the journal could not be written", zap.Error(err))
 	}

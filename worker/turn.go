@@ -187,6 +187,7 @@ func (t *turn) fold() error {
 			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil})
 		}
 	}
+	t.lane.record.ForgetSentUntil(t.p.resyncs.since(t.lane.user))
 	t.result = mapping.Fold(fields, t.p.cfg.Mapping, t.lane.record, calls, time.Now())
 	if t.result.Puzzled() {
 		newer, err := t.p.catalogue.younger(t.waitCtx, t.callCtx, catalogueUnknown)
