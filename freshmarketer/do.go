@@ -120,6 +120,7 @@ func (c *Client) request(ctx context.Context, cl call) (*http.Request, error) {
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", c.userAgent)
+	guard(req)
 	return req, nil
 }
 
@@ -153,6 +154,9 @@ func unanswered(ctx context.Context, cl call, got answer, err error) error {
 		if why := context.Cause(ctx); !errors.Is(why, context.Canceled) {
 			cause = fmt.Errorf("%w: %w", ctx.Err(), why)
 		}
+	}
+	if withheld(err) {
+		kind, got.unsent = KindCanceled, true
 	}
 	return &Error{Op: cl.op, Kind: kind, Status: got.status, Text: cl.sent.redact(cause.Error()), Unsent: got.unsent, Err: cause}
 }

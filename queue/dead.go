@@ -22,6 +22,10 @@ const defaultLetters = 100
 // that is there already is replaced only if update is set: the first copy of a repeated settlement stays as it is.
 // Errors: ErrFull, ErrUnavailable.
 func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error {
+	// Letters are not fenced as commits are: one that a former owner stores late would count, though its event is delivered.
+	if err := p.Hold(ctx, publishTimeout); err != nil {
+		return err
+	}
 	l.ID = letterID(l.User, l.Position)
 	head, err := json.Marshal(l)
 	if err != nil {

@@ -34,22 +34,31 @@ func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 	callCtx, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelCalls()
 
-	var wg sync.WaitGroup
+	var wg, serving sync.WaitGroup
+	wg.Go(func() { // whoever has lost the partition must not go on with a call, either
+		select {
+		case <-log.Failed():
+			cancelCalls()
+		case <-callCtx.Done():
+		}
+	})
 	wg.Go(func() { part.again.run(waitCtx) })
-	wg.Go(func() {
+	serving.Go(func() {
 		select {
 		case <-log.Recovered():
 		case <-waitCtx.Done():
 			return
 		}
 		for range p.cfg.Concurrency {
-			wg.Go(func() { part.serve(waitCtx, callCtx) })
+			serving.Go(func() { part.serve(waitCtx, callCtx) })
 		}
 	})
 	err := log.Run(waitCtx, part.take)
 	stop(errStopping)
 	hard := time.AfterFunc(StopTimeout, cancelCalls)
 	defer hard.Stop()
+	serving.Wait()
+	cancelCalls()
 	wg.Wait()
 	return err
 }
@@ -77,7 +86,7 @@ func (part *partition) serve(waitCtx, callCtx context.Context) {
 		err := t.run()
 		part.pool.end()
 		if err != nil && waitCtx.Err() == nil {
-			// Trouble with our own store. The lane keeps its items and comes again.
+			// Trouble with our own store, or a lease that is renewed late. The lane keeps its items and comes again.
 			part.pool.log.Error("a user's events could not be worked on, trying again", zap.String("lane", l.user), zap.Error(err))
 			part.retryLater(l, l.stall())
 		}

@@ -178,6 +178,9 @@ func (t *turn) lookup(email string) ([]freshmarketer.Contact, error) {
 
 // call makes one API call behind the gate and notes it.
 func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, error)) (freshmarketer.Contact, error) {
+	if err := t.part.log.Hold(t.waitCtx, t.p.cfg.Client.Timeout()); err != nil {
+		return freshmarketer.Contact{}, err
+	}
 	if err := t.pass.admit(); err != nil {
 		return freshmarketer.Contact{}, err
 	}
@@ -186,7 +189,7 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 		failpoint.Hit(failpoint.EffectBefore)
 	}
 	began := time.Now()
-	contact, err := do(t.callCtx)
+	contact, err := do(freshmarketer.Guarded(t.callCtx, t.part.log.Held))
 	if changes {
 		failpoint.Hit(failpoint.EffectAfter)
 	}

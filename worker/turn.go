@@ -216,6 +216,9 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	if errors.Is(err, errHeld) {
 		return true, nil
 	}
+	if errors.Is(err, queue.ErrLost) || errors.Is(err, errStopping) {
+		return false, err
+	}
 	api := new(freshmarketer.Error)
 	if !errors.As(err, &api) {
 		api = &freshmarketer.Error{Kind: freshmarketer.KindUnknown, Err: err}
