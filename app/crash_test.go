@@ -217,10 +217,14 @@ func (r *crashRig) killAt(ctx context.Context, at failpoint.Point) {
 		}
 		return
 	}
+	rounds := 10
+	if at == failpoint.TrimBefore || at == failpoint.TrimAfter {
+		rounds = 25 // trimming comes every 2 s: there must be events under way then, which it could take away
+	}
 	for round := 0; !r.over(); round++ {
 		switch {
-		case round < 10:
-			r.load(r.share() / 10)
+		case round < rounds:
+			r.load(r.share() / rounds)
 		case round > 50: // this one takes longer: no call may be left for it, then there will be none for the last life
 			r.load(1)
 		}

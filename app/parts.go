@@ -85,7 +85,8 @@ func (s *service) openStore(ctx context.Context) error {
 	var err error
 	s.store, err = queue.Open(ctx, queue.Config{
 		Dir: s.cfg.DataDir, Prefix: s.cfg.NATS.Prefix, MaxBytes: int64(s.cfg.NATS.MaxBytes), Account: s.account(),
-		Logger: s.log, OnPublish: s.metrics.Published,
+		Encryption: queue.Encryption{Key: string(s.cfg.NATS.EncryptionKey), OldKey: string(s.cfg.NATS.EncryptionOldKey)},
+		Logger:     s.log, OnPublish: s.metrics.Published,
 	})
 	if err != nil {
 		return mendStore(fmt.Errorf("opening the store: %w", err))

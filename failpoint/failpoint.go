@@ -18,6 +18,9 @@ package failpoint
 // Variable is the variable of the environment that says what happens where.
 const Variable = "FAILPOINTS"
 
+// NoSyncVariable of the environment takes fsync away from the store, in a program built with the tag.
+const NoSyncVariable = "FAILPOINTS_NO_SYNC"
+
 // ExitCode is what the action exit ends the process with.
 const ExitCode = 86
 

@@ -47,3 +47,6 @@ func signalSelf(s syscall.Signal) {
 		os.Exit(ExitCode)
 	}
 }
+
+// NoSync says whether the store is to go without fsync: what a power cut then costs, and what fsync costs, can be measured.
+func NoSync() bool { return os.Getenv(NoSyncVariable) != "" }

@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 // embedded is the NATS server inside this process and the lock on its directory. The lock is the ownership of the
@@ -19,6 +21,8 @@ import (
 type embedded struct {
 	server *server.Server
 	lock   *flock.Flock
+	log    *brokerLog
+	before []storedStream // what was on disk before the broker read it
 }
 
 // recoveryTimeout bounds how long the server may take to read its store at start. 10 million keys take half a minute
@@ -28,7 +32,7 @@ const recoveryTimeout = 10 * time.Minute
 // readyPoll is how often a start looks whether it was told to stop.
 const readyPoll = 100 * time.Millisecond
 
-func startEmbedded(ctx context.Context, dir string, log *zap.Logger) (*embedded, error) {
+func startEmbedded(ctx context.Context, dir string, keys Encryption, log *zap.Logger) (*embedded, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("creating the data directory: %w", err)
 	}
@@ -40,15 +44,21 @@ func startEmbedded(ctx context.Context, dir string, log *zap.Logger) (*embedded,
 	if !got {
 		return nil, fmt.Errorf("%w: %s: stop that process, or give this one another data_dir", ErrLocked, dir)
 	}
-	srv, err := server.NewServer(serverOptions(dir))
+	e := &embedded{lock: lock}
+	if e.before, err = storedStreams(dir); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	key, err := keys.unlock(dir, e.before)
 	if err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	if e.server, err = server.NewServer(serverOptions(dir, key)); err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing the embedded broker: %w", err), lock.Unlock())
 	}
-	fatal := make(chan string, 1)
-	srv.SetLoggerV2(brokerLog{log: log.Named("broker").Sugar(), fatal: fatal}, false, false, false)
-	srv.Start()
-	e := &embedded{server: srv, lock: lock}
-	if err := e.ready(ctx, fatal); err != nil {
+	e.log = &brokerLog{log: log.Named("broker").Sugar(), fatal: make(chan string, 1)}
+	e.server.SetLoggerV2(e.log, false, false, false)
+	e.server.Start()
+	if err := e.ready(ctx, e.log.fatal); err != nil {
 		return nil, errors.Join(err, e.stop())
 	}
 	return e, nil
@@ -73,7 +83,7 @@ func (e *embedded) ready(ctx context.Context, fatal <-chan string) error {
 }
 
 // serverOptions is a struct and not a file, so that nothing can open a port by accident.
-func serverOptions(dir string) *server.Options {
+func serverOptions(dir, key string) *server.Options {
 	return &server.Options{
 		ServerName: "freshrelay",
 		DontListen: true, // the only client is this process
@@ -82,11 +92,13 @@ func serverOptions(dir string) *server.Options {
 		StoreDir:   filepath.Join(dir, "jetstream"),
 		// Without it an ack precedes the fsync by up to two minutes, and a power cut loses acknowledged events
 		// (NATS documentation, "sync_interval").
-		SyncAlways: true,
+		SyncAlways: !failpoint.NoSync(),
 		// The streams' own MaxBytes are the limits. The server's is out of the way: it is compared with what streams
 		// reserve at every start, and a fuller disk must not make an old store unreadable.
 		JetStreamMaxStore:  1 << 50,
 		JetStreamMaxMemory: 64 << 20,
+
+		JetStreamKey: key, JetStreamCipher: server.ChaCha,
 	}
 }
 
@@ -102,24 +114,4 @@ func (e *embedded) stop() error {
 	e.server.Shutdown()
 	e.server.WaitForShutdown()
 	return e.lock.Unlock()
-}
-
-// brokerLog routes the broker's own log to zap. Its lines name streams and hashed subjects, never event contents.
-type brokerLog struct {
-	log   *zap.SugaredLogger
-	fatal chan<- string // gets the first line after which the broker is of no use
-}
-
-func (b brokerLog) Noticef(format string, v ...any) { b.log.Debugf(format, v...) }
-func (b brokerLog) Warnf(format string, v ...any)   { b.log.Warnf(format, v...) }
-func (b brokerLog) Errorf(format string, v ...any)  { b.log.Errorf(format, v...) }
-func (b brokerLog) Debugf(string, ...any)           {}
-func (b brokerLog) Tracef(string, ...any)           {}
-
-func (b brokerLog) Fatalf(format string, v ...any) {
-	b.log.Errorf(format, v...)
-	select {
-	case b.fatal <- fmt.Sprintf(format, v...):
-	default:
-	}
 }

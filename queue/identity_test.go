@@ -18,7 +18,7 @@ import (
 func surgery(t *testing.T, dir string, operate func(js jetstream.JetStream, n names) error) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		broker, err := startEmbedded(t.Context(), dir, zap.NewNop())
+		broker, err := startEmbedded(t.Context(), dir, Encryption{}, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,7 @@ func shared(t *testing.T, body func(t *testing.T, broker *embedded)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		broker, err := startEmbedded(t.Context(), dir, zap.NewNop())
+		broker, err := startEmbedded(t.Context(), dir, Encryption{}, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}

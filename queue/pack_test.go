@@ -114,7 +114,7 @@ func TestTheFloorIsBelowEveryOpenItem(t *testing.T) {
 // Broker options that durability rests on.
 func TestTheBrokerSyncsEveryWriteAndOpensNoPort(t *testing.T) {
 	t.Parallel()
-	o := serverOptions(t.TempDir())
+	o := serverOptions(t.TempDir(), "")
 	if !o.SyncAlways || !o.DontListen || o.HTTPPort != 0 || o.Cluster.Port != 0 || !bytes.HasSuffix([]byte(o.StoreDir), []byte("jetstream")) {
 		t.Errorf("options %+v", o)
 	}

@@ -30,7 +30,9 @@ type Config struct {
 	Partitions int
 	// External is set to use a NATS server or cluster of your own instead of the embedded one.
 	External *External
-	Logger   *zap.Logger
+	// Encryption is at rest, of the embedded broker's store.
+	Encryption Encryption
+	Logger     *zap.Logger
 	// OnPublish is told of every stored pack: how long storing took and how many events it held. May be nil.
 	OnPublish func(took time.Duration, events int)
 }
@@ -102,7 +104,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 func (s *Store) connect(ctx context.Context) (err error) {
 	if s.cfg.External != nil {
 		s.nc, err = s.cfg.External.connect(ctx, s.log)
-	} else if s.broker, err = startEmbedded(ctx, s.cfg.Dir, s.cfg.Logger); err == nil {
+	} else if s.broker, err = startEmbedded(ctx, s.cfg.Dir, s.cfg.Encryption, s.cfg.Logger); err == nil {
 		s.nc, err = s.broker.connect()
 	}
 	if err != nil {
@@ -110,6 +112,9 @@ func (s *Store) connect(ctx context.Context) (err error) {
 	}
 	if s.js, err = jetstream.New(s.nc); err != nil {
 		return fmt.Errorf("opening JetStream: %w", err)
+	}
+	if s.broker != nil {
+		return s.broker.checkRecovered(ctx, s.js, s.names, s.cfg.Dir)
 	}
 	return nil
 }

@@ -29,6 +29,10 @@ var (
 	ErrDrift = errors.New("the NATS server is not as freshrelay needs it")
 	// ErrPartitions says that the store has another number of partitions than the configuration.
 	ErrPartitions = errors.New("the number of partitions cannot be changed in place")
+	// ErrKey says that the encryption key is missing, wrong or too short. Nothing was changed.
+	ErrKey = errors.New("the encryption key does not fit")
+	// ErrDamaged says that a part of the store cannot be read. Nothing was changed.
+	ErrDamaged = errors.New("the store is damaged")
 	// ErrMismatch says that EVENTS and STATE do not belong together, or were made by an incompatible version.
 	ErrMismatch = errors.New("the streams of the store do not belong together")
 )

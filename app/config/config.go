@@ -73,6 +73,11 @@ type NATS struct {
 	Prefix string `yaml:"prefix"`
 	// MaxBytes bounds the whole store on disk. 0 means the smaller of 10 GiB and half of the free disk.
 	MaxBytes Size `yaml:"max_bytes"`
+	// EncryptionKey encrypts what the embedded broker keeps. The old one is needed for one start when the key is changed.
+	EncryptionKey        Secret `yaml:"encryption_key"`      // that of the file included
+	EncryptionKeyFile    string `yaml:"encryption_key_file"` // or the key in a file of its own
+	EncryptionOldKey     Secret `yaml:"encryption_old_key"`
+	EncryptionOldKeyFile string `yaml:"encryption_old_key_file"`
 }
 
 // Source is one Segment source that may send to us. It needs a write key or a webhook secret.

@@ -79,7 +79,7 @@ func TestKeysMatchTheStructure(t *testing.T) {
 		t.Error("two keys share an environment variable")
 	}
 	for _, k := range topKeys() {
-		isSecret := strings.HasSuffix(k.name, "api_key") || k.name == "freshmarketer.proxy" // which may hold a password
+		isSecret := strings.HasSuffix(k.name, "_key") || k.name == "freshmarketer.proxy" // which may hold a password
 		if k.secret != isSecret {
 			t.Errorf("%s: secret = %v", k.name, k.secret)
 		}

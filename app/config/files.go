@@ -12,6 +12,8 @@ const maxSecretFile = 64 << 10
 // readSecretFiles reads what the …_file keys name into the secrets they stand for.
 func readSecretFiles(cfg *Config, p *problems) {
 	readOne("freshmarketer.api_key", &cfg.Freshmarketer.APIKey, cfg.Freshmarketer.APIKeyFile, p)
+	readOne("nats.encryption_key", &cfg.NATS.EncryptionKey, cfg.NATS.EncryptionKeyFile, p)
+	readOne("nats.encryption_old_key", &cfg.NATS.EncryptionOldKey, cfg.NATS.EncryptionOldKeyFile, p)
 	readSourceFiles(cfg, p)
 }
 

@@ -36,6 +36,7 @@ func validate(c Config, sandbox bool, p *problems) {
 	if m := c.NATS.MaxBytes; m != 0 && m < minStore {
 		p.add("nats.max_bytes", quoted(m), "is too small for a store", "give it at least "+minStore.String()+", or 0")
 	}
+	validateEncryption(c.NATS, p)
 	if n := c.Delivery.Concurrency; n < 1 || n > maxConcurrency {
 		p.add("delivery.concurrency", quoted(n), "is out of range", fmt.Sprintf("use 1 to %d", maxConcurrency))
 	}
@@ -48,6 +49,21 @@ func validate(c Config, sandbox bool, p *problems) {
 	validateTimes(c, p)
 	validateAccount(c.Freshmarketer, sandbox, p)
 	validateSources(c.Sources, sandbox, p)
+}
+
+// minKey is what a key needs to be hard to guess (characters).
+const minKey = 32
+
+func validateEncryption(n NATS, p *problems) {
+	for key, secret := range map[string]Secret{"nats.encryption_key": n.EncryptionKey, "nats.encryption_old_key": n.EncryptionOldKey} {
+		if secret != "" && len(secret) < minKey {
+			p.add(key, hidden, fmt.Sprintf("has %d characters, which can be guessed", len(secret)),
+				fmt.Sprintf("make one of at least %d: openssl rand -base64 32", minKey))
+		}
+	}
+	if n.EncryptionOldKey != "" && n.EncryptionKey == "" {
+		p.add("nats.encryption_old_key", hidden, "is set without a new key", "set nats.encryption_key_file as well; an encrypted store stays encrypted")
+	}
 }
 
 // minStore leaves room for each of the streams that share it.

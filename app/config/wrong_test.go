@@ -17,6 +17,11 @@ func TestWrongValues(t *testing.T) {
 	account := "freshmarketer: {domain: acme, api_key: k3y}\n"
 	source := "sources: [{name: website, write_keys: [wk_4fd1]}]\n"
 	testWrongValues(t, []wrongValue{
+		{"short encryption key", good + "nats: {encryption_key: hunter2}", nil, []string{"nats.encryption_key = [set]", "7 characters", "openssl rand"}},
+		{
+			"old encryption key alone", good + "nats: {encryption_old_key: 0123456789abcdef0123456789abcdef}", nil,
+			[]string{"nats.encryption_old_key = [set]", "without a new key"},
+		},
 		{"unknown key", good + "lisen: :1", nil, []string{"lisen: unknown key", "did you mean listen?"}},
 		{"unknown group", good + "admn: {listen: x}", nil, []string{"admn: unknown key", "did you mean admin?"}},
 		{"unknown key in a group", good + "retry: {max_aeg: 1m}", nil, []string{"retry.max_aeg: unknown", "did you mean retry.max_age?"}},
