@@ -113,7 +113,7 @@ func TestDocsErrorsSaysWhatAdminSays(t *testing.T) { // not parallel: with -upda
 		admin.AboutPause: {
 			metrics.PausedThrottled, metrics.PausedKeyRefused, metrics.PausedOutage, metrics.PausedMisconfigured, metrics.PausedCatalogue,
 		},
-		admin.AboutDiscard: texts(mapping.DiscardReasons()),
+		admin.AboutDiscard: append(texts(mapping.DiscardReasons()), "by_operator", "expired"),
 		admin.AboutLeftOut: append(texts(mapping.LeftOutReasons()), "sent_not_stored", "email_conflict"),
 	}
 	table := regexp.MustCompile(`(?s)(<!-- ([a-z_]+): [^\n]*\n).*?(<!-- end -->)`)

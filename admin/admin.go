@@ -23,7 +23,7 @@ const requestTimeout = 30 * time.Second
 
 // Letters reads dead letters. *queue.Store is one.
 type Letters interface {
-	Letters(ctx context.Context, q queue.LetterQuery) (letters []queue.Letter, total int, err error)
+	Letters(ctx context.Context, q queue.LetterQuery) (queue.LetterPage, error)
 	Letter(ctx context.Context, id string) (queue.Letter, error)
 }
 
@@ -35,7 +35,7 @@ type Replayer interface {
 
 // Journal tells what became of an event. *queue.Store is one.
 type Journal interface {
-	Journal(ctx context.Context, messageID string, since time.Time) ([]queue.JournalEntry, error)
+	Journal(ctx context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error)
 }
 
 // Books takes stock of the store. *queue.Store is one.

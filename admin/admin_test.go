@@ -33,7 +33,7 @@ type store struct {
 	query    queue.LetterQuery
 }
 
-func (s *store) Letters(_ context.Context, q queue.LetterQuery) ([]queue.Letter, int, error) {
+func (s *store) Letters(_ context.Context, q queue.LetterQuery) (queue.LetterPage, error) {
 	s.query = q
 	var out []queue.Letter
 	for _, l := range s.list {
@@ -42,7 +42,7 @@ func (s *store) Letters(_ context.Context, q queue.LetterQuery) ([]queue.Letter,
 			out = append(out, l)
 		}
 	}
-	return out, len(out), s.failing
+	return queue.LetterPage{Letters: out, Total: len(out)}, s.failing
 }
 
 func (s *store) Letter(_ context.Context, id string) (queue.Letter, error) {
@@ -71,10 +71,10 @@ func (s *store) Replay(_ context.Context, ids []string) error {
 	return s.failing
 }
 
-func (s *store) Journal(_ context.Context, id string, since time.Time) ([]queue.JournalEntry, error) {
+func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error) {
 	var out []queue.JournalEntry
 	for _, e := range s.journal {
-		if e.MessageID == id && !e.At.Before(since) {
+		if e.MessageID == q.MessageID && !e.At.Before(q.Since) {
 			out = append(out, e)
 		}
 	}

@@ -33,7 +33,7 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 			return badRequest("since is not a time", "write it like 2026-11-23T16:00:00Z")
 		}
 	}
-	entries, err := s.Journal.Journal(r.Context(), v["message_id"], since)
+	entries, err := s.Journal.Journal(r.Context(), queue.JournalQuery{MessageID: v["message_id"], Since: since})
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}

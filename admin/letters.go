@@ -49,14 +49,14 @@ func (s *server) letters(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	letters, total, err := s.Letters.Letters(r.Context(), q)
+	page, err := s.Letters.Letters(r.Context(), q)
 	if err != nil {
 		return fmt.Errorf("list dead letters: %w", err)
 	}
-	if letters == nil {
-		letters = []Letter{}
+	if page.Letters == nil {
+		page.Letters = []Letter{}
 	}
-	return answer(w, http.StatusOK, LetterList{Letters: letters, Total: total})
+	return answer(w, http.StatusOK, LetterList{Letters: page.Letters, Total: page.Total})
 }
 
 func (s *server) letterQuery(r *http.Request) (queue.LetterQuery, error) {
@@ -64,7 +64,7 @@ func (s *server) letterQuery(r *http.Request) (queue.LetterQuery, error) {
 	if err != nil {
 		return queue.LetterQuery{}, err
 	}
-	q := queue.LetterQuery{Reason: v["reason"], User: v["user"], Type: v["type"], Source: v["source"]}
+	q := queue.LetterQuery{LetterFilter: queue.LetterFilter{Reason: v["reason"], User: v["user"], Type: v["type"], Source: v["source"]}}
 	if id := v["user_id"]; id != "" {
 		q.User = s.User(id)
 	}

@@ -23,12 +23,12 @@ func TestLetterList(t *testing.T) {
 	if got.Total != 1 || len(got.Letters) != 1 || got.Letters[0].ID != "user.2" {
 		t.Errorf("%+v", got)
 	}
-	want := queue.LetterQuery{Reason: "exhausted", User: "hash-of-ada", Type: "identify", Source: "website", Limit: 7, Offset: 3}
+	want := queue.LetterQuery{LetterFilter: queue.LetterFilter{Reason: "exhausted", User: "hash-of-ada", Type: "identify", Source: "website"}, Limit: 7, Offset: 3}
 	if diff := cmp.Diff(want, s.store.query); diff != "" {
 		t.Error(diff)
 	}
 	read[LetterList](t, s, "GET", "/api/letters?user=token", "", 200)
-	if want := (queue.LetterQuery{User: "token", Limit: 100}); s.store.query != want {
+	if want := (queue.LetterQuery{LetterFilter: queue.LetterFilter{User: "token"}, Limit: 100}); s.store.query != want {
 		t.Errorf("%+v", s.store.query)
 	}
 }

@@ -65,6 +65,14 @@ func discardAdvice() map[string]Advice {
 			"Newer calls of this user have already said more about everything it says.",
 			"Nothing to do. If it happens a lot, look at the clocks of the senders (timestamp).",
 		},
+		"by_operator": {
+			"It was a dead letter, and somebody gave it up with freshrelay dlq discard.",
+			"Nothing to do; who and why is in: freshrelay audit",
+		},
+		"expired": {
+			"It was a dead letter for longer than dead.retention.",
+			"Look through dead letters more often (freshrelay dlq list --group), or keep them longer.",
+		},
 		"not_forwarded": {
 			"This type of call is not sent to Freshmarketer.",
 			"Nothing to do. To save traffic, switch the type off in Segment.",

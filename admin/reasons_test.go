@@ -27,6 +27,7 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 	for _, r := range mapping.LeftOutReasons() {
 		given[AboutLeftOut] = append(given[AboutLeftOut], string(r))
 	}
+	given[AboutDiscard] = append(given[AboutDiscard], "by_operator", "expired")            // operators and their rules
 	given[AboutLeftOut] = append(given[AboutLeftOut], "sent_not_stored", "email_conflict") // the worker's
 	unknown := Advise(AboutDead, "never heard of")
 	for about, reasons := range given {
@@ -54,6 +55,7 @@ func TestReasonsAreCounted(t *testing.T) {
 	for _, r := range mapping.DiscardReasons() {
 		given[metrics.OutcomeDiscarded] = append(given[metrics.OutcomeDiscarded], string(r))
 	}
+	given[metrics.OutcomeDiscarded] = append(given[metrics.OutcomeDiscarded], worker.ReasonByOperator, worker.ReasonExpired)
 	for outcome, want := range given {
 		want = append(want, metrics.Other)
 		got := metrics.Reasons(outcome)

@@ -68,11 +68,12 @@ func closedLists() lists {
 			"upsert_account", "get_account", "update_account", "account_fields", "create_activity", "list_activities", "selector",
 			"send_event", Other,
 		},
-		streams: []string{"events", "state", "dead", "journal", Other},
+		streams: []string{"events", "state", "dead", "journal", "audit", Other},
 		reasons: map[string][]string{
 			OutcomeDelivered: {Other},
 			OutcomeDiscarded: {
 				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "no_contact", "not_forwarded",
+				"by_operator", "expired",
 				Other,
 			},
 			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", Other},

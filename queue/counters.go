@@ -3,6 +3,7 @@ package queue
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -13,6 +14,48 @@ const (
 	Discarded = "discarded" // knowingly not delivered, for a counted reason
 	Dead      = "dead"      // set aside as a dead letter
 )
+
+// ReplayOutcome is the outcome under which what became of a replay's letters is counted; Count.Reason begins with the job's
+// number and a slash. It is in the same batch as the record and the ledger's own counters, so a replay's report adds up with them.
+const ReplayOutcome = "replayed"
+
+// keptJobs is how many replays' counters are kept: those of older ones stand in their reports.
+const keptJobs = 32
+
+// JobCount is the counter of one kind of result of a replay.
+func JobCount(job uint64, result string) Count {
+	return Count{Outcome: ReplayOutcome, Reason: jobNumber(job) + "/" + result}
+}
+
+// JobResults picks a replay's counters, by result.
+func JobResults(counts map[Count]int64, job uint64) map[string]int64 {
+	found := map[string]int64{}
+	for c, n := range counts {
+		if number, result, ok := strings.Cut(c.Reason, "/"); ok && c.Outcome == ReplayOutcome && number == jobNumber(job) {
+			found[result] += n
+		}
+	}
+	return found
+}
+
+// jobNumber has a fixed length, so that it sorts like the number.
+func jobNumber(job uint64) string { return fmt.Sprintf("%020d", job) }
+
+// pruneJobs removes the counters of all but the newest replays.
+func pruneJobs(sums map[Count]int64) {
+	jobs := map[string]bool{}
+	for c := range sums {
+		if c.Outcome == ReplayOutcome {
+			number, _, _ := strings.Cut(c.Reason, "/")
+			jobs[number] = true
+		}
+	}
+	if len(jobs) <= keptJobs {
+		return
+	}
+	oldest := slices.Sorted(maps.Keys(jobs))[len(jobs)-keptJobs]
+	maps.DeleteFunc(sums, func(c Count, _ int64) bool { return c.Outcome == ReplayOutcome && c.Reason < oldest })
+}
 
 // Count names a counter of the ledger.
 type Count struct {
@@ -52,6 +95,7 @@ func (c counters) plus(settlements []*Settlement) counters {
 			sums[count] += int64(n)
 		}
 	}
+	pruneJobs(sums)
 	next := counters{Commit: c.Commit + 1, By: c.By, Rows: make([]counterValue, 0, len(sums))}
 	for count, n := range sums {
 		next.Rows = append(next.Rows, counterValue{Count: count, N: n})

@@ -13,10 +13,27 @@ import (
 	"github.com/freshrelay/freshrelay/failpoint"
 )
 
-// headerLetter carries what is known about a letter, as JSON, so that a list needs no bodies.
-const headerLetter = "Freshrelay-Letter"
+const (
+	// headerLetter carries what is known about a letter, as JSON, so that a list needs no bodies.
+	headerLetter = "Freshrelay-Letter"
+	// headerEdits carries the edits. They hold what operators typed, so they are as personal as the body and never listed.
+	headerEdits = "Freshrelay-Edits"
+)
 
-const defaultLetters = 100
+// storedLetter is a letter's header.
+type storedLetter struct {
+	Letter
+	Job     uint64 `json:"job,omitempty"`
+	Command uint64 `json:"command,omitempty"`
+}
+
+func stored(l Letter) storedLetter { return storedLetter{Letter: l, Job: l.Job, Command: l.Command} }
+
+func (s storedLetter) letter() Letter {
+	l := s.Letter
+	l.Job, l.Command = s.Job, s.Command
+	return l
+}
 
 // PutLetter stores a dead letter and returns once it is on disk. The settlement that counts it comes after. A letter
 // that is there already is replaced only if update is set: the first copy of a repeated settlement stays as it is.
@@ -27,13 +44,10 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 		return err
 	}
 	l.ID = letterID(l.User, l.Position)
-	head, err := json.Marshal(l)
+	msg, err := letterMsg(p.s.names.dead(l.User, strconv.FormatUint(l.Position, 10)), l)
 	if err != nil {
-		return fmt.Errorf("encoding a dead letter: %w", err)
+		return err
 	}
-	msg := nats.NewMsg(p.s.names.dead(l.User, strconv.FormatUint(l.Position, 10)))
-	msg.Data = l.Event
-	msg.Header.Set(headerLetter, string(head))
 	var opts []jetstream.PublishOpt
 	if !update {
 		opts = append(opts, jetstream.WithExpectLastSequencePerSubject(0))
@@ -51,37 +65,46 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	}
 }
 
+func letterMsg(subject string, l Letter) (*nats.Msg, error) {
+	msg := nats.NewMsg(subject)
+	msg.Data = l.Event
+	head, err := json.Marshal(stored(l))
+	if err != nil {
+		return nil, fmt.Errorf("encoding a dead letter: %w", err)
+	}
+	msg.Header.Set(headerLetter, string(head))
+	if len(l.Edits) == 0 {
+		return msg, nil
+	}
+	edits, err := json.Marshal(l.Edits)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a dead letter's edits: %w", err)
+	}
+	msg.Header.Set(headerEdits, string(edits))
+	return msg, nil
+}
+
+func decodeLetter(h nats.Header, event []byte) (Letter, error) {
+	var head storedLetter
+	if err := json.Unmarshal([]byte(h.Get(headerLetter)), &head); err != nil {
+		return Letter{}, fmt.Errorf("a dead letter's header is unreadable: %w", err)
+	}
+	l := head.letter()
+	if edits := h.Get(headerEdits); edits != "" {
+		if err := json.Unmarshal([]byte(edits), &l.Edits); err != nil {
+			return Letter{}, errors.New("a dead letter's edits are unreadable") // the text of err may hold a value
+		}
+	}
+	l.Event = event
+	return l, nil
+}
+
 // DropLetter removes a letter. Removing one that is not there is no error.
 func (p *Partition) DropLetter(ctx context.Context, id string) error {
 	if err := p.s.dead.Purge(ctx, jetstream.WithPurgeSubject(p.s.names.letter(id))); err != nil {
 		return fmt.Errorf("removing a dead letter: %w", err)
 	}
 	return nil
-}
-
-// EachLetter calls each with every stored letter, without its event, oldest first.
-func (s *Store) EachLetter(ctx context.Context, each func(Letter) error) error {
-	return s.scanLetters(ctx, s.names.dead("*", "*"), func(l Letter) error { return each(l) })
-}
-
-func (s *Store) scanLetters(ctx context.Context, subject string, each func(Letter) error) error {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}, HeadersOnly: true}
-	return s.scan(ctx, "DEAD", cfg, func(msg jetstream.Msg) (bool, error) {
-		l, err := decodeLetter(msg.Headers(), nil)
-		if err != nil {
-			return false, err
-		}
-		return true, each(l)
-	})
-}
-
-func decodeLetter(h nats.Header, event []byte) (Letter, error) {
-	var l Letter
-	if err := json.Unmarshal([]byte(h.Get(headerLetter)), &l); err != nil {
-		return Letter{}, fmt.Errorf("a dead letter's header is unreadable: %w", err)
-	}
-	l.Event = event
-	return l, nil
 }
 
 // Letter is one dead letter with its event. Error: ErrNoLetter.
@@ -99,28 +122,46 @@ func (s *Store) Letter(ctx context.Context, id string) (Letter, error) {
 	return decodeLetter(msg.Header, msg.Data)
 }
 
-// Letters lists dead letters, oldest first, without their events, and says how many match in all.
-func (s *Store) Letters(ctx context.Context, q LetterQuery) (letters []Letter, total int, err error) {
-	if q.Limit == 0 {
-		q.Limit = defaultLetters
-	}
-	user := q.User
-	if user == "" {
-		user = "*"
-	}
-	err = s.scanLetters(ctx, s.names.dead(user, "*"), func(l Letter) error {
-		if !q.matches(l) {
-			return nil
-		}
-		if total >= q.Offset && len(letters) < q.Limit {
-			letters = append(letters, l)
-		}
-		total++
-		return nil
-	})
-	return letters, total, err
+// EachLetter calls each with every stored letter, without its event, in the order in which they were set aside last.
+func (s *Store) EachLetter(ctx context.Context, each func(Letter) error) error {
+	return s.scanLetters(ctx, letterScan{}, func(_ uint64, l Letter) (bool, error) { return true, each(l) })
 }
 
-func (q LetterQuery) matches(l Letter) bool {
-	return (q.Reason == "" || q.Reason == l.Reason) && (q.Type == "" || q.Type == l.Type) && (q.Source == "" || q.Source == l.Source)
+// letterScan says which part of DEAD to read.
+type letterScan struct {
+	user   string // ""
+	from   uint64 // first sequence; 0: the first there is
+	bodies bool
+	// may says by the raw header that a letter need not be decoded; nil: all are.
+	may func(head string) bool
+}
+
+// scanLetters calls each with a letter's sequence in DEAD and the letter until it says false.
+func (s *Store) scanLetters(ctx context.Context, scan letterScan, each func(seq uint64, l Letter) (bool, error)) error {
+	if scan.user == "" {
+		scan.user = "*"
+	} else if _, _, err := parseLetterID(letterID(scan.user, 0)); err != nil {
+		return nil // a user nobody can be: no letter is theirs, and it must not become a part of a subject
+	}
+	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.names.dead(scan.user, "*")}, HeadersOnly: !scan.bodies}
+	if scan.from > 1 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, scan.from
+	}
+	return s.scan(ctx, "DEAD", cfg, func(msg jetstream.Msg) (bool, error) {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return false, fmt.Errorf("reading the dead letters: %w", err)
+		}
+		if scan.may != nil && !scan.may(msg.Headers().Get(headerLetter)) {
+			return true, nil
+		}
+		l, err := decodeLetter(msg.Headers(), msg.Data())
+		if err != nil {
+			return false, err
+		}
+		if !scan.bodies {
+			l.Event = nil
+		}
+		return each(meta.Sequence.Stream, l)
+	})
 }

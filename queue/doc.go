@@ -19,6 +19,7 @@
 //	STATE    state.user.<u> …      last value per subject: records, floor, horizon, counters, identity, account
 //	DEAD     dead.<u>.<position>   dead letters with the original bytes
 //	JOURNAL  journal.<u>           one small record per outcome; bounded, may lose its tail
+//	AUDIT    audit                 what operators did; bounded, the oldest lines go first
 //
 // Sources of the facts about JetStream in this package: NATS documentation and the nats-server 2.15 source.
 package queue

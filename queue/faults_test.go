@@ -268,7 +268,7 @@ func TestAStoppedReaderLeavesNoConsumer(t *testing.T) {
 		if err := s.Partition().Run(ctx, func(context.Context, []Item) error { cancel(); return nil }); err != nil {
 			t.Error(err)
 		}
-		if _, _, err := s.Letters(t.Context(), LetterQuery{}); err != nil {
+		if _, err := s.Letters(t.Context(), LetterQuery{}); err != nil {
 			t.Error(err)
 		}
 		for _, stream := range []jetstream.Stream{s.events, s.dead} {

@@ -164,8 +164,8 @@ func TestAnInterruptedCreationIsCompleted(t *testing.T) {
 				if s.User("a") != user {
 					t.Error("the second start made another identity")
 				}
-				if _, total, err := s.Letters(t.Context(), LetterQuery{}); err != nil || total != 0 {
-					t.Error(total, err)
+				if page, err := s.Letters(t.Context(), LetterQuery{}); err != nil || page.Total != 0 {
+					t.Error(page.Total, err)
 				}
 				settleAll(t, s, 1)
 			})

@@ -117,7 +117,7 @@ func (p *Partition) ledger() Ledger {
 // Bytes is the size of each stream.
 func (s *Store) Bytes(ctx context.Context) (map[string]uint64, error) {
 	sizes := map[string]uint64{}
-	for name, stream := range map[string]jetstream.Stream{"EVENTS": s.events, "STATE": s.state, "DEAD": s.dead, "JOURNAL": s.journal} {
+	for name, stream := range map[string]jetstream.Stream{"EVENTS": s.events, "STATE": s.state, "DEAD": s.dead, "JOURNAL": s.journal, "AUDIT": s.audit} {
 		info, err := stream.Info(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("asking for the state of %s: %w", name, err)

@@ -31,9 +31,10 @@ func TestLettersAreKeptListedUpdatedAndDropped(t *testing.T) {
 		if err := p.PutLetter(t.Context(), second, false); err != nil {
 			t.Fatal(err)
 		}
-		letters, total, err := s.Letters(t.Context(), queue.LetterQuery{})
-		if err != nil || total != 3 || len(letters) != 3 || letters[0].Reason != "invalid" || letters[0].Error != "refused \"so\"\nand é" {
-			t.Fatalf("%+v %d %v", letters, total, err)
+		all, err := s.Letters(t.Context(), queue.LetterQuery{})
+		letters := all.Letters
+		if err != nil || all.Total != 3 || len(letters) != 3 || letters[0].Reason != "invalid" || letters[0].Error != "refused \"so\"\nand é" {
+			t.Fatalf("%+v %v", all, err)
 		}
 		whole, err := s.Letter(t.Context(), letters[0].ID)
 		if err != nil || string(whole.Event) != "the event" {
@@ -42,14 +43,19 @@ func TestLettersAreKeptListedUpdatedAndDropped(t *testing.T) {
 		for _, c := range []struct {
 			q    queue.LetterQuery
 			want int
-		}{{queue.LetterQuery{Reason: "invalid"}, 2}, {queue.LetterQuery{User: s.User("b")}, 1}, {queue.LetterQuery{Type: "track"}, 0}, {queue.LetterQuery{Source: "website", Limit: 1, Offset: 2}, 3}} {
-			page, total, err := s.Letters(t.Context(), c.q)
-			if err != nil || total != c.want || c.q.Limit == 1 && len(page) != 1 {
-				t.Errorf("%+v: %d of %d, %v", c.q, len(page), total, err)
+		}{
+			{queue.LetterQuery{LetterFilter: queue.LetterFilter{Reason: "invalid"}}, 2},
+			{queue.LetterQuery{LetterFilter: queue.LetterFilter{User: s.User("b")}}, 1},
+			{queue.LetterQuery{LetterFilter: queue.LetterFilter{Type: "track"}}, 0},
+			{queue.LetterQuery{LetterFilter: queue.LetterFilter{Source: "website"}, Limit: 1, Offset: 2}, 3},
+		} {
+			page, err := s.Letters(t.Context(), c.q)
+			if err != nil || page.Total != c.want || c.q.Limit == 1 && len(page.Letters) != 1 {
+				t.Errorf("%+v: %+v, %v", c.q, page, err)
 			}
 		}
-		page, _, err := s.Letters(t.Context(), queue.LetterQuery{Limit: 1, Offset: 1})
-		if err != nil || len(page) != 1 || page[0].User != s.User("b") {
+		page, err := s.Letters(t.Context(), queue.LetterQuery{Limit: 1, Offset: 1})
+		if err != nil || len(page.Letters) != 1 || page.Letters[0].User != s.User("b") {
 			t.Errorf("the second page of one: %+v %v", page, err)
 		}
 		second.Attempts = 5
@@ -86,15 +92,15 @@ func TestTheJournalFindsAMessage(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Second)
-		found, err := s.Journal(t.Context(), "one", began)
+		found, err := s.Journal(t.Context(), queue.JournalQuery{MessageID: "one", Since: began})
 		if err != nil || len(found) != 2 || found[0].Fields[0].Field != "cf_plan" {
 			t.Errorf("%+v %v", found, err)
 		}
-		if found, err := s.Journal(t.Context(), "one", time.Now().Add(time.Hour)); err != nil || len(found) != 0 {
+		if found, err := s.Journal(t.Context(), queue.JournalQuery{MessageID: "one", Since: time.Now().Add(time.Hour)}); err != nil || len(found) != 0 {
 			t.Errorf("%+v %v", found, err)
 		}
-		if found, err := s.Journal(t.Context(), "one", time.Time{}); err != nil || len(found) != 2 {
-			t.Errorf("since ever: %+v %v", found, err)
+		if found, err := s.Journal(t.Context(), queue.JournalQuery{User: s.User("a")}); err != nil || len(found) != 3 {
+			t.Errorf("of the user: %+v %v", found, err)
 		}
 	})
 }

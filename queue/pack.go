@@ -22,7 +22,8 @@ type Kind byte
 // Kinds of items.
 const (
 	KindEvent  Kind = 1 // an event; Data is what Publish was given
-	KindReplay Kind = 2 // a command: deliver the user's dead letter at position Letter
+	KindReplay Kind = 2 // a command about the user's dead letter at position Letter; Order says what
+	kindOrder  Kind = 3 // in packs: a command whose order is not the zero one; read as KindReplay
 )
 
 // Item is one entry of the log, as the owner reads it.
@@ -31,6 +32,7 @@ type Item struct {
 	User     string // token of the lane
 	Position uint64 // of this item in the log: pack sequence × 1000 + index
 	Letter   uint64 // KindReplay: position of the letter's event
+	Order    Order  // KindReplay: what to do with it
 	Data     []byte // KindEvent
 }
 
@@ -49,7 +51,8 @@ func (p packed) size() int {
 // maxEntryBytes is the largest entry that fits into a pack of its own.
 const maxEntryBytes = maxPackBytes - 64
 
-// encodePack writes: version, then per item: kind, 16 bytes of digest, and a length with data (event) or a position (replay).
+// encodePack writes: version, then per item: kind, 16 bytes of digest, and a length with data (event, command with
+// an order) or a position (replay).
 func encodePack(items []packed) []byte {
 	size := 1
 	for _, it := range items {
@@ -107,9 +110,12 @@ func decodeItem(buf []byte) (Item, []byte, error) {
 	case KindReplay:
 		item.Letter = n
 		return item, rest, nil
-	case KindEvent:
+	case KindEvent, kindOrder:
 		if n > uint64(len(rest)) {
 			return Item{}, nil, fmt.Errorf("%w: cut short", errPack)
+		}
+		if item.Kind == kindOrder {
+			return item, rest[n:], item.decodeOrder(rest[:n])
 		}
 		item.Data = rest[:n:n]
 		return item, rest[n:], nil

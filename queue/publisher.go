@@ -98,19 +98,8 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 	return s.publish(ctx, items)
 }
 
-// Replay puts one command per dead letter into the log; each takes its turn in its user's lane. A letter that is not
-// there any more is passed over when its turn comes. Errors: ErrNoLetter for an id that is none, and those of Publish.
-func (s *Store) Replay(ctx context.Context, ids []string) error {
-	items := make([]packed, len(ids))
-	for i, id := range ids {
-		digest, position, err := parseLetterID(id)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrNoLetter, err)
-		}
-		items[i] = packed{kind: KindReplay, digest: digest, letter: position}
-	}
-	return s.publish(ctx, items)
-}
+// Replay puts one command per dead letter into the log, to deliver it again. It is Command with the zero Order.
+func (s *Store) Replay(ctx context.Context, ids []string) error { return s.Command(ctx, ids, Order{}) }
 
 // publish hands each item to its partition's publisher and waits for all.
 func (s *Store) publish(ctx context.Context, items []packed) error {

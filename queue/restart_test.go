@@ -129,11 +129,11 @@ func TestReplayCommandsAreReadInTurnAndNotCounted(t *testing.T) {
 		}
 		commit(t, p, queue.Settlement{Positions: []uint64{it.Position}, Tally: queue.Tally{{Type: "identify", Outcome: queue.Dead, Reason: "invalid"}: 1}})
 		ledger(t, s, 1, 0, 0, 1, 0)
-		letters, _, err := s.Letters(t.Context(), queue.LetterQuery{})
-		if err != nil || len(letters) != 1 {
-			t.Fatal(letters, err)
+		page, err := s.Letters(t.Context(), queue.LetterQuery{})
+		if err != nil || len(page.Letters) != 1 {
+			t.Fatal(page, err)
 		}
-		letter = letters[0]
+		letter = page.Letters[0]
 		if err := s.Replay(t.Context(), []string{letter.ID, letter.ID}); err != nil {
 			t.Fatal(err)
 		}

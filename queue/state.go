@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -44,6 +46,28 @@ func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("%w: asking for the broker's time: %w", ErrUnavailable, err)
 	}
 	return info.TimeStamp, nil
+}
+
+// StateKeys are the keys below prefix that STATE holds something under: with prefix "replay" those like replay.1.
+func (s *Store) StateKeys(ctx context.Context, prefix string) ([]string, error) {
+	info, err := s.state.Info(ctx, jetstream.WithSubjectFilter(s.names.state(prefix+".*")))
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading STATE: %w", ErrUnavailable, err)
+	}
+	var keys []string
+	for subject := range info.State.Subjects {
+		keys = append(keys, strings.TrimPrefix(subject, s.names.state("")))
+	}
+	slices.Sort(keys)
+	return keys, nil
+}
+
+// DropState forgets what is remembered under key. Forgetting what is not there is no error.
+func (s *Store) DropState(ctx context.Context, key string) error {
+	if err := s.state.Purge(ctx, jetstream.WithPurgeSubject(s.names.state(key))); err != nil {
+		return fmt.Errorf("%w: writing STATE %s: %w", ErrUnavailable, key, err)
+	}
+	return nil
 }
 
 // readState is the last value of a STATE subject and its revision; revision 0 means that there is none.

@@ -33,8 +33,16 @@ type Config struct {
 	// Encryption is at rest, of the embedded broker's store.
 	Encryption Encryption
 	Logger     *zap.Logger
+	Journal    Journal
 	// OnPublish is told of every stored pack: how long storing took and how many events it held. May be nil.
 	OnPublish func(took time.Duration, events int)
+}
+
+// Journal bounds what explains the outcomes. The zero value keeps a week, in its share of MaxBytes.
+type Journal struct {
+	Off      bool          // no lines are written; what was written before stays until its age
+	MaxAge   time.Duration // of a line; 0 means DefaultJournalAge
+	MaxBytes int64         // 0 means the journal's share of Config.MaxBytes
 }
 
 // Store is an open store. Publish, Letters and the other methods may be called from many goroutines.
@@ -48,7 +56,7 @@ type Store struct {
 	process  string // a name of this process, for leases
 	identity identity
 
-	events, state, dead, journal jetstream.Stream
+	events, state, dead, journal, audit jetstream.Stream
 
 	waitingBytes atomic.Int64 // of events gathered and not stored yet, in all publishers
 	publishers   []*publisher // by partition
@@ -146,6 +154,9 @@ func (s *Store) checkAccount(ctx context.Context) error {
 
 // User is the token of a userId: what records, letters and the journal are filed under. It does not tell the userId.
 func (s *Store) User(userID string) string { return token(s.identity.digest(userID)) }
+
+// ID is the store's own name, made with it: letters exported from a store find their old place only in the same one.
+func (s *Store) ID() string { return s.identity.ID }
 
 // Partitions is how many partitions the store has.
 func (s *Store) Partitions() int { return s.identity.Partitions }

@@ -19,13 +19,16 @@ const (
 	eventsShare  = 60
 	stateShare   = 20
 	deadShare    = 15
-	journalShare = 5
+	journalShare = 4
+	auditShare   = 1
 
 	defaultMaxBytes = 10 << 30
 	// MinMaxBytes is the least total: below it STATE could not hold the records of a handful of users.
 	MinMaxBytes = 64 << 20
 
-	journalAge   = 7 * 24 * time.Hour
+	// DefaultJournalAge is how long a line of the journal is kept.
+	DefaultJournalAge = 7 * 24 * time.Hour
+
 	metadataID   = "freshrelay_store"
 	deduplicated = 2 * time.Minute // how long the broker recognises a repeated pack
 )
@@ -43,6 +46,7 @@ func (n names) lease(p int) string           { return n.state("lease." + strconv
 func (n names) process(id string) string     { return n.state("process." + id) }
 func (n names) user(user string) string      { return n.state("user." + user) }
 func (n names) journal(user string) string   { return n.prefix + ".journal." + user }
+func (n names) audit() string                { return n.prefix + ".audit" }
 func (n names) dead(user, pos string) string { return n.prefix + ".dead." + user + "." + pos }
 func (n names) letter(id string) string      { return n.prefix + ".dead." + id }
 
@@ -81,18 +85,32 @@ func (n names) deadConfig(total int64) jetstream.StreamConfig {
 }
 
 // journalConfig gives up durability for cheapness: no fsync per line. Nothing but explanations is lost with its tail.
-func (n names) journalConfig(total int64) jetstream.StreamConfig {
+func (n names) journalConfig(total int64, j Journal) jetstream.StreamConfig {
+	if j.MaxAge <= 0 {
+		j.MaxAge = DefaultJournalAge
+	}
+	if j.MaxBytes <= 0 {
+		j.MaxBytes = total / 100 * journalShare
+	}
 	return jetstream.StreamConfig{
 		Name: n.stream("JOURNAL"), Subjects: []string{n.prefix + ".journal.*"},
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-		MaxBytes: total / 100 * journalShare, MaxAge: journalAge, PersistMode: jetstream.AsyncPersistMode,
+		MaxBytes: j.MaxBytes, MaxAge: j.MaxAge, PersistMode: jetstream.AsyncPersistMode,
+	}
+}
+
+// auditConfig keeps what operators did for as long as there is room; the oldest lines go first.
+func (n names) auditConfig(total int64) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: n.stream("AUDIT"), Subjects: []string{n.audit()},
+		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, MaxBytes: total / 100 * auditShare,
 	}
 }
 
 // openRounds is how often a start that meets another process's first start looks again.
 const openRounds = 5
 
-// openStreams finds or makes the four streams. Several processes may be at it at once: one makes, the others find.
+// openStreams finds or makes the streams. Several processes may be at it at once: one makes, the others find.
 func (s *Store) openStreams(ctx context.Context) error {
 	total, err := s.total()
 	if err != nil {
@@ -135,7 +153,7 @@ func (s *Store) tryStreams(ctx context.Context, total int64) error {
 	if err := s.matchIdentity(ctx, events, known, total); err != nil {
 		return err
 	}
-	for _, kind := range []string{"DEAD", "JOURNAL"} {
+	for _, kind := range []string{"DEAD", "JOURNAL", "AUDIT"} {
 		if _, err := s.ensureStream(ctx, s.streamConfig(kind, total, "")); err != nil {
 			return fmt.Errorf("creating stream %s: %w", kind, mendCreate(err))
 		}
@@ -156,8 +174,10 @@ func (s *Store) streamConfig(kind string, total int64, id string) jetstream.Stre
 		cfg = s.names.stateConfig(total)
 	case "DEAD":
 		cfg = s.names.deadConfig(total)
+	case "AUDIT":
+		cfg = s.names.auditConfig(total)
 	default:
-		cfg = s.names.journalConfig(total)
+		cfg = s.names.journalConfig(total, s.cfg.Journal)
 	}
 	cfg.Replicas = 1
 	if e := s.cfg.External; e != nil && e.Replicas > 1 {
@@ -174,7 +194,7 @@ func (s *Store) checkDrift(ctx context.Context, total int64) error {
 		return nil
 	}
 	var all error
-	for _, kind := range []string{"EVENTS", "STATE", "DEAD", "JOURNAL"} {
+	for _, kind := range []string{"EVENTS", "STATE", "DEAD", "JOURNAL", "AUDIT"} {
 		stream, err := s.js.Stream(ctx, s.names.stream(kind))
 		if err != nil {
 			return fmt.Errorf("opening stream %s: %w", kind, err)
@@ -282,7 +302,7 @@ func (s *Store) bindStreams(ctx context.Context, total int64) error {
 		kind  string
 		into  *jetstream.Stream
 		share int64
-	}{{"EVENTS", &s.events, eventsShare}, {"STATE", &s.state, stateShare}, {"DEAD", &s.dead, deadShare}, {"JOURNAL", &s.journal, journalShare}} {
+	}{{"EVENTS", &s.events, eventsShare}, {"STATE", &s.state, stateShare}, {"DEAD", &s.dead, deadShare}, {"JOURNAL", &s.journal, journalShare}, {"AUDIT", &s.audit, auditShare}} {
 		stream, err := s.js.Stream(ctx, s.names.stream(b.kind))
 		if err != nil {
 			return fmt.Errorf("opening stream %s: %w", b.kind, err)
@@ -291,6 +311,27 @@ func (s *Store) bindStreams(ctx context.Context, total int64) error {
 			return fmt.Errorf("giving stream %s more room: %w", b.kind, err)
 		}
 	}
+	return s.boundJournal(ctx)
+}
+
+// boundJournal gives the journal the bounds of the configuration, smaller ones too: nothing but explanations goes.
+func (s *Store) boundJournal(ctx context.Context) error {
+	cfg := s.journal.CachedInfo().Config
+	want := cfg
+	if want.MaxAge = s.cfg.Journal.MaxAge; want.MaxAge <= 0 {
+		want.MaxAge = DefaultJournalAge
+	}
+	if s.cfg.Journal.MaxBytes > 0 {
+		want.MaxBytes = s.cfg.Journal.MaxBytes
+	}
+	if want.MaxAge == cfg.MaxAge && want.MaxBytes == cfg.MaxBytes {
+		return nil
+	}
+	stream, err := s.js.UpdateStream(ctx, want)
+	if err != nil {
+		return fmt.Errorf("bounding stream JOURNAL: %w", err)
+	}
+	s.journal = stream
 	return nil
 }
 

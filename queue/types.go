@@ -60,49 +60,8 @@ type Letter struct {
 	LastTry   time.Time `json:"last_try"`
 	Error     string    `json:"error"` // redacted
 	Event     []byte    `json:"-"`     // the entry's Data as it was published
-}
-
-// LetterQuery selects dead letters. Empty fields do not filter.
-type LetterQuery struct {
-	Reason, User, Type, Source string
-	Limit, Offset              int // Limit 0 means 100
-}
-
-// JournalEntry says what became of one event. It names fields and traits but holds no values.
-type JournalEntry struct {
-	At         time.Time        `json:"at"`
-	User       string           `json:"user"`
-	MessageID  string           `json:"message_id"`
-	Type       string           `json:"type"`
-	Source     string           `json:"source"`
-	Position   uint64           `json:"position"`
-	Outcome    string           `json:"outcome"` // delivered, discarded or dead
-	Reason     string           `json:"reason,omitempty"`
-	Fields     []JournalField   `json:"fields,omitempty"`
-	LeftOut    []JournalLeftOut `json:"left_out,omitempty"`
-	Calls      []JournalCall    `json:"calls,omitempty"`
-	ContactID  string           `json:"contact_id,omitempty"`
-	MergedWith int              `json:"merged_with,omitempty"` // other events that shared the same API calls
-}
-
-// JournalField is one contact field an event spoke about.
-type JournalField struct {
-	Field  string `json:"field"`
-	Label  string `json:"label"`
-	Trait  string `json:"trait"`
-	Action string `json:"action"` // set, emptied, unchanged or held
-}
-
-// JournalLeftOut is one trait that did not reach a field.
-type JournalLeftOut struct {
-	Trait  string `json:"trait"`
-	Field  string `json:"field,omitempty"`
-	Reason string `json:"reason"`
-}
-
-// JournalCall is one API call made for an event.
-type JournalCall struct {
-	Operation string `json:"operation"`
-	Status    int    `json:"status"` // 0: no answer
-	Millis    int64  `json:"millis"`
+	Edits     []Edit    `json:"-"`     // made by operators; Event is as it was before them
+	// Job and Command are the replay that tried the letter last and the position of its command; 0: none.
+	Job     uint64 `json:"-"`
+	Command uint64 `json:"-"`
 }

@@ -19,15 +19,19 @@ type backlog struct {
 	mu    sync.Mutex
 	lanes map[string]*lane
 	ready []*lane
-	bytes int
-	limit int // of bytes
+	// later are lanes in which only commands about dead letters wait. They are served while nothing is ready, by as many
+	// runners as behind has room for, so that live events find runners free. An entry may be out of date: see place.
+	later  []*lane
+	behind chan struct{}
+	bytes  int
+	limit  int // of bytes
 
 	more chan struct{} // capacity 1: a lane is ready
 	room chan struct{} // capacity 1: bytes were given back
 }
 
-func newBacklog(limit int) *backlog {
-	return &backlog{lanes: map[string]*lane{}, limit: limit, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
+func newBacklog(limit int, behind chan struct{}) *backlog {
+	return &backlog{lanes: map[string]*lane{}, limit: limit, behind: behind, more: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
 func itemBytes(it queue.Item) int { return len(it.Data) + itemOverhead }
@@ -42,9 +46,15 @@ func (b *backlog) add(items []queue.Item, again bool) {
 		if l == nil {
 			l = &lane{user: it.User}
 			b.lanes[it.User] = l
-			b.ready = append(b.ready, l)
+			l.place = placeNew
 		}
 		l.waiting = append(l.waiting, it)
+		if it.Kind != queue.KindReplay {
+			l.events++
+		}
+		if l.place == placeNew || l.place == placeLater && l.events > 0 {
+			b.put(l)
+		}
 		if again {
 			l.recovered++
 		}
@@ -70,28 +80,71 @@ func (b *backlog) hasRoom(ctx context.Context) error {
 	}
 }
 
-// next takes the lane that has been ready longest, or returns nil when ctx ends.
-func (b *backlog) next(ctx context.Context) *lane {
-	for ctx.Err() == nil {
-		b.mu.Lock()
-		var l *lane
-		if len(b.ready) > 0 {
-			l, b.ready = b.ready[0], b.ready[1:]
+// put lets a lane wait for a runner.
+func (b *backlog) put(l *lane) {
+	if l.events > 0 || len(l.waiting) == 0 {
+		l.place = placeReady
+		b.ready = append(b.ready, l)
+		return
+	}
+	l.place = placeLater
+	b.later = append(b.later, l)
+}
+
+// next takes the lane that has been ready longest, or returns nil when ctx ends. release is to be called after the turn.
+func (b *backlog) next(ctx context.Context) (l *lane, release func()) {
+	mayLater := false // this runner has one of the places of behind
+	drop := func() {
+		if mayLater {
+			<-b.behind
 		}
-		left := len(b.ready)
-		b.mu.Unlock()
-		if left > 0 {
+	}
+	for ctx.Err() == nil {
+		l, isLater, left := b.pop(mayLater)
+		if left && l != nil {
 			signal(b.more) // one signal may stand for many lanes
 		}
-		if l != nil {
-			return l
+		switch {
+		case l != nil && isLater:
+			return l, drop
+		case l != nil:
+			drop()
+			return l, func() {}
+		}
+		drop()
+		mayLater = false
+		var behind chan struct{} // nil: nobody waits there
+		if left {
+			behind = b.behind
 		}
 		select {
+		case behind <- struct{}{}:
+			mayLater = true
 		case <-b.more:
 		case <-ctx.Done():
 		}
 	}
-	return nil
+	drop()
+	return nil, func() {}
+}
+
+// pop takes a lane; left says that there are more.
+func (b *backlog) pop(mayLater bool) (l *lane, isLater, left bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.later) > 0 && b.later[0].place != placeLater {
+		b.later = b.later[1:] // it became ready meanwhile
+	}
+	switch {
+	case len(b.ready) > 0:
+		l, b.ready = b.ready[0], b.ready[1:]
+	case len(b.later) > 0 && mayLater:
+		l, b.later, isLater = b.later[0], b.later[1:], true
+	}
+	if l != nil {
+		l.place = placeTaken
+	}
+	return l, isLater, len(b.ready)+len(b.later) > 0
 }
 
 // past names the lane's first items as far as they are not beyond position pos.
@@ -125,6 +178,9 @@ func (b *backlog) done(l *lane, n int) {
 	defer b.mu.Unlock()
 	for i, it := range l.waiting[:n] {
 		b.bytes -= itemBytes(it)
+		if it.Kind != queue.KindReplay {
+			l.events--
+		}
 		l.waiting[i] = queue.Item{} // let go of its bytes
 	}
 	l.waiting = l.waiting[n:]
@@ -140,7 +196,7 @@ func (b *backlog) giveBack(l *lane) {
 		delete(b.lanes, l.user)
 		return
 	}
-	b.ready = append(b.ready, l)
+	b.put(l)
 	signal(b.more)
 }
 

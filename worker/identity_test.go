@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
 )
 
@@ -45,7 +46,7 @@ func TestAnotherUsersContactIsNeverTakenOver(t *testing.T) {
 			r.drain(time.Minute)
 			r.publish(r.identify("bob", map[string]any{"email": "shared@example.test", "plan": "growth"}))
 			r.drain(time.Minute)
-			entries, err := r.store.Journal(t.Context(), fmt.Sprint("m", r.n), time.Now().Add(-time.Hour))
+			entries, err := r.store.Journal(t.Context(), queue.JournalQuery{MessageID: fmt.Sprint("m", r.n)})
 			if err != nil || len(entries) != 1 || len(entries[0].LeftOut) != 1 || entries[0].LeftOut[0].Reason != worker.ReasonEmailConflict {
 				t.Errorf("the journal says %+v, %v", entries, err)
 			}

@@ -22,6 +22,8 @@ const stallMax = 2 * time.Minute
 type lane struct {
 	user    string
 	waiting []queue.Item
+	events  int   // of the waiting items, those that are no commands
+	place   place // guarded by the backlog, like waiting
 
 	loaded  bool
 	record  mapping.Record
@@ -37,6 +39,16 @@ type lane struct {
 	buried []uint64                    // positions of letters stored for a settlement that is not committed yet
 	stalls *backoff.ExponentialBackOff // waits after trouble with our own store
 }
+
+// place is where a lane is.
+type place int
+
+const (
+	placeTaken place = iota // by a runner, a timer or the committer
+	placeNew                // nowhere yet
+	placeReady
+	placeLater
+)
 
 // trouble is what a lane remembers of its failures since its last success.
 type trouble struct {

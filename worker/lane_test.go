@@ -13,14 +13,14 @@ import (
 // begins with the items behind it.
 func TestWhatMayHaveBeenWrittenOutlivesADiscardedCall(t *testing.T) {
 	t.Parallel()
-	b := newBacklog(maxReadAhead)
+	b := newBacklog(maxReadAhead, make(chan struct{}, 1))
 	items := make([]queue.Item, 20)
 	for i := range items {
 		items[i] = queue.Item{User: "ann", Position: uint64(i + 1)}
 	}
 	b.add(items[:9], true)
 	b.add(items[9:], false)
-	l := b.next(t.Context())
+	l, _ := b.next(t.Context())
 	for _, n := range []int{12, 3, 12} {
 		l.wrote(n)
 	}
@@ -42,17 +42,17 @@ func TestWhatMayHaveBeenWrittenOutlivesADiscardedCall(t *testing.T) {
 // A lane that somebody works on, or that waits for its time, is never given out a second time.
 func TestALaneIsGivenOutOnce(t *testing.T) {
 	t.Parallel()
-	b := newBacklog(maxReadAhead)
+	b := newBacklog(maxReadAhead, make(chan struct{}, 1))
 	item := []queue.Item{{User: "ann", Position: 1}}
 	b.add(item, false)
-	l := b.next(t.Context())
+	l, _ := b.next(t.Context())
 	b.add([]queue.Item{{User: "ann", Position: 2}}, false)
 	if len(b.ready) != 0 {
 		t.Error("the lane is ready while it is worked on")
 	}
 	b.done(l, 1)
 	b.giveBack(l)
-	if again := b.next(t.Context()); again != l || len(b.ready) != 0 {
+	if again, _ := b.next(t.Context()); again != l || len(b.ready) != 0 {
 		t.Error("the lane is not given out again with what came meanwhile")
 	}
 	b.done(l, 1)
@@ -65,7 +65,7 @@ func TestALaneIsGivenOutOnce(t *testing.T) {
 func TestTheReaderGoesOnWhenThereIsRoomAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBacklog(maxReadAhead)
+		b := newBacklog(maxReadAhead, make(chan struct{}, 1))
 		b.add([]queue.Item{{User: "ann", Position: 1, Data: make([]byte, maxReadAhead)}, {User: "ann", Position: 2}}, false)
 		went := make(chan error, 1)
 		go func() { went <- b.hasRoom(t.Context()) }()
@@ -73,10 +73,54 @@ func TestTheReaderGoesOnWhenThereIsRoomAgain(t *testing.T) {
 		if len(went) != 0 {
 			t.Error("the reader goes on though the lanes are full")
 		}
-		b.done(b.next(t.Context()), 1)
+		l, _ := b.next(t.Context())
+		b.done(l, 1)
 		synctest.Wait()
 		if len(went) != 1 {
 			t.Error("the reader is still held back")
+		}
+	})
+}
+
+// Letters alone wait while anything else is ready, take half of the runners at most, and move up when an event joins them.
+func TestLettersStandBehindLiveEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBacklog(maxReadAhead, make(chan struct{}, 1))
+		command := func(user string) queue.Item { return queue.Item{Kind: queue.KindReplay, User: user} }
+		event := func(user string) queue.Item { return queue.Item{Kind: queue.KindEvent, User: user} }
+		b.add([]queue.Item{command("a"), command("b"), command("c"), event("live"), event("c")}, false)
+		take := func(want string) (*lane, func()) {
+			t.Helper()
+			l, release := b.next(t.Context())
+			if l.user != want {
+				t.Fatalf("%s is served, want %s", l.user, want)
+			}
+			return l, release
+		}
+		_, releaseLive := take("live")
+		_, releaseC := take("c") // its event has brought it forward
+		a, release := take("a")
+		second := make(chan *lane, 1)
+		go func() {
+			l, releaseSecond := b.next(t.Context())
+			releaseSecond()
+			second <- l
+		}()
+		synctest.Wait()
+		if len(second) != 0 {
+			t.Error("letters take more than their part of the runners")
+		}
+		releaseLive()
+		releaseC()
+		release()
+		if l := <-second; l.user != "b" {
+			t.Errorf("%s is served, want b", l.user)
+		}
+		b.done(a, 1)
+		b.giveBack(a)
+		if len(b.lanes) != 4-1 || len(b.behind) != 0 {
+			t.Errorf("%d lanes, %d places taken", len(b.lanes), len(b.behind))
 		}
 	})
 }

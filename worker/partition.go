@@ -22,7 +22,7 @@ type partition struct {
 // work reads and delivers one partition until ctx ends, then lets calls under way finish. It returns nil when it was told
 // to stop, and an error when the partition can no longer be trusted.
 func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
-	part := &partition{pool: p, log: log, backlog: newBacklog(maxReadAhead / p.store.Partitions()), again: newRedelivery(p.store, p.log)}
+	part := &partition{pool: p, log: log, backlog: newBacklog(maxReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.log)}
 	if err := part.reconcile(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // stopping is not failing
@@ -78,13 +78,15 @@ func (part *partition) take(ctx context.Context, items []queue.Item) error {
 // serve is one runner: it takes ready lanes and does one turn of each, as far as the pool's concurrency lets it.
 func (part *partition) serve(waitCtx, callCtx context.Context) {
 	for {
-		l := part.backlog.next(waitCtx)
+		l, release := part.backlog.next(waitCtx)
 		if l == nil || !part.pool.begin(waitCtx) {
+			release()
 			return // a lane in hand is let go: what is not settled is read again
 		}
 		t := &turn{p: part.pool, part: part, lane: l, waitCtx: waitCtx, callCtx: callCtx}
 		err := t.run()
 		part.pool.end()
+		release()
 		if err != nil && waitCtx.Err() == nil {
 			// Trouble with our own store, or a lease that is renewed late. The lane keeps its items and comes again.
 			part.pool.log.Error("a user's events could not be worked on, trying again", zap.String("lane", l.user), zap.Error(err))

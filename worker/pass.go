@@ -100,7 +100,7 @@ func (t *turn) enter() (waited bool, err error) {
 	if t.pass != nil {
 		return false, nil
 	}
-	t.pass, waited, err = t.p.gate.enter(t.waitCtx, classContact, max(t.more, t.needs()))
+	t.pass, waited, err = t.p.gate.enter(t.waitCtx, t.class(), max(t.more, t.needs()))
 	return waited, err
 }
 

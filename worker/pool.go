@@ -44,6 +44,7 @@ type Pool struct {
 	unmapped  *unmapped
 	resyncs   *resyncs
 	places    chan struct{} // one element per turn under way
+	behind    chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
 }
 
 // New prepares a pool; nothing runs before Run.
@@ -60,7 +61,7 @@ func New(cfg Config) (*Pool, error) {
 	log := cfg.Logger.Named("worker")
 	g := newGate(cfg.Client.Probe, newQuota(cfg.Quota, cfg.Store, rand.Text()[:8], log), cfg.Retry.Initial, cfg.Metrics, log)
 	return &Pool{
-		cfg: cfg, store: cfg.Store, log: log, gate: g, places: make(chan struct{}, cfg.Concurrency),
+		cfg: cfg, store: cfg.Store, log: log, gate: g, places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
 		unmapped:  &unmapped{store: cfg.Store, log: log},
 		resyncs:   &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},

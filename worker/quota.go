@@ -61,6 +61,7 @@ type class int
 const (
 	classSystem   class = iota // what all others wait for: probes, the account's fields, jobs under way
 	classContact               // contacts
+	classReplay                // contacts of dead letters alone: live ones go first
 	classActivity              // activities and events: they can wait longest
 	classes
 )

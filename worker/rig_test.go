@@ -189,11 +189,11 @@ func (r *rig) fault(f sandbox.Fault) {
 
 func (r *rig) letters() []queue.Letter {
 	r.t.Helper()
-	letters, total, err := r.store.Letters(r.t.Context(), queue.LetterQuery{Limit: 1000})
-	if err != nil || total != len(letters) {
-		r.t.Fatal(total, err)
+	page, err := r.store.Letters(r.t.Context(), queue.LetterQuery{Limit: 1000})
+	if err != nil || page.Total != len(page.Letters) {
+		r.t.Fatal(page.Total, err)
 	}
-	return letters
+	return page.Letters
 }
 
 // calls counts the sandbox's calls by operation since call number n.

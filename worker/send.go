@@ -12,7 +12,6 @@ import (
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
-	"github.com/freshrelay/freshrelay/queue"
 )
 
 // reasonNotStored is a left-out reason that only the API's answer can tell: it took the value and did not store it.
@@ -194,7 +193,7 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 		failpoint.Hit(failpoint.EffectAfter)
 	}
 	t.counts = t.pass.report(t.lane.user, err)
-	t.api = append(t.api, queue.JournalCall{Operation: op, Status: status(contact, err), Millis: time.Since(began).Milliseconds()})
+	t.api = append(t.api, journalCall(op, began, status(contact, err), err))
 	if changes {
 		switch freshmarketer.KindOf(err) {
 		case "", freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:

@@ -17,6 +17,10 @@ type fate struct{ outcome, reason string }
 
 func (c call) fate(setAside string) fate {
 	switch {
+	case c.imported != nil:
+		return fate{queue.Dead, c.imported.Reason}
+	case c.order.Discard != "":
+		return fate{queue.Discarded, c.order.Discard}
 	case c.broken != nil:
 		return fate{queue.Dead, ReasonUnreadable}
 	case !c.outcome.Delivered:
@@ -36,14 +40,18 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 	for _, c := range t.calls {
 		f := c.fate(setAside)
 		kind := string(c.received.Type)
+		if c.imported != nil {
+			kind = c.imported.Type
+		}
 		if c.letter != nil {
 			kind = c.letter.Type
+			c.countForJob(tally, f)
 			tally[queue.Count{Type: kind, Outcome: queue.Dead, Reason: c.letter.Reason}]--
 			if f.outcome != queue.Dead {
 				record.Gone = append(record.Gone, c.letter.Position)
 				gone = append(gone, c.letter.ID)
 			}
-		} else if f.outcome != queue.Dead && slices.Contains(t.lane.buried, c.position) {
+		} else if c.item == c.position && f.outcome != queue.Dead && slices.Contains(t.lane.buried, c.position) {
 			// An earlier try set it aside and got no further than storing the letter.
 			record.Gone = append(record.Gone, c.position)
 			gone = append(gone, letterID(t.lane.user, c.position))
@@ -90,6 +98,14 @@ func (t *turn) bury(c call, reason string, failure *freshmarketer.Error) error {
 	if c.broken != nil {
 		l.Error = c.broken.Error()
 	}
+	l.Edits, l.Job = c.edits, c.order.Job
+	if c.imported != nil {
+		l = *c.imported
+		l.User, l.Position = t.lane.user, c.position
+	}
+	if c.letter != nil || c.imported != nil {
+		l.Command = c.item
+	}
 	again := c.letter != nil || slices.Contains(t.lane.buried, c.position)
 	if !again {
 		t.lane.buried = append(t.lane.buried, c.position) // first: a letter that could not be stored may be there all the same
@@ -110,10 +126,11 @@ func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAs
 	}
 	l := t.lane
 	l.record, l.rev, l.letters = record, rev, gone
+	attempts := l.attempts()
 	l.settled(setAside == "" && !t.result.Change.Empty())
 	now := time.Now()
 	for i := range t.calls {
-		t.tell(&t.calls[i], setAside, record.ContactID, now)
+		t.tell(&t.calls[i], setAside, record.ContactID, attempts, now)
 	}
 	t.count(setAside)
 	t.part.backlog.done(l, len(t.items))
@@ -121,7 +138,7 @@ func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAs
 }
 
 // tell writes the call's journal line and observes it.
-func (t *turn) tell(c *call, setAside, contactID string, now time.Time) {
+func (t *turn) tell(c *call, setAside, contactID string, attempts int, now time.Time) {
 	f := c.fate(setAside)
 	t.p.cfg.Metrics.EventSettled(string(c.received.Type), f.outcome, f.reason, 1)
 	if f.outcome == queue.Delivered && c.letter == nil {
@@ -133,9 +150,13 @@ func (t *turn) tell(c *call, setAside, contactID string, now time.Time) {
 	}
 	e := queue.JournalEntry{
 		At: now.UTC(), User: t.lane.user, MessageID: c.received.MessageID, Type: string(c.received.Type), Source: c.received.Source,
-		Position: c.position, Outcome: f.outcome, Reason: f.reason, MergedWith: len(t.calls) - 1,
+		Position: c.position, Outcome: f.outcome, Reason: f.reason, MergedWith: len(t.calls) - 1, Received: c.received.At,
+		Attempts: attempts, Job: c.order.Job, Replayed: c.letter != nil,
 	}
-	if f.outcome != queue.Discarded {
+	for _, edit := range c.edits {
+		e.Edited = append(e.Edited, edit.Path)
+	}
+	if f.outcome != queue.Discarded && c.imported == nil {
 		e.Calls, e.ContactID = t.api, contactID
 	}
 	for _, field := range c.outcome.Fields {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,7 +35,7 @@ type turn struct {
 	more   int                        // calls that an earlier try of this turn turned out to need
 }
 
-// call is one event of a turn: from the log, or from a dead letter that a command in the log replays.
+// call is one event of a turn: from the log, from a dead letter that a command in the log is about, or a letter that is imported.
 type call struct {
 	received segment.Received
 	event    segment.Event
@@ -45,6 +44,11 @@ type call struct {
 	stored   []byte        // as published
 	broken   error         // the bytes are no event
 	outcome  mapping.Outcome
+
+	item     uint64        // position of the item: for a letter that of the command
+	order    queue.Order   // what to do with the letter
+	edits    []queue.Edit  // of the letter and of the order
+	imported *queue.Letter // the entry is this letter and no event; it becomes a dead letter again
 }
 
 // run ends with the lane settled, planned for later, or given back. On an error nothing has been done with the lane.
@@ -147,32 +151,20 @@ func (t *turn) skip(positions []uint64) {
 // open decodes the head's items into calls.
 func (t *turn) open() error {
 	for _, it := range t.items {
-		c := call{position: it.Position, stored: it.Data}
+		c := call{position: it.Position, item: it.Position, stored: it.Data}
+		take := t.openEntry
 		if it.Kind == queue.KindReplay {
-			if it.Letter > t.lane.record.Pos {
-				continue // it does not count yet: its event still waits in this lane
-			}
-			letter, err := t.p.store.Letter(t.callCtx, letterID(t.lane.user, it.Letter))
-			if errors.Is(err, queue.ErrNoLetter) || t.repeated(it.Letter) {
-				continue // replayed before: a second replay does nothing
-			}
-			if err != nil {
-				return err
-			}
-			failpoint.Hit(failpoint.ReplayTaken)
-			c.letter, c.position, c.stored = &letter, letter.Position, letter.Event
+			take = t.openLetter
 		}
-		if c.received, c.broken = segment.Decode(c.stored); c.broken == nil {
-			c.event, c.broken = c.received.Event()
+		wanted, err := take(it, &c)
+		if err != nil {
+			return err
 		}
-		t.calls = append(t.calls, c)
+		if wanted {
+			t.calls = append(t.calls, c)
+		}
 	}
 	return nil
-}
-
-// repeated says whether an earlier command of this very turn replays the same letter.
-func (t *turn) repeated(position uint64) bool {
-	return slices.ContainsFunc(t.calls, func(c call) bool { return c.letter != nil && c.letter.Position == position })
 }
 
 // fold maps the calls onto the record.
@@ -183,7 +175,7 @@ func (t *turn) fold() error {
 	}
 	var calls []mapping.Call
 	for _, c := range t.calls {
-		if c.broken == nil {
+		if c.mapped() {
 			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil})
 		}
 	}
@@ -200,7 +192,7 @@ func (t *turn) fold() error {
 	}
 	next := 0
 	for i := range t.calls {
-		if t.calls[i].broken == nil {
+		if t.calls[i].mapped() {
 			t.calls[i].outcome = t.result.Outcomes[next]
 			next++
 		}

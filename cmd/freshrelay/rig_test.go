@@ -191,7 +191,7 @@ func (s *store) take(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *store) Letters(_ context.Context, q queue.LetterQuery) ([]queue.Letter, int, error) {
+func (s *store) Letters(_ context.Context, q queue.LetterQuery) (queue.LetterPage, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []queue.Letter
@@ -202,7 +202,7 @@ func (s *store) Letters(_ context.Context, q queue.LetterQuery) ([]queue.Letter,
 	}
 	total := len(out)
 	out = out[min(q.Offset, total):]
-	return out[:min(q.Limit, len(out))], total, nil
+	return queue.LetterPage{Letters: out[:min(q.Limit, len(out))], Total: total}, nil
 }
 
 func (s *store) Letter(_ context.Context, id string) (queue.Letter, error) {
@@ -255,12 +255,12 @@ func failAgain(s *store, id string) {
 	s.list[i].Attempts, s.list[i].LastTry = s.list[i].Attempts+1, time.Now()
 }
 
-func (s *store) Journal(_ context.Context, id string, since time.Time) ([]queue.JournalEntry, error) {
+func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []queue.JournalEntry
 	for _, e := range s.journal {
-		if e.MessageID == id && !e.At.Before(since) {
+		if e.MessageID == q.MessageID && !e.At.Before(q.Since) {
 			out = append(out, e)
 		}
 	}
