@@ -175,7 +175,7 @@ func TestDocsErrorsListsEveryRefusalAndKind(t *testing.T) {
 	for _, kind := range []freshmarketer.Kind{
 		freshmarketer.KindAuth, freshmarketer.KindPermission, freshmarketer.KindThrottled, freshmarketer.KindConflict,
 		freshmarketer.KindInvalid, freshmarketer.KindGone, freshmarketer.KindMisrouted, freshmarketer.KindTemporary,
-		freshmarketer.KindCanceled, freshmarketer.KindUnknown,
+		freshmarketer.KindCanceled, freshmarketer.KindUnknown, freshmarketer.KindUnsupported,
 	} {
 		known = append(known, string(kind))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
@@ -33,10 +34,12 @@ const DefaultSandboxListen = "127.0.0.1:8090"
 type Options struct {
 	Sandbox       bool   // deliver to a built-in sandbox instead of the configured account
 	SandboxListen string // "": DefaultSandboxListen
-	Version       string
-	Stdout        io.Writer // gets the addresses once they can be used; may be nil
-	Logger        *zap.Logger
-	Ready         chan<- Addresses // told once everything runs; may be nil
+	// SandboxOptions say what the sandbox is like. Its keys and its state file are the service's.
+	SandboxOptions sandbox.Options
+	Version        string
+	Stdout         io.Writer // gets the addresses once they can be used; may be nil
+	Logger         *zap.Logger
+	Ready          chan<- Addresses // told once everything runs; may be nil
 }
 
 // Addresses are the base URLs of a running service.

@@ -42,9 +42,9 @@ func (s *service) startSandbox(context.Context) error {
 	if !s.opts.Sandbox {
 		return nil
 	}
-	box, err := sandbox.New(sandbox.Options{
-		APIKeys: []string{string(s.cfg.Freshmarketer.APIKey)}, StateFile: filepath.Join(s.cfg.DataDir, "sandbox.jsonl"),
-	})
+	opt := s.opts.SandboxOptions
+	opt.APIKeys, opt.StateFile = []string{string(s.cfg.Freshmarketer.APIKey)}, filepath.Join(s.cfg.DataDir, "sandbox.jsonl")
+	box, err := sandbox.New(opt)
 	if err != nil {
 		return fmt.Errorf("starting the sandbox: %w", err)
 	}

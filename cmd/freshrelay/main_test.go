@@ -139,6 +139,8 @@ func TestExitCodes(t *testing.T) {
 		"send a missing file":  {nil, []string{"send", "none.json"}, exitUsage, []string{"none.json", "no such file"}},
 		"serve without config": {nil, []string{"serve"}, exitUsage, []string{"has 4 problems", "serve --sandbox"}},
 		"config that is none":  {nil, []string{"status", "--config", "none.yaml"}, exitUsage, []string{"none.yaml", "no such file"}},
+		"faults of a real account": {nil, []string{"serve", "--seed", "1"}, exitUsage, []string{"--faults and --seed", "add --sandbox"}},
+		"no file of faults":        {nil, []string{"serve", "--sandbox", "--faults", "none.yaml"}, exitUsage, []string{"none.yaml", "examples/faults.yaml"}},
 		"sandbox on a bad port": {
 			nil, []string{"sandbox", "--listen", "127.0.0.1:99999"}, exitFailed, []string{"cannot listen on 127.0.0.1:99999", "--listen"},
 		},
@@ -245,8 +247,18 @@ func TestServe(t *testing.T) {
 		got, opts = cfg, o
 		return ctx.Err()
 	}
-	args := []string{"serve", "--sandbox", "--listen", ":1", "--admin-listen", ":2", "--data-dir", "d", "--sandbox-listen", ":3"}
+	example, err := filepath.Abs(filepath.Join("..", "..", "examples", "faults.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{
+		"serve", "--sandbox", "--listen", ":1", "--admin-listen", ":2", "--data-dir", "d", "--sandbox-listen", ":3",
+		"--faults", example, "--seed", "7",
+	}
 	wantCode(t, r.run(t, args...), exitOK)
+	if o := opts.SandboxOptions; o.Seed != 7 || len(o.Faults) != 6 || o.Language != "nl" || o.Contacts != 20 {
+		t.Errorf("options of the sandbox: %+v", o)
+	}
 	if got.Listen != ":1" || got.Admin.Listen != ":2" || got.DataDir != "d" || string(got.Sources[0].WriteKeys[0]) != "wk_website" {
 		t.Errorf("%s", got)
 	}

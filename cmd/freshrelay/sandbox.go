@@ -15,6 +15,27 @@ type sandboxCmd struct {
 	Listen    string   `default:"${sandbox_listen}" placeholder:"ADDR" help:"Where it listens (default ${sandbox_listen})."`
 	APIKey    []string `name:"api-key" placeholder:"KEY" help:"Key it accepts; may be given several times (default ${sandbox_key})."`
 	StateFile string   `placeholder:"FILE" help:"Keep the contacts in this file, so that they are there after a restart."`
+
+	scriptFlags
+}
+
+// scriptFlags say what a sandbox is like and how it misbehaves.
+type scriptFlags struct {
+	Faults string `placeholder:"FILE" help:"What the sandbox account is like and how it misbehaves, in YAML or JSON: docs/sandbox.md."`
+	Seed   uint64 `placeholder:"N" help:"Seed of the sandbox's dice, so that a run can be repeated; wins over the file's."`
+}
+
+// options reads the file, if there is one.
+func (f scriptFlags) options(p *program) (opt sandbox.Options, err error) {
+	if f.Faults != "" {
+		if opt, err = sandbox.ReadScript(p.path(f.Faults)); err != nil {
+			return opt, &failure{exitUsage, fmt.Sprintf("the file of --faults cannot be used: %v", err), "see docs/sandbox.md and examples/faults.yaml"}
+		}
+	}
+	if f.Seed != 0 {
+		opt.Seed = f.Seed
+	}
+	return opt, nil
 }
 
 // stopTimeout is how long requests under way may take to end.
@@ -22,9 +43,14 @@ const stopTimeout = 5 * time.Second
 
 // Run answers as a Freshmarketer until a signal comes.
 func (c *sandboxCmd) Run(ctx context.Context, p *program) (err error) {
-	box, err := sandbox.New(sandbox.Options{APIKeys: c.APIKey, StateFile: c.StateFile})
+	opt, err := c.options(p)
 	if err != nil {
-		return &failure{exitFailed, fmt.Sprintf("the sandbox cannot start: %v", err), "check --state-file"}
+		return err
+	}
+	opt.APIKeys, opt.StateFile = c.APIKey, c.StateFile
+	box, err := sandbox.New(opt)
+	if err != nil {
+		return &failure{exitFailed, fmt.Sprintf("the sandbox cannot start: %v", err), "check --state-file and --faults"}
 	}
 	defer func() { err = errors.Join(err, box.Close()) }()
 	var lc net.ListenConfig

@@ -12,10 +12,19 @@ type serveCmd struct {
 	Listen        string `placeholder:"ADDR" help:"Where Segment and the SDKs post (default 127.0.0.1:8080)."`
 	AdminListen   string `placeholder:"ADDR" help:"Health, metrics and the API of the command line (default 127.0.0.1:8081)."`
 	SandboxListen string `placeholder:"ADDR" default:"${sandbox_listen}" help:"With --sandbox: where the built-in Freshmarketer listens (default ${sandbox_listen})."`
+
+	scriptFlags
 }
 
 // Run serves until a signal comes.
 func (c *serveCmd) Run(ctx context.Context, p *program, g *globals) error {
+	if c.scriptFlags != (scriptFlags{}) && !g.UseSandbox {
+		return &failure{exitUsage, "--faults and --seed are about the sandbox, and this is a real account", "add --sandbox, or leave them out"}
+	}
+	script, err := c.options(p)
+	if err != nil {
+		return err
+	}
 	o := p.options(g)
 	set(o.Flags, "listen", c.Listen)
 	set(o.Flags, "admin.listen", c.AdminListen)
@@ -29,6 +38,6 @@ func (c *serveCmd) Run(ctx context.Context, p *program, g *globals) error {
 	}
 	defer logger.Sync()
 	return p.serve(ctx, cfg, app.Options{
-		Sandbox: g.UseSandbox, SandboxListen: c.SandboxListen, Stdout: p.stdout, Logger: logger, Version: version(),
+		Sandbox: g.UseSandbox, SandboxListen: c.SandboxListen, SandboxOptions: script, Stdout: p.stdout, Logger: logger, Version: version(),
 	})
 }

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -10,6 +11,11 @@ import (
 //
 //	GET    /_sandbox/contacts   the live contacts, by id
 //	GET    /_sandbox/calls      the last calls, oldest first
+//	GET    /_sandbox/writes     how many writes of contacts took effect, by operation
+//	GET    /_sandbox/changes?contact=ID   who changed which field, if that is kept
+//	GET    /_sandbox/accounts   the live sales accounts
+//	GET    /_sandbox/activities the sales activities
+//	GET    /_sandbox/events     the custom events
 //	GET    /_sandbox/faults     the active faults
 //	POST   /_sandbox/faults     add one, see Fault
 //	DELETE /_sandbox/faults     clear them
@@ -21,6 +27,16 @@ func (s *Sandbox) serveControl(w http.ResponseWriter, r *http.Request) {
 	case "GET calls":
 		calls, total := s.calls.snapshot()
 		writeJSON(w, http.StatusOK, map[string]any{"calls": calls, "total": total})
+	case "GET writes":
+		writeJSON(w, http.StatusOK, map[string]any{"writes": s.Writes(), "throttled": s.Throttled()})
+	case "GET changes":
+		s.serveChanges(w, r)
+	case "GET accounts":
+		writeJSON(w, http.StatusOK, map[string]any{"accounts": s.SalesAccounts()})
+	case "GET activities":
+		writeJSON(w, http.StatusOK, map[string]any{"activities": append([]Activity{}, s.Activities()...)})
+	case "GET events":
+		writeJSON(w, http.StatusOK, map[string]any{"events": append([]Event{}, s.Events()...)})
 	case "GET faults":
 		writeJSON(w, http.StatusOK, map[string]any{"faults": s.Faults()})
 	case "POST faults":
@@ -28,7 +44,19 @@ func (s *Sandbox) serveControl(w http.ResponseWriter, r *http.Request) {
 	case "DELETE faults":
 		writeJSON(w, http.StatusOK, map[string]any{"cleared": s.ClearFaults()})
 	default:
-		writeJSON(w, http.StatusNotFound, controlError("there is contacts, calls and faults here"))
+		writeJSON(w, http.StatusNotFound, controlError("there is contacts, calls, writes, changes, accounts, activities, events and faults here"))
+	}
+}
+
+func (s *Sandbox) serveChanges(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.ParseInt(r.URL.Query().Get("contact"), 10, 64)
+	switch {
+	case err != nil:
+		writeJSON(w, http.StatusBadRequest, controlError("say which: changes?contact=ID"))
+	case !s.opt.Changes:
+		writeJSON(w, http.StatusNotFound, controlError("no changes are kept; write changes: true into the file of --faults"))
+	default:
+		writeJSON(w, http.StatusOK, map[string]any{"changes": append([]Change{}, s.Changes(id)...)})
 	}
 }
 
@@ -39,9 +67,7 @@ func (s *Sandbox) serveAddFault(w http.ResponseWriter, r *http.Request) {
 	err := decoder.Decode(&wire)
 	var fault Fault
 	if err == nil {
-		fault, err = wire.fault()
-	}
-	if err == nil {
+		fault = wire.fault()
 		err = s.AddFault(fault)
 	}
 	if err != nil {

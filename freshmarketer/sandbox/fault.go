@@ -15,8 +15,8 @@ import (
 // Fault is one way to misbehave: which calls it takes, and what happens to them. Exactly one of Next and Percent is
 // given, and at least one of Status, Delay, Cut and DropAnswer. The zero values of the rest take every call.
 //
-// As JSON the keys are next, percent, seed, operation, match, match_body, status, headers, body, delay ("2s"), cut and
-// drop_answer; body may be a string or any JSON value.
+// As JSON the keys are next, percent, seed, operation, match, match_body, skip, after ("10m"), for, first_attempts,
+// status, headers, body, empty, delay ("2s"), cut and drop_answer; body may be a string or any JSON value.
 type Fault struct {
 	Next    int     // takes that many calls, then is gone
 	Percent float64 // takes that share of the calls, 0 < p ≤ 100, until cleared
@@ -26,9 +26,15 @@ type Fault struct {
 	Match     string // a part of the path, e.g. a contact's id
 	MatchBody string // a part of the request's body, e.g. a user's external id: one user's trouble
 
+	Skip          int           // lets that many of these calls pass first
+	After         time.Duration // takes none before that time since the fault was added
+	For           time.Duration // and none later than that after its beginning; 0: no end
+	FirstAttempts bool          // takes no call that was made before with the same body
+
 	Status     int               // answer this instead of doing what was asked
 	Headers    map[string]string // of that answer, e.g. Retry-After
 	Body       string            // of that answer; "": the API's own body for that status
+	Empty      bool              // that answer has no body at all
 	Delay      time.Duration     // wait before anything happens, or, with DropAnswer, between the effect and the cut
 	Cut        bool              // cut the connection before anything happens, or, with Status, in the middle of the answer
 	DropAnswer bool              // do what was asked, then cut the connection instead of answering
@@ -42,41 +48,38 @@ type faultJSON struct {
 	Operation  string            `json:"operation,omitempty"`
 	Match      string            `json:"match,omitempty"`
 	MatchBody  string            `json:"match_body,omitempty"`
+	Skip       int               `json:"skip,omitempty"`
+	After      span              `json:"after,omitempty"`
+	For        span              `json:"for,omitempty"`
+	First      bool              `json:"first_attempts,omitempty"`
 	Status     int               `json:"status,omitempty"`
 	Headers    map[string]string `json:"headers,omitempty"`
 	Body       json.RawMessage   `json:"body,omitempty"`
-	Delay      string            `json:"delay,omitempty"`
+	Empty      bool              `json:"empty,omitempty"`
+	Delay      span              `json:"delay,omitempty"`
 	Cut        bool              `json:"cut,omitempty"`
 	DropAnswer bool              `json:"drop_answer,omitempty"`
 }
 
-func (f faultJSON) fault() (Fault, error) {
+func (f faultJSON) fault() Fault {
 	fault := Fault{
 		Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
-		Status: f.Status, Headers: f.Headers, Body: string(f.Body), Cut: f.Cut, DropAnswer: f.DropAnswer,
+		Skip: f.Skip, After: time.Duration(f.After), For: time.Duration(f.For), FirstAttempts: f.First,
+		Status: f.Status, Headers: f.Headers, Body: string(f.Body), Empty: f.Empty, Delay: time.Duration(f.Delay), Cut: f.Cut, DropAnswer: f.DropAnswer,
 	}
 	var text string
 	if json.Unmarshal(f.Body, &text) == nil {
 		fault.Body = text
 	}
-	if f.Delay != "" {
-		delay, err := time.ParseDuration(f.Delay)
-		if err != nil {
-			return Fault{}, fmt.Errorf("delay: %q is not a duration like 2s", f.Delay)
-		}
-		fault.Delay = delay
-	}
-	return fault, nil
+	return fault
 }
 
 // MarshalJSON writes the wire form.
 func (f Fault) MarshalJSON() ([]byte, error) {
 	wire := faultJSON{
 		Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
-		Status: f.Status, Headers: f.Headers, Cut: f.Cut, DropAnswer: f.DropAnswer,
-	}
-	if f.Delay != 0 {
-		wire.Delay = f.Delay.String()
+		Skip: f.Skip, After: span(f.After), For: span(f.For), First: f.FirstAttempts,
+		Status: f.Status, Headers: f.Headers, Empty: f.Empty, Delay: span(f.Delay), Cut: f.Cut, DropAnswer: f.DropAnswer,
 	}
 	switch {
 	case f.Body == "":
@@ -106,8 +109,14 @@ func (f Fault) validate() error {
 	if f.DropAnswer && (f.Status != 0 || f.Cut) {
 		errs = append(errs, errors.New("drop_answer: does not go together with status or cut, which prevent the effect"))
 	}
-	if f.Status == 0 && (f.Body != "" || len(f.Headers) > 0) {
-		errs = append(errs, errors.New("headers, body: need a status"))
+	if f.Status == 0 && (f.Body != "" || len(f.Headers) > 0 || f.Empty) {
+		errs = append(errs, errors.New("headers, body, empty: need a status"))
+	}
+	if f.Empty && f.Body != "" {
+		errs = append(errs, errors.New("empty: does not go together with body"))
+	}
+	if f.Skip < 0 || f.After < 0 || f.For < 0 || f.Delay < 0 {
+		errs = append(errs, errors.New("skip, after, for, delay: must not be negative"))
 	}
 	for _, op := range f.operations() {
 		if !slices.Contains(operations(), op) {
@@ -168,7 +177,7 @@ func (f Fault) stall(ctx context.Context) bool {
 // write answers with Status. With Cut it promises more than it sends and cuts the connection.
 func (f Fault) write(w http.ResponseWriter) {
 	body := f.Body
-	if body == "" {
+	if body == "" && !f.Empty {
 		body = defaultBody(f.Status)
 	}
 	header := w.Header()

@@ -23,10 +23,10 @@ const (
 
 // Field is a custom field of the account.
 type Field struct {
-	Name    string   // API name, starts with cf_
-	Label   string   // what people see
-	Type    string   // one of the Type… constants
-	Choices []string // of a dropdown, radio or multi-select
+	Name    string   `json:"name"`    // API name, starts with cf_
+	Label   string   `json:"label"`   // what people see
+	Type    string   `json:"type"`    // one of the Type… constants
+	Choices []string `json:"choices"` // of a dropdown, radio or multi-select
 }
 
 // DefaultCustomFields are the custom fields of an account when Options names none.

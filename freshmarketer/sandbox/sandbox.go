@@ -84,7 +84,10 @@ type Options struct {
 	BulkWait, BulkDuration time.Duration
 	BulkPolls              int
 	MaxJobs                int    // jobs under way before a bulk upsert is answered 405; 0: 5
-	Seed                   uint64 // of the order in which a job does its records
+	Seed                   uint64 // of the order in which a job does its records, and of faults that have none of their own
+
+	Faults   []Fault // active from the start
+	Contacts int     // made up at the start, unless the state file holds some: user-1 with contact1@sandbox.test, …
 
 	CallLog  int        // how many calls to remember; 0: 10,000
 	Changes  bool       // keep every change of every field of every contact, for Changes
@@ -127,10 +130,20 @@ func New(opt Options) (*Sandbox, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sandbox: %w", err)
 	}
-	return &Sandbox{
+	s := &Sandbox{
 		opt: opt, fields: fields, accountFields: ofAccounts, store: store, calls: newCallLog(opt.CallLog),
 		quota: quota{perHour: opt.PerHour, perMinute: opt.PerMinute}, attributes: map[string]string{},
-	}, nil
+	}
+	for _, f := range opt.Faults {
+		err = errors.Join(err, s.AddFault(f))
+	}
+	if opt.Contacts > 0 && len(store.order) == 0 {
+		err = errors.Join(err, s.Preload(opt.Contacts, madeUp))
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sandbox: %w", err), store.log.close())
+	}
+	return s, nil
 }
 
 // Close closes the state file. Writes after it are answered 500.
@@ -194,7 +207,7 @@ func (o Options) validate() error {
 		errs = append(errs, fmt.Errorf("language %q: expected en, nl or es", o.Language))
 	}
 	if o.IndexLag < 0 || o.CallLog < 0 || o.BulkWait < 0 || o.BulkDuration < 0 || o.BulkPolls < 0 || o.MaxJobs < 0 ||
-		o.PerHour < 0 || o.PerMinute < 0 {
+		o.PerHour < 0 || o.PerMinute < 0 || o.Contacts < 0 {
 		errs = append(errs, errors.New("times and counts must not be negative"))
 	}
 	return errors.Join(errs...)

@@ -59,8 +59,9 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 		rq.base = "https://" + r.Host
 	}
 
-	fault := s.faults.pick(rq)
-	call := s.calls.begin(Call{Time: s.opt.Now(), Operation: rq.op, Method: rq.method, Path: rq.path, Fault: fault.action()})
+	now := s.opt.Now()
+	fault := s.faults.pick(rq, now)
+	call := s.calls.begin(Call{Time: now, Operation: rq.op, Method: rq.method, Path: rq.path, Fault: fault.action()})
 	rq.n = call.N
 	if !fault.DropAnswer && !fault.stall(r.Context()) || fault.cutsAtOnce() {
 		abort()

@@ -118,6 +118,9 @@ func (s *Sandbox) write(rq request, before, c *contact, in map[string]any, mode 
 		return s.refuse(http.StatusBadRequest, problems...)
 	}
 	if rq.preload {
+		if err := s.store.log.append(stateLine{contact: c}); err != nil {
+			return answer{body: err.Error()}
+		}
 		s.store.place(before, c)
 		return answer{effect: true}
 	}
