@@ -76,6 +76,10 @@ SEED ?= $(shell date +%s)
 test-crash: ## kill the real program at every failpoint and at random moments: 300 users x 100 calls; SEED=n
 	go test -count 1 -timeout 30m -v -run '^TestCrashesLoseNothing$$' ./app -crash.users 300 -crash.calls 100 -crash.random 12 -crash.seed $(SEED)
 
+.PHONY: test-power
+test-power: ## cut the power under full load, six times; needs root and loop mounts, else it is skipped
+	go test -count 1 -timeout 20m -v -run '^TestAPowerCut' ./app -power.cuts 6
+
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp, COUNT=n; compare two outputs with `go tool -modfile=tools/go.mod benchstat`
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...

@@ -205,12 +205,17 @@ func (c *child) ask(ctx context.Context, method, path, body string, into any) bo
 // settled waits until nothing is pending.
 func (c *child) settled(ctx context.Context) admin.Status {
 	c.t.Helper()
-	var st admin.Status
-	for !c.ask(ctx, http.MethodGet, "/api/status", "", &st) || st.Ledger.Pending > 0 || !st.Ledger.SettledReading {
+	st := c.untilSettled(ctx)
+	if ctx.Err() != nil {
+		c.t.Fatalf("never settled: %+v", st)
+	}
+	return st
+}
+
+// untilSettled is settled, or what was known when ctx ended.
+func (c *child) untilSettled(ctx context.Context) (st admin.Status) {
+	for ctx.Err() == nil && (!c.ask(ctx, http.MethodGet, "/api/status", "", &st) || st.Ledger.Pending > 0 || !st.Ledger.SettledReading) {
 		pause(ctx, 50*time.Millisecond)
-		if ctx.Err() != nil {
-			c.t.Fatalf("never settled: %+v", st)
-		}
 	}
 	return st
 }

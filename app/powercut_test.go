@@ -1,0 +1,212 @@
+package app_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/failpoint"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+)
+
+var powerCuts = flag.Int("power.cuts", 1, "power-cut test: how many cuts; `make test-power` makes five and more")
+
+// A power cut at full load. The store is on a file system of its own, in an image file; the process is stopped in the middle
+// of its writing, and the image is copied: the copy holds what had reached the disk, and nothing of what the kernel or the
+// process still had in memory. A new process on the copy must have every call that was acknowledged.
+func TestAPowerCutLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
+	program := buildProgram(t, "-tags", "failpoints")
+	for n := range *powerCuts {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			acked, lost := cutPower(t, program)
+			t.Logf("%d calls acknowledged, %d lost", acked, lost)
+			if acked < 200 || lost > 0 {
+				t.Errorf("%d of %d acknowledged calls are lost", lost, acked)
+			}
+		})
+	}
+}
+
+// The same without fsync: if nothing were lost then, the test above would show nothing.
+func TestAPowerCutWithoutFsyncLosesEvents(t *testing.T) {
+	t.Parallel()
+	acked, lost := cutPower(t, buildProgram(t, "-tags", "failpoints"), failpoint.NoSyncVariable+"=1")
+	t.Logf("%d calls acknowledged, %d lost", acked, lost)
+	if lost == 0 {
+		t.Errorf("of %d calls that no fsync covered none is lost: the test cannot tell", acked)
+	}
+}
+
+// cutPower has calls of many users accepted until the power is cut, and counts those that never arrive.
+func cutPower(t *testing.T, program string, environ ...string) (acked, lost int) {
+	t.Helper()
+	box, api := slowSandbox(t)
+	image := filepath.Join(t.TempDir(), "disk")
+	disk := makeDisk(t, image)
+	before := newChild(t, program, disk, api, "nats: {max_bytes: 128MiB}\n")
+	before.environ = environ
+	before.start("")
+	ctx := t.Context()
+	before.ready(ctx)
+	run(t, "sync", "--file-system", disk) // the streams themselves: what is to be lost or kept are events
+	users := floodUntil(ctx, before, 1500*time.Millisecond, func() {
+		if err := before.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Error(err)
+		}
+		run(t, "cp", "--sparse=always", image, image+".cut")
+	})
+	if err := box.AddFault(sandbox.Fault{Percent: 100, Status: http.StatusUnauthorized}); err != nil { // the dead process sends no more
+		t.Fatal(err)
+	}
+	before.signal(syscall.SIGKILL)
+	box.ClearFaults()
+
+	after := newChild(t, program, mountDisk(t, image+".cut"), api, "nats: {max_bytes: 128MiB}\n")
+	after.environ = environ
+	after.start("")
+	if !after.drains(ctx) {
+		t.Logf("the process cannot start with what is left: %s", after.stderr)
+	} else {
+		after.signal(syscall.SIGTERM)
+	}
+	arrived := map[string]bool{}
+	for _, c := range box.Contacts() {
+		arrived[c.ExternalID] = true
+	}
+	for _, user := range users {
+		if !arrived[user] {
+			lost++
+		}
+	}
+	return len(users), lost
+}
+
+// slowSandbox is slow enough for a backlog.
+func slowSandbox(t *testing.T) (*sandbox.Sandbox, string) {
+	t.Helper()
+	box, err := sandbox.New(sandbox.Options{APIKeys: []string{childAPIKey}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := box.AddFault(sandbox.Fault{Percent: 100, Delay: 20 * time.Millisecond}); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(box.Handler())
+	t.Cleanup(server.Close)
+	return box, server.URL
+}
+
+// drains waits until nothing is pending; false if the process ends before.
+func (c *child) drains(parent context.Context) bool {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.exited:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return c.untilSettled(ctx).Ledger.SettledReading && ctx.Err() == nil
+}
+
+// ready waits until a process can store events.
+func (c *child) ready(ctx context.Context) {
+	c.t.Helper()
+	for ctx.Err() == nil {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.adminAt+"/readyz", http.NoBody)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		select {
+		case <-c.exited:
+			c.t.Fatalf("the process did not start: %v\n%s", c.cmd.ProcessState, c.stderr)
+		default:
+		}
+		pause(ctx, 20*time.Millisecond)
+	}
+}
+
+// floodUntil posts calls, each of a user of its own, over 32 connections for that long, then calls cut. It returns the users
+// whose calls were acknowledged.
+func floodUntil(parent context.Context, c *child, d time.Duration, cut func()) (acked []string) {
+	ctx, cancel := context.WithCancel(parent)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for w := range 32 {
+		wg.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				user := fmt.Sprintf("user-%d-%d", w, n)
+				if c.post(ctx, identify(user, n, "plan")) == http.StatusOK {
+					mu.Lock()
+					acked = append(acked, user)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	pause(ctx, d)
+	cut()
+	cancel()
+	wg.Wait()
+	return acked
+}
+
+// makeDisk makes an ext4 file system in an image file and mounts it; without the means the test is skipped.
+func makeDisk(t *testing.T, image string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: a file system of its own takes root and loop mounts")
+	}
+	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	f, err := os.Create(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Truncate(512 << 20); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	run(t, "mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", image)
+	return mountDisk(t, image)
+}
+
+func mountDisk(t *testing.T, image string) string {
+	t.Helper()
+	at := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "mount", "-o", "loop", image, at).CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED: no loop mounts here: %v: %s", err, out)
+	}
+	t.Cleanup(func() {
+		if out, err := exec.Command("umount", at).CombinedOutput(); err != nil {
+			t.Errorf("umount: %v: %s", err, out)
+		}
+	})
+	return at
+}
+
+func run(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), name, args...).CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s", name, err, out)
+	}
+}
