@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"time"
@@ -36,11 +37,22 @@ type Options struct {
 	SandboxListen string // "": DefaultSandboxListen
 	// SandboxOptions say what the sandbox is like. Its keys and its state file are the service's.
 	SandboxOptions sandbox.Options
+	Role           Role // "": RoleAll
 	Version        string
 	Stdout         io.Writer // gets the addresses once they can be used; may be nil
 	Logger         *zap.Logger
 	Ready          chan<- Addresses // told once everything runs; may be nil
 }
+
+// Role says which part of the work a process does. Several processes can share the work only with NATS servers of their own.
+type Role string
+
+// Roles.
+const (
+	RoleAll    Role = "all"
+	RoleIngest Role = "ingest" // takes calls in and delivers nothing
+	RoleWorker Role = "worker" // delivers and takes nothing in
+)
 
 // Addresses are the base URLs of a running service.
 type Addresses struct {
@@ -89,9 +101,33 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	return err
 }
 
+func (s *service) checkRole() error {
+	switch s.opts.Role {
+	case "", RoleAll:
+		return nil
+	case RoleIngest, RoleWorker:
+		if s.cfg.NATS.URL != "" {
+			return nil
+		}
+		return &startError{fmt.Errorf("--role %s needs NATS servers that the other processes can reach, and nats.url is not set", s.opts.Role),
+			"set nats.url (see docs/cluster.md), or leave --role out: one process does all"}
+	}
+	return &startError{fmt.Errorf("there is no role %q", s.opts.Role), "use all, ingest or worker"}
+}
+
 // start follows the way of an event backwards, so that nobody hands on what nobody would take.
 func (s *service) start(ctx context.Context) error {
-	steps := []func(context.Context) error{s.listenSandbox, s.connect, s.openStore, s.startSandbox, s.startWorker, s.startAdmin, s.startIngest}
+	if err := s.checkRole(); err != nil {
+		return err
+	}
+	steps := []func(context.Context) error{s.listenSandbox, s.connect, s.openStore, s.startSandbox}
+	if s.opts.Role != RoleIngest {
+		steps = append(steps, s.startWorker)
+	}
+	steps = append(steps, s.startAdmin)
+	if s.opts.Role != RoleWorker {
+		steps = append(steps, s.startIngest)
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err

@@ -20,12 +20,32 @@ const levelsTimeout = 5 * time.Second
 func (s *service) levels() metrics.Levels {
 	ctx, cancel := context.WithTimeout(context.Background(), levelsTimeout)
 	defer cancel()
-	books, err := s.store.Ledger(ctx)
-	if err != nil {
-		s.log.Warn("the ledger could not be read for a scrape", zap.Error(err))
-		return metrics.Levels{}
+	var l metrics.Levels
+	owned := s.store.Owned()
+	for _, p := range owned {
+		books, err := p.Ledger(ctx)
+		if err != nil {
+			s.log.Warn("the ledger could not be read for a scrape", zap.Int("partition", p.Number()), zap.Error(err))
+			continue
+		}
+		l.Partitions = append(l.Partitions, partitionLevels(p.Number(), books))
 	}
-	l := metrics.Levels{Pending: int(books.Pending), OldestPending: books.Oldest, Dead: map[string]int{}, LedgerDifference: books.Difference(), StoreBytes: map[string]uint64{}}
+	if len(owned) == 0 || owned[0].Number() != 0 {
+		return l // the size is told once, by the owner of the first partition
+	}
+	sizes, err := s.store.Bytes(ctx)
+	if err != nil {
+		s.log.Warn("the store's size could not be read for a scrape", zap.Error(err))
+	}
+	l.StoreBytes = map[string]uint64{}
+	for stream, bytes := range sizes {
+		l.StoreBytes[strings.ToLower(stream)] = bytes
+	}
+	return l
+}
+
+func partitionLevels(number int, books queue.Ledger) metrics.PartitionLevels {
+	l := metrics.PartitionLevels{Number: number, Pending: int(books.Pending), OldestPending: books.Oldest, Dead: map[string]int{}, LedgerDifference: books.Difference()}
 	if books.Reading { // pending counts what an earlier run has settled until it was read again
 		l.LedgerDifference = 0
 	}
@@ -34,18 +54,14 @@ func (s *service) levels() metrics.Levels {
 			l.Dead[count.Reason] += int(n)
 		}
 	}
-	sizes, err := s.store.Bytes(ctx)
-	if err != nil {
-		s.log.Warn("the store's size could not be read for a scrape", zap.Error(err))
-	}
-	for stream, bytes := range sizes {
-		l.StoreBytes[strings.ToLower(stream)] = bytes
-	}
 	return l
 }
 
 // sending is the workers' state in the words of the admin API.
 func (s *service) sending() admin.Sending {
+	if s.pool == nil { // this process only takes calls in
+		return admin.Sending{}
+	}
 	return sendingOf(s.pool.Status(), s.started)
 }
 

@@ -85,6 +85,7 @@ func (s *service) openStore(ctx context.Context) error {
 	var err error
 	s.store, err = queue.Open(ctx, queue.Config{
 		Dir: s.cfg.DataDir, Prefix: s.cfg.NATS.Prefix, MaxBytes: int64(s.cfg.NATS.MaxBytes), Account: s.account(),
+		Partitions: s.cfg.NATS.Partitions, External: external(s.cfg.NATS),
 		Encryption: queue.Encryption{Key: string(s.cfg.NATS.EncryptionKey), OldKey: string(s.cfg.NATS.EncryptionOldKey)},
 		Logger:     s.log, OnPublish: s.metrics.Published,
 	})
@@ -94,6 +95,17 @@ func (s *service) openStore(ctx context.Context) error {
 	s.onStop("the store", stopStore, func(context.Context) error { return s.store.Close() })
 	s.metrics.SetLevels(s.levels)
 	return nil
+}
+
+// external is how to reach the configured servers; nil for the embedded one.
+func external(n config.NATS) *queue.External {
+	if n.URL == "" {
+		return nil
+	}
+	return &queue.External{
+		URL: n.URL, CredentialsFile: n.CredentialsFile, CAFile: n.TLS.CAFile, CertFile: n.TLS.CertFile, KeyFile: n.TLS.KeyFile,
+		Replicas: n.Replicas, Durability: queue.Durability(n.Durability),
+	}
 }
 
 func (s *service) startWorker(context.Context) error {

@@ -1,23 +1,27 @@
 package metrics
 
 import (
+	"strconv"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// partition is the only one there is while one process owns the whole log. The label is there from the start, so
-// that sums stay right when several owners report.
-const partition = "0"
-
-// Levels are the depths and ages of one moment, as the owner of the log knows them.
+// Levels are the depths and ages of one moment.
 type Levels struct {
-	Pending          int               // events stored and not settled
-	OldestPending    time.Time         // arrival of the oldest of them; zero when nothing waits
-	Dead             map[string]int    // dead letters that count, by reason
-	LedgerDifference int64             // accepted − (delivered + discarded + dead + pending); 0 is right
-	StoreBytes       map[string]uint64 // bytes on disk by stream: events, state, dead, journal
+	// Partitions are those that this process owns. Each is told by its owner alone, so sums over processes are right.
+	Partitions []PartitionLevels
+	StoreBytes map[string]uint64 // bytes on disk by stream; empty where another process tells them
+}
+
+// PartitionLevels are one partition's, as its owner knows them.
+type PartitionLevels struct {
+	Number           int
+	Pending          int            // events stored and not settled
+	OldestPending    time.Time      // arrival of the oldest of them; zero when nothing waits
+	Dead             map[string]int // dead letters that count, by reason
+	LedgerDifference int64          // accepted − (delivered + discarded + dead + pending); 0 is right
 }
 
 // levels is the collector that asks for the Levels at each scrape.
@@ -71,19 +75,25 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 		return
 	}
 	v := read()
-	oldest := v.OldestPending
-	if oldest.IsZero() {
-		// Not 0: time() − 0 would look like an event waiting since 1970 to every rule that forgets the exception.
-		oldest = l.now()
-	}
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
-	gauge(l.pending, float64(v.Pending), partition)
-	gauge(l.oldest, float64(oldest.UnixMilli())/1e3, partition)
-	gauge(l.difference, float64(v.LedgerDifference), partition)
-	for reason, n := range closed(l.lists.reasons[OutcomeDead], v.Dead) {
-		gauge(l.dead, float64(n), partition, reason)
+	for _, p := range v.Partitions {
+		partition := strconv.Itoa(p.Number)
+		oldest := p.OldestPending
+		if oldest.IsZero() {
+			// Not 0: time() − 0 would look like an event waiting since 1970 to every rule that forgets the exception.
+			oldest = l.now()
+		}
+		gauge(l.pending, float64(p.Pending), partition)
+		gauge(l.oldest, float64(oldest.UnixMilli())/1e3, partition)
+		gauge(l.difference, float64(p.LedgerDifference), partition)
+		for reason, n := range closed(l.lists.reasons[OutcomeDead], p.Dead) {
+			gauge(l.dead, float64(n), partition, reason)
+		}
+	}
+	if len(v.StoreBytes) == 0 {
+		return
 	}
 	for stream, n := range closed(l.lists.streams, v.StoreBytes) {
 		gauge(l.bytes, float64(n), stream)

@@ -35,7 +35,7 @@ func everything(t *testing.T) *Metrics {
 	m.UnmappedTraits(1)
 	m.Published(time.Millisecond, 7)
 	m.SetPaused(PausedOutage, true)
-	m.SetLevels(func() Levels { return Levels{Pending: 4} })
+	m.SetLevels(func() Levels { return Levels{Partitions: []PartitionLevels{{Pending: 4}}, StoreBytes: map[string]uint64{"events": 1}} })
 	return m
 }
 
@@ -158,7 +158,7 @@ func TestNothingGrows(t *testing.T) {
 	m := everything(t)
 	m.SetLevels(func() Levels {
 		return Levels{
-			Dead:       map[string]int{"made up": 2, "exhausted": 1, Other: 1},
+			Partitions: []PartitionLevels{{Dead: map[string]int{"made up": 2, "exhausted": 1, Other: 1}}},
 			StoreBytes: map[string]uint64{"elsewhere": 5, "events": 6},
 		}
 	})
@@ -219,17 +219,17 @@ func TestLevels(t *testing.T) {
 		levels Levels
 		want   []string
 	}{
-		"nothing waits": {Levels{}, []string{
+		"nothing waits": {Levels{Partitions: []PartitionLevels{{}}, StoreBytes: map[string]uint64{"events": 1}}, []string{
 			`freshrelay_pending_events{partition="0"} 0`,
 			`freshrelay_oldest_pending_timestamp_seconds{partition="0"} 5000`,
 			`freshrelay_ledger_difference{partition="0"} 0`,
 			`freshrelay_dead_letters{partition="0",reason="email_conflict"} 0`,
 			`freshrelay_store_bytes{stream="journal"} 0`,
 		}},
-		"something waits": {Levels{Pending: 12, OldestPending: time.UnixMilli(4321500), LedgerDifference: -2}, []string{
-			`freshrelay_pending_events{partition="0"} 12`,
-			`freshrelay_oldest_pending_timestamp_seconds{partition="0"} 4321.5`,
-			`freshrelay_ledger_difference{partition="0"} -2`,
+		"something waits": {Levels{Partitions: []PartitionLevels{{Number: 7, Pending: 12, OldestPending: time.UnixMilli(4321500), LedgerDifference: -2}}}, []string{
+			`freshrelay_pending_events{partition="7"} 12`,
+			`freshrelay_oldest_pending_timestamp_seconds{partition="7"} 4321.5`,
+			`freshrelay_ledger_difference{partition="7"} -2`,
 		}},
 	} {
 		l = tt.levels

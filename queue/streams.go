@@ -316,6 +316,9 @@ func (s *Store) bindStreams(ctx context.Context, total int64) error {
 
 // boundJournal gives the journal the bounds of the configuration, smaller ones too: nothing but explanations goes.
 func (s *Store) boundJournal(ctx context.Context) error {
+	if s.cfg.External != nil {
+		return nil // on others' servers nothing is changed once it is made
+	}
 	cfg := s.journal.CachedInfo().Config
 	want := cfg
 	if want.MaxAge = s.cfg.Journal.MaxAge; want.MaxAge <= 0 {
@@ -339,7 +342,7 @@ func (s *Store) boundJournal(ctx context.Context) error {
 // on fitting. A default total asks for nothing, it depends on the disk's state of the day.
 func (s *Store) enlarge(ctx context.Context, stream jetstream.Stream, room int64) (jetstream.Stream, error) {
 	cfg := stream.CachedInfo().Config
-	if s.cfg.MaxBytes == 0 || room <= cfg.MaxBytes {
+	if s.cfg.External != nil || s.cfg.MaxBytes == 0 || room <= cfg.MaxBytes { // others' servers are not changed
 		return stream, nil
 	}
 	cfg.MaxBytes = room

@@ -69,6 +69,16 @@ type Admin struct {
 
 // NATS is the broker.
 type NATS struct {
+	// URL of your own NATS servers, several separated by commas. "" means the embedded one, and then what follows up to
+	// Durability has no meaning.
+	URL             string  `yaml:"url"`
+	CredentialsFile string  `yaml:"credentials_file"` // of a NATS user
+	TLS             NATSTLS `yaml:"tls"`
+	Replicas        int     `yaml:"replicas"`   // of each stream: 1 or 3
+	Partitions      int     `yaml:"partitions"` // 0 means 16, or what the store has
+	// Durability declares what an acknowledgement of the servers is worth: DurabilityFsync or DurabilityReplicated.
+	Durability string `yaml:"durability"`
+
 	// Prefix begins the names of all streams and subjects, so that several instances can share a broker.
 	Prefix string `yaml:"prefix"`
 	// MaxBytes bounds the whole store on disk. 0 means the smaller of 10 GiB and half of the free disk.
@@ -79,6 +89,19 @@ type NATS struct {
 	EncryptionOldKey     Secret `yaml:"encryption_old_key"`
 	EncryptionOldKeyFile string `yaml:"encryption_old_key_file"`
 }
+
+// NATSTLS is about the connection to your own NATS servers.
+type NATSTLS struct {
+	CAFile   string `yaml:"ca_file"`   // PEM: the authority that signed the servers' certificates
+	CertFile string `yaml:"cert_file"` // PEM: the client's certificate, where servers ask for one
+	KeyFile  string `yaml:"key_file"`
+}
+
+// Values of NATS.Durability.
+const (
+	DurabilityFsync      = "fsync"      // every server syncs before it acknowledges (sync_interval: always)
+	DurabilityReplicated = "replicated" // most replicas have it, perhaps in memory
+)
 
 // Source is one Segment source that may send to us. It needs a write key or a webhook secret.
 type Source struct {
@@ -182,7 +205,7 @@ func Defaults() Config {
 		DataDir:  "./data",
 		Listen:   "127.0.0.1:8080",
 		Admin:    Admin{Listen: "127.0.0.1:8081"},
-		NATS:     NATS{Prefix: "freshrelay"},
+		NATS:     NATS{Prefix: "freshrelay", Replicas: 1},
 		Delivery: Delivery{Concurrency: 8},
 
 		Freshmarketer: Freshmarketer{Timeout: 10 * time.Second},

@@ -99,7 +99,7 @@ log: {level: debug, format: json}
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.7/32")},
 		TLS:            TLS{ACMEDomain: "relay.example.com", ACMEEmail: "ops@example.com", ACMEDirectory: "https://ca.example.com/directory"},
 		Admin:          Admin{Listen: "127.0.0.1:9001", TokenFile: "/etc/token"},
-		NATS:           NATS{Prefix: "relay-2", MaxBytes: 10 << 30},
+		NATS:           NATS{Prefix: "relay-2", Replicas: 1, MaxBytes: 10 << 30},
 		Sources: []Source{
 			{Name: "website", WriteKeys: []Secret{"wk_a", "wk_b"}},
 			{

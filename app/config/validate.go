@@ -29,14 +29,7 @@ func validate(c Config, sandbox bool, p *problems) {
 	}
 	validateProxies(c.TrustedProxies, p)
 	validateTLS(c, p)
-	if !regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`).MatchString(c.NATS.Prefix) {
-		p.add("nats.prefix", quoted(c.NATS.Prefix), "cannot begin the names of streams",
-			"use up to 32 of a-z, 0-9 and -, a letter first")
-	}
-	if m := c.NATS.MaxBytes; m != 0 && m < minStore {
-		p.add("nats.max_bytes", quoted(m), "is too small for a store", "give it at least "+minStore.String()+", or 0")
-	}
-	validateEncryption(c.NATS, p)
+	validateNATS(c, p)
 	if n := c.Delivery.Concurrency; n < 1 || n > maxConcurrency {
 		p.add("delivery.concurrency", quoted(n), "is out of range", fmt.Sprintf("use 1 to %d", maxConcurrency))
 	}
@@ -65,9 +58,6 @@ func validateEncryption(n NATS, p *problems) {
 		p.add("nats.encryption_old_key", hidden, "is set without a new key", "set nats.encryption_key_file as well; an encrypted store stays encrypted")
 	}
 }
-
-// minStore leaves room for each of the streams that share it.
-const minStore Size = 64 << 20
 
 // validateAdmin checks what LoadAdmin needs.
 func validateAdmin(c Config, p *problems) {

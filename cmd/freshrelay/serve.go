@@ -11,6 +11,7 @@ import (
 type serveCmd struct {
 	Listen        string `placeholder:"ADDR" help:"Where Segment and the SDKs post (default 127.0.0.1:8080)."`
 	AdminListen   string `placeholder:"ADDR" help:"Health, metrics and the API of the command line (default 127.0.0.1:8081)."`
+	Role          string `enum:"all,ingest,worker" default:"all" help:"What this process does: all, only taking calls in, or only delivering (ingest and worker need nats.url)."`
 	SandboxListen string `placeholder:"ADDR" default:"${sandbox_listen}" help:"With --sandbox: where the built-in Freshmarketer listens (default ${sandbox_listen})."`
 
 	scriptFlags
@@ -38,6 +39,6 @@ func (c *serveCmd) Run(ctx context.Context, p *program, g *globals) error {
 	}
 	defer logger.Sync()
 	return p.serve(ctx, cfg, app.Options{
-		Sandbox: g.UseSandbox, SandboxListen: c.SandboxListen, SandboxOptions: script, Stdout: p.stdout, Logger: logger, Version: version(),
+		Sandbox: g.UseSandbox, SandboxListen: c.SandboxListen, SandboxOptions: script, Role: app.Role(c.Role), Stdout: p.stdout, Logger: logger, Version: version(),
 	})
 }

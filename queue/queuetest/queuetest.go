@@ -3,6 +3,7 @@ package queuetest
 
 import (
 	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -15,7 +16,12 @@ import (
 
 // Main is the TestMain of a package whose tests open a store in a bubble. The broker's clock cache starts a ticker in
 // an init function; registering here, outside every bubble, keeps it from stopping fake time.
+//
+// The same program is a nats-server process if Servers started it.
 func Main(m *testing.M) int {
+	if spec := os.Getenv(serverVariable); spec != "" {
+		return serve(spec)
+	}
 	ats.Register()
 	defer ats.Unregister()
 	return m.Run()

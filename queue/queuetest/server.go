@@ -1,0 +1,199 @@
+package queuetest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+)
+
+// serverVariable makes a test program that calls Main a nats-server.
+const serverVariable = "QUEUETEST_NATS_SERVER"
+
+// serverSpec is what such a process is told.
+type serverSpec struct {
+	Name, Dir       string
+	Port, RoutePort int
+	Routes          []int // ports of all servers of the cluster; none: a server of its own
+}
+
+// serve is the whole life of a nats-server process: the same server as the nats-server program, from the module that
+// is here anyway, so that tests need nothing but Go.
+func serve(spec string) int {
+	var s serverSpec
+	if err := json.Unmarshal([]byte(spec), &s); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	opts := &server.Options{
+		ServerName: s.Name, Host: "127.0.0.1", Port: s.Port, JetStream: true, StoreDir: s.Dir, SyncAlways: true,
+		JetStreamMaxStore: 1 << 40, JetStreamMaxMemory: 64 << 20, NoSigs: true,
+	}
+	if len(s.Routes) > 0 {
+		opts.Cluster = server.ClusterOpts{Name: "queuetest", Host: "127.0.0.1", Port: s.RoutePort}
+		var urls []string
+		for _, port := range s.Routes {
+			urls = append(urls, fmt.Sprintf("nats-route://127.0.0.1:%d", port))
+		}
+		opts.Routes = server.RoutesFromStr(strings.Join(urls, ","))
+	}
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	srv.Start()
+	srv.WaitForShutdown()
+	return 0
+}
+
+// Server is a nats-server process of its own. It can be killed and started again on the same ports and directory.
+type Server struct {
+	URL  string
+	Name string
+
+	t      testing.TB
+	spec   serverSpec
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Servers starts n processes: one, or a cluster of three. They sync always.
+func Servers(t testing.TB, n int) []*Server {
+	t.Helper()
+	ports := freePorts(t, 2*n)
+	var routes []int
+	if n > 1 {
+		routes = ports[n:]
+	}
+	servers := make([]*Server, n)
+	for i := range n {
+		name := fmt.Sprint("n", i+1)
+		servers[i] = &Server{
+			t: t, Name: name, URL: fmt.Sprintf("nats://127.0.0.1:%d", ports[i]),
+			spec: serverSpec{Name: name, Dir: filepath.Join(t.TempDir(), name), Port: ports[i], RoutePort: ports[n+i], Routes: routes},
+		}
+		servers[i].Start()
+	}
+	ready(t, servers)
+	return servers
+}
+
+// URLs is the address of all servers, as a configuration has it.
+func URLs(servers []*Server) string {
+	urls := make([]string, len(servers))
+	for i, s := range servers {
+		urls[i] = s.URL
+	}
+	return strings.Join(urls, ",")
+}
+
+// freePorts are ports nobody listens on.
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() //nolint:errcheck,gocritic // all at once at the end, so that none is given twice
+		ports[i] = l.Addr().(*net.TCPAddr).Port
+	}
+	return ports
+}
+
+// Start begins a life.
+func (s *Server) Start() {
+	s.t.Helper()
+	spec, err := json.Marshal(s.spec)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.cmd = exec.Command(os.Args[0]) //nolint:noctx // it ends by a signal
+	s.cmd.Env = append(os.Environ(), serverVariable+"="+string(spec))
+	s.cmd.Stderr = os.Stderr
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	cmd, exited := s.cmd, make(chan struct{})
+	s.exited = exited
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // how it ended does not matter
+	}()
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill() // it may be gone already
+		<-exited
+	})
+}
+
+// Kill ends the process as a crash would, and waits until it is gone.
+func (s *Server) Kill() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		s.t.Errorf("killing %s: %v", s.Name, err)
+	}
+	<-s.exited
+}
+
+// ready waits until the servers answer, and as a cluster have a leader for JetStream.
+func ready(t testing.TB, servers []*Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	for ctx.Err() == nil {
+		nc, err := nats.Connect(URLs(servers), nats.Timeout(time.Second))
+		if err == nil {
+			_, err = nc.RequestWithContext(ctx, "$JS.API.INFO", nil)
+			all := len(nc.Servers()) >= len(servers)
+			nc.Close()
+			if err == nil && all {
+				return
+			}
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	t.Fatal("the NATS servers were not ready in time")
+}
+
+// Leader is the server that leads a stream at this moment, nil while there is none.
+func Leader(t testing.TB, servers []*Server, stream string) *Server {
+	t.Helper()
+	nc, err := nats.Connect(URLs(servers), nats.Timeout(time.Second))
+	if err != nil {
+		return nil
+	}
+	defer nc.Close()
+	msg, err := nc.Request("$JS.API.STREAM.INFO."+stream, nil, time.Second)
+	if err != nil {
+		return nil
+	}
+	var info struct {
+		Cluster struct {
+			Leader string `json:"leader"`
+		} `json:"cluster"`
+	}
+	if err := json.Unmarshal(msg.Data, &info); err != nil {
+		return nil
+	}
+	for _, s := range servers {
+		if s.Name == info.Cluster.Leader {
+			return s
+		}
+	}
+	return nil
+}
