@@ -21,6 +21,10 @@ const Variable = "FAILPOINTS"
 // NoSyncVariable of the environment takes fsync away from the store, in a program built with the tag.
 const NoSyncVariable = "FAILPOINTS_NO_SYNC"
 
+// LeaseVariable of the environment replaces the lease time of partitions on a cluster, in a program built with the tag, so
+// that a test need not wait half a minute for each take-over. It is a duration like 6s.
+const LeaseVariable = "FAILPOINTS_LEASE"
+
 // ExitCode is what the action exit ends the process with.
 const ExitCode = 86
 

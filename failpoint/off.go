@@ -2,11 +2,16 @@
 
 package failpoint
 
+import "time"
+
 // On says whether this program looks at failpoints.
 const On = false
 
 // Hit notes that a point is passed. In this build it is empty and costs nothing.
 func Hit(Point) {}
+
+// Lease is the lease time to use, 0 for the program's own. In this build it is always 0.
+func Lease() time.Duration { return 0 }
 
 // NoSync says whether the store is to go without fsync. In this build it never is.
 func NoSync() bool { return false }

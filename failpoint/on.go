@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 )
 
 // On says whether this program looks at failpoints.
@@ -46,6 +47,20 @@ func signalSelf(s syscall.Signal) {
 		fmt.Fprintf(os.Stderr, "failpoint: %v\n", err)
 		os.Exit(ExitCode)
 	}
+}
+
+// Lease is the lease time to use, 0 for the program's own.
+func Lease() time.Duration {
+	text := os.Getenv(LeaseVariable)
+	if text == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", LeaseVariable, err)
+		os.Exit(ExitCode)
+	}
+	return d
 }
 
 // NoSync says whether the store is to go without fsync: what a power cut then costs, and what fsync costs, can be measured.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 // Durability says what an acknowledgement of an external broker is worth. Clients cannot ask a server whether it syncs, so
@@ -61,7 +64,7 @@ func (e *External) lease() time.Duration {
 	if e.Lease > 0 {
 		return e.Lease
 	}
-	return leaseTime
+	return cmp.Or(failpoint.Lease(), leaseTime)
 }
 
 func (e *External) connect(ctx context.Context, log *zap.Logger) (nc *nats.Conn, err error) {
