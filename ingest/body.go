@@ -43,7 +43,9 @@ func (h *Handler) readBody(v *visit, limit int, surface segment.Surface) ([]byte
 			message: "The Content-Encoding of the body is not supported. Send it as it is, or with gzip.",
 		}
 	}
-	b, err := readAll(body, v.mem, int(min(max(v.r.ContentLength, 0), firstBuffer)), limit)
+	// A byte more than expected lets the end be seen without growing.
+	first := min(int(min(max(v.r.ContentLength, 0), firstBuffer))+bytes.MinRead, limit+1)
+	b, err := readAll(body, v.mem, v.buffer(first), limit)
 	switch {
 	case errors.Is(err, errNoMemory):
 		return nil, overloaded()
@@ -52,6 +54,7 @@ func (h *Handler) readBody(v *visit, limit int, surface segment.Surface) ([]byte
 	case len(b) > limit:
 		return nil, tooLarge(surface, limit)
 	}
+	v.body = b
 	return b, nil
 }
 
@@ -62,15 +65,24 @@ func contentEncoding(header http.Header) string {
 
 var errNoMemory = errors.New("no memory left for bodies")
 
+// buffer returns a buffer for a body of about that size: the visit's own, unless it is too small, or so large that a small
+// body would be charged for it.
+func (v *visit) buffer(size int) []byte {
+	if cap(v.body) < size || cap(v.body) > 4*size {
+		v.body = nil
+	}
+	if v.body == nil {
+		v.body = make([]byte, 0, size)
+	}
+	return v.body[:0]
+}
+
 // readAll reads to the end, or one byte past the limit. What it holds is always taken from mem first, and grows only with
 // what has really come: announcing a large body costs nothing.
-func readAll(r io.Reader, mem *share, expected, limit int) ([]byte, error) {
-	// A byte more than expected lets the end be seen without growing.
-	size := min(expected+bytes.MinRead, limit+1)
-	if !mem.take(size) {
+func readAll(r io.Reader, mem *share, b []byte, limit int) ([]byte, error) {
+	if !mem.take(cap(b)) {
 		return nil, errNoMemory
 	}
-	b := make([]byte, 0, size)
 	for {
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]

@@ -39,7 +39,8 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
-// Store keeps events. Publish returns nil once all of them are on disk; on an error a part may be stored.
+// Store keeps events. Publish returns nil once all of them are on disk; on an error a part may be stored, then or later.
+// The bytes of the entries are the store's from then on; the slice of entries is not, once Publish has returned.
 type Store interface {
 	Publish(ctx context.Context, entries []queue.Entry) error
 }
@@ -57,6 +58,7 @@ type Handler struct {
 	webhooks map[string]*source    // by name
 	keys     map[keyDigest]*source // by write key
 	memory   memory
+	visits   sync.Pool // of *visit
 	unzip    sync.Pool // of *gzip.Reader
 }
 
@@ -90,18 +92,10 @@ func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler
 	return h, nil
 }
 
-// visit is one request on its way through the door.
-type visit struct {
-	w   http.ResponseWriter
-	r   *http.Request
-	at  time.Time // of arrival, UTC
-	mem *share
-}
-
 // ServeHTTP answers one request, as the package promises.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v := &visit{w: w, r: r, at: time.Now().UTC(), mem: &share{of: &h.memory}}
-	defer v.mem.close()
+	v := h.enter(w, r)
+	defer h.leave(v)
 	if no := h.serve(v); no != nil {
 		h.refuse(v, no)
 	}

@@ -38,9 +38,12 @@ type intake struct {
 	mem      *share
 
 	entries []queue.Entry
-	counts  []count
-	events  int  // stored and dropped
-	full    bool // an event found no memory any more
+	room    []byte // for the next entries' bytes; those in it belong to the store already
+
+	expected int // bytes of events that the request brings, roughly
+	counts   []count
+	events   int  // stored and dropped
+	full     bool // an event found no memory any more
 }
 
 // count is how many events of a type were stored, or dropped for a reason.
@@ -59,7 +62,8 @@ type event struct {
 }
 
 func newIntake(v *visit, src *source, surface segment.Surface) *intake {
-	in := &intake{source: src, surface: surface, at: v.at, mem: v.mem, maxEvent: segment.MaxEventBytes}
+	in := &v.in
+	in.source, in.surface, in.at, in.mem, in.maxEvent = src, surface, v.at, v.mem, segment.MaxEventBytes
 	if surface == segment.SurfaceWebhook {
 		in.maxEvent = segment.MaxWebhookEventBytes
 	}
@@ -143,14 +147,25 @@ func (in *intake) take(ev event) (segment.Type, string) {
 	return typ, ""
 }
 
-// store makes an entry of an event that is worth it, if there is room.
+// store makes an entry of an event that is worth it, if there is memory for it.
 func (in *intake) store(r segment.Received) {
 	// What surrounds an event in the store is a few hundred bytes.
 	const around = 512
 	if in.full = in.full || !in.mem.take(len(r.Body)+around); in.full {
 		return
 	}
-	in.entries = append(in.entries, queue.Entry{UserID: r.UserID, Data: r.Encode()})
+	if size := r.Size(); cap(in.room)-len(in.room) < size {
+		in.room = make([]byte, 0, max(size, in.expected))
+	}
+	start := len(in.room)
+	in.room = r.AppendTo(in.room)
+	in.entries = append(in.entries, queue.Entry{UserID: r.UserID, Data: in.room[start:len(in.room):len(in.room)]})
+}
+
+// expect says that about so many bytes of events will come.
+func (in *intake) expect(bytes int) {
+	const most = 32 << 10 // Go sets larger pieces aside one by one
+	in.expected = min(bytes, most)
 }
 
 // judge finds an event's type and says why it is not stored, if it is not.

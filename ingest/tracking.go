@@ -72,19 +72,17 @@ func (h *Handler) receiveTracking(v *visit, c call) (*intake, *refusal) {
 		return nil, overloaded()
 	}
 	defer v.mem.give(pieces)
-	object, err := segment.ParseObject(body)
-	switch {
-	case errors.Is(err, segment.ErrNotObject):
-		return nil, invalid("not_an_object", "The body is not a JSON object. Send one event, or to /v1/batch an object with an array named batch.")
-	case err != nil:
-		return nil, malformed(err)
-	case !c.batch:
-		return h.receiveSingle(v, src, c, object)
+	if c.batch {
+		return h.receiveBatch(v, src, body)
 	}
-	return h.receiveBatch(v, src, object)
+	return h.receiveSingle(v, src, c, body)
 }
 
-func (h *Handler) receiveSingle(v *visit, src *source, c call, o *segment.Object) (*intake, *refusal) {
+func (h *Handler) receiveSingle(v *visit, src *source, c call, body []byte) (*intake, *refusal) {
+	o := &v.call
+	if err := o.ParseCall(body); err != nil {
+		return nil, noObject(err)
+	}
 	if src == nil {
 		var no *refusal
 		if src, no = h.keySource(bodyKey(o)); no != nil {
@@ -99,7 +97,11 @@ func (h *Handler) receiveSingle(v *visit, src *source, c call, o *segment.Object
 	return in, nil
 }
 
-func (h *Handler) receiveBatch(v *visit, src *source, o *segment.Object) (*intake, *refusal) {
+func (h *Handler) receiveBatch(v *visit, src *source, body []byte) (*intake, *refusal) {
+	o, err := segment.ParseObject(body)
+	if err != nil {
+		return nil, noObject(err)
+	}
 	batch := o.Get("batch")
 	if !segment.IsArray(batch) {
 		return nil, invalid("invalid_batch", "The body has no array named batch. Send {\"batch\": [event, …]}, or a single event to the path of its type.")
@@ -119,6 +121,7 @@ func (h *Handler) receiveBatch(v *visit, src *source, o *segment.Object) (*intak
 		return nil, tooComplex(err)
 	}
 	in := newIntake(v, src, segment.SurfaceTracking)
+	in.expect(len(batch))
 	n := 0
 	for o, err := range segment.Calls(batch) {
 		if err != nil {
@@ -139,6 +142,14 @@ func (h *Handler) receiveBatch(v *visit, src *source, o *segment.Object) (*intak
 		in.add(event{object: o, shared: shared})
 	}
 	return in, nil
+}
+
+// noObject says what is wrong with a body that ought to be an object.
+func noObject(err error) *refusal {
+	if errors.Is(err, segment.ErrNotObject) {
+		return invalid("not_an_object", "The body is not a JSON object. Send one event, or to /v1/batch an object with an array named batch.")
+	}
+	return malformed(err)
 }
 
 // bodyKey is the write key in an event or a batch, or "".

@@ -53,16 +53,16 @@ func (h *Handler) readWebhook(v *visit, src *source, token string) (*intake, *re
 		if err := segment.Validate(body); err != nil {
 			return nil, malformed(err)
 		}
+		in.expect(len(body))
 		return in, in.addArray(body, vouched)
 	}
-	o, err := segment.ParseCall(body)
-	switch {
+	switch err := v.call.ParseCall(body); {
 	case errors.Is(err, segment.ErrNotObject):
 		return nil, invalid("not_an_object", "The body is neither a JSON object nor an array of objects. Let the webhook send the whole event.")
 	case err != nil:
 		return nil, malformed(err)
 	}
-	return in, in.addOnly(o)
+	return in, in.addOnly(&v.call)
 }
 
 // addOnly takes the only event of a request. What would be dropped in a batch is refused here, because nothing else is
@@ -112,7 +112,8 @@ func unwrapped(raw []byte) []byte {
 // unwrappedCall is unwrapped for a call that has been taken to pieces already.
 func unwrappedCall(o *segment.Object) *segment.Object {
 	if inner := unwrapped(o.Bytes()); len(inner) < len(o.Bytes()) {
-		if call, err := segment.ParseCall(inner); err == nil {
+		call := new(segment.Object)
+		if call.ParseCall(inner) == nil { // it is an object, as has been seen
 			return call
 		}
 	}

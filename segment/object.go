@@ -16,25 +16,33 @@ type Object struct {
 
 // ParseObject checks and splits an object. The Object keeps slices of raw. It returns a *SyntaxError for what is not JSON,
 // and ErrNotObject for other values.
-func ParseObject(raw []byte) (*Object, error) { return parse(raw, math.MaxInt) }
-
-// ParseCall is ParseObject for what ought to be a call. Of an object with more than MaxKeys members it keeps that many:
-// look at its Shape first.
-func ParseCall(raw []byte) (*Object, error) { return parse(raw, MaxKeys) }
-
-func parse(raw []byte, most int) (*Object, error) {
-	s := scanner{b: raw, most: most}
-	switch {
-	case !s.text():
-		return nil, s.wrong()
-	case !IsObject(raw):
-		return nil, ErrNotObject
+func ParseObject(raw []byte) (*Object, error) {
+	o := new(Object)
+	if err := o.parse(raw, math.MaxInt); err != nil {
+		return nil, err
 	}
-	return &Object{raw: Trim(raw), members: s.members, shape: s.shape}, nil
+	return o, nil
 }
 
-// Calls yields the elements of a JSON array as ParseCall would, but the Object is the same one each time: what is needed of
-// it must be taken out before the next. An element that is not an object has no members; its Bytes tell. Errors are those
+// ParseCall is ParseObject for what ought to be a call, into an Object whose memory may be used again. Of an object with
+// more than MaxKeys members it keeps that many: look at its Shape first.
+func (o *Object) ParseCall(raw []byte) error { return o.parse(raw, MaxKeys) }
+
+func (o *Object) parse(raw []byte, most int) error {
+	s := scanner{b: raw, most: most, members: o.members}
+	ok := s.text()
+	*o = Object{raw: Trim(raw), members: s.members, shape: s.shape}
+	switch {
+	case !ok:
+		return s.wrong()
+	case !IsObject(raw):
+		return ErrNotObject
+	}
+	return nil
+}
+
+// Calls yields the elements of a JSON array, each parsed as by ParseCall. The Object is the same one each time, so what is
+// needed of it must be taken out before the next. An element that is not an object has no members; its Bytes tell. Errors are those
 // of Elements.
 func Calls(arr []byte) iter.Seq2[*Object, error] { return elements(arr, MaxKeys) }
 

@@ -181,8 +181,8 @@ func TestACallKeepsNoMoreMembersThanItMayHave(t *testing.T) {
 		fmt.Fprintf(&b, `,"k%d":%d`, i, i)
 	}
 	object := []byte("{" + b.String()[1:] + "}")
-	call, err := segment.ParseCall(object)
-	if err != nil {
+	var call segment.Object
+	if err := call.ParseCall(object); err != nil {
 		t.Fatal(err)
 	}
 	if err := call.Shape().Check(); !errors.Is(err, segment.ErrTooManyKeys) {

@@ -144,13 +144,4 @@ func unquote(raw []byte) (string, bool) {
 }
 
 // isPlain says that a string's bytes mean themselves.
-func isPlain(b []byte) bool {
-	ascii := true
-	for _, c := range b {
-		if c == '\\' || c == '"' || c < ' ' {
-			return false
-		}
-		ascii = ascii && c < utf8.RuneSelf
-	}
-	return ascii || utf8.Valid(b)
-}
+func isPlain(b []byte) bool { return plainEnd(b, 0) == len(b) && utf8.Valid(b) }

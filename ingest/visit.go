@@ -1,0 +1,50 @@
+package ingest
+
+import (
+	"bytes"
+	"net/http"
+	"time"
+
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// A visit is not used again if it brought more than this: what most requests do not need should not be kept for them.
+const (
+	maxKeptBody    = firstBuffer + bytes.MinRead
+	maxKeptEntries = 256
+	maxKeptKeys    = 256
+)
+
+// visit is one request on its way through the door. The memory of a visit serves many requests, one after the other, so
+// nothing that outlives the request may point into it: what is stored is always a copy.
+type visit struct {
+	w   http.ResponseWriter
+	r   *http.Request
+	at  time.Time // of arrival, UTC
+	mem *share
+
+	body []byte         // as it was read
+	call segment.Object // of a single event
+	in   intake
+}
+
+func (h *Handler) enter(w http.ResponseWriter, r *http.Request) *visit {
+	v, _ := h.visits.Get().(*visit)
+	if v == nil {
+		v = &visit{mem: &share{of: &h.memory}}
+	}
+	v.w, v.r, v.at = w, r, time.Now().UTC()
+	return v
+}
+
+// leave ends a visit. It lets go of everything that came with the request.
+func (h *Handler) leave(v *visit) {
+	v.mem.close()
+	if cap(v.body) > maxKeptBody || cap(v.in.entries) > maxKeptEntries || v.call.Shape().Keys > maxKeptKeys {
+		return
+	}
+	clear(v.in.entries)
+	v.in = intake{entries: v.in.entries[:0], counts: v.in.counts[:0]}
+	v.w, v.r, v.body = nil, nil, v.body[:0]
+	h.visits.Put(v)
+}
