@@ -40,7 +40,7 @@ type answer struct {
 // errUnexpected is what decode functions return for a body that is JSON but not the answer of that call.
 var errUnexpected = errors.New("the answer lacks what was asked for")
 
-// do makes one call. A success is handed to decode (nil: any body will do); everything else becomes an *Error.
+// do makes one call. A success is handed to decode; everything else becomes an *Error.
 func (c *Client) do(ctx context.Context, cl call, decode func(answer) error) error {
 	got, err := c.exchange(ctx, cl)
 	if err != nil && (got.status < 300 || errors.Is(ctx.Err(), context.Canceled)) {
@@ -49,9 +49,6 @@ func (c *Client) do(ctx context.Context, cl call, decode func(answer) error) err
 	// An error answer that was cut short is judged by its status and what arrived of its text.
 	if got.status >= 300 {
 		return classify(cl, got, time.Now())
-	}
-	if decode == nil {
-		return nil
 	}
 	if err := decode(got); err != nil {
 		return classifyUnreadable(cl, got, time.Now())
@@ -170,6 +167,15 @@ func withoutURL(err error) error {
 		}
 		err = wrapped.Err
 	}
+}
+
+// acknowledged takes any body that does not say otherwise, for calls of whose answer nothing else matters. A page is none:
+// somebody in front of the API answered.
+func acknowledged(got answer) error {
+	if body := readBody(got); body.html || body.loginFailed || body.hasErrors || body.code != 0 {
+		return errUnexpected
+	}
+	return nil
 }
 
 // decodeInto unmarshals the body into v and then asks whole whether what matters is there.

@@ -47,10 +47,5 @@ func (c *Client) SendEvent(ctx context.Context, e Event) error {
 	cl.sent.add(e.Name)
 	cl.sent.add(url.QueryEscape(e.Email))
 	cl.sent.add(url.QueryEscape(e.Name))
-	return c.do(ctx, cl, func(got answer) error {
-		if body := readBody(got); body.html || body.loginFailed || body.hasErrors || body.code != 0 {
-			return errUnexpected
-		}
-		return nil
-	})
+	return c.do(ctx, cl, acknowledged)
 }

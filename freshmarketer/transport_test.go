@@ -59,6 +59,22 @@ func TestProxy(t *testing.T) {
 	}
 }
 
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Junk", strings.Repeat("x", 1<<18))
+		_, _ = io.WriteString(w, `{"filters":[]}`)
+	}))
+	t.Cleanup(server.Close)
+	client, err := New(Config{BaseURL: server.URL, APIKey: "k", Proxy: ProxyNone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Probe(t.Context()); KindOf(err) != KindTemporary {
+		t.Errorf("got %v, want kind temporary", err)
+	}
+}
+
 func TestTransportRefuses(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]Config{

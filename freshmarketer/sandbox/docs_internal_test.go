@@ -18,8 +18,8 @@ func TestDocsNameEverySwitch(t *testing.T) {
 	}
 	var keys []string
 	for _, typ := range []reflect.Type{reflect.TypeFor[scriptJSON](), reflect.TypeFor[accountJSON](), reflect.TypeFor[faultJSON](), reflect.TypeFor[Field]()} {
-		for i := range typ.NumField() {
-			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+		for field := range typ.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			keys = append(keys, name)
 		}
 	}
@@ -34,12 +34,12 @@ func TestDocsNameEverySwitch(t *testing.T) {
 	// Whatever else Options has is for Go code, or a file could not say what a test can.
 	goOnly := map[string]bool{"APIKeys": true, "StateFile": true, "Now": true, "CallLog": true, "History": true, "OnEffect": true}
 	inFile := map[string]bool{"Seed": true, "Contacts": true, "Changes": true, "Faults": true}
-	for i := range reflect.TypeFor[accountJSON]().NumField() {
-		inFile[reflect.TypeFor[accountJSON]().Field(i).Name] = true
+	for field := range reflect.TypeFor[accountJSON]().Fields() {
+		inFile[field.Name] = true
 	}
-	for i := range reflect.TypeFor[Options]().NumField() {
-		if name := reflect.TypeFor[Options]().Field(i).Name; !goOnly[name] && !inFile[name] {
-			t.Errorf("Options.%s cannot be said in a file", name)
+	for field := range reflect.TypeFor[Options]().Fields() {
+		if !goOnly[field.Name] && !inFile[field.Name] {
+			t.Errorf("Options.%s cannot be said in a file", field.Name)
 		}
 	}
 }
