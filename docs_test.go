@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/freshrelay/freshrelay/admin"
@@ -109,11 +110,9 @@ func TestDocsErrorsSaysWhatAdminSays(t *testing.T) { // not parallel: with -upda
 		t.Fatal(err)
 	}
 	reasons := map[admin.About][]string{
-		admin.AboutDead: metrics.Reasons(metrics.OutcomeDead),
-		admin.AboutPause: {
-			metrics.PausedThrottled, metrics.PausedKeyRefused, metrics.PausedOutage, metrics.PausedMisconfigured, metrics.PausedCatalogue,
-		},
-		admin.AboutDiscard: append(texts(mapping.DiscardReasons()), "by_operator", "expired"),
+		admin.AboutDead:    metrics.Reasons(metrics.OutcomeDead),
+		admin.AboutPause:   metrics.Pauses(),
+		admin.AboutDiscard: append(texts(mapping.DiscardReasons()), "by_operator", "expired", "not_live"),
 		admin.AboutLeftOut: append(texts(mapping.LeftOutReasons()), "sent_not_stored", "email_conflict"),
 	}
 	table := regexp.MustCompile(`(?s)(<!-- ([a-z_]+): [^\n]*\n).*?(<!-- end -->)`)
@@ -231,7 +230,7 @@ func TestDocsExampleConfigurationLoads(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := config.Defaults(); got.Retry != want.Retry || got.Log != want.Log || got.NATS != want.NATS ||
-		got.Listen != want.Listen || got.Admin != want.Admin || got.Delivery != want.Delivery || got.DataDir != want.DataDir {
+		got.Listen != want.Listen || got.Admin != want.Admin || !cmp.Equal(got.Delivery, want.Delivery) || got.Freshmarketer.Quota != want.Freshmarketer.Quota || got.DataDir != want.DataDir {
 		t.Errorf("the example shows other values than the defaults it promises:\n%s", got)
 	}
 	if len(got.Sources) != 1 || len(got.Sources[0].WriteKeys) != 1 || len(got.Sources[0].WebhookSecrets) != 1 || got.Freshmarketer.APIKey == "" {

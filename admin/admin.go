@@ -33,6 +33,12 @@ type Replayer interface {
 	Replay(ctx context.Context, ids []string) error
 }
 
+// Operator stops all sending and lets it go on. *worker.Pool is one.
+type Operator interface {
+	Pause(ctx context.Context) error
+	Resume(ctx context.Context) error
+}
+
 // Journal tells what became of an event. *queue.Store is one.
 type Journal interface {
 	Journal(ctx context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error)
@@ -58,6 +64,7 @@ type Config struct {
 	Ready    func(ctx context.Context) error // nil: events can be stored now
 	Sending  func() Sending                  // what the sender is doing
 	User     func(userID string) string      // the token a userId is filed under
+	Operator Operator                        // nil: this process does not send
 	Letters  Letters
 	Replayer Replayer
 	Journal  Journal
@@ -85,6 +92,8 @@ func New(cfg Config) http.Handler {
 	mux.Handle("/readyz", s.open(get(s.ready)))
 	mux.Handle("/metrics", cfg.Metrics)
 	mux.Handle("/api/status", s.closed(get(s.status)))
+	mux.Handle("/api/pause", s.closed(post(s.pause)))
+	mux.Handle("/api/resume", s.closed(post(s.resume)))
 	mux.Handle("/api/letters", s.closed(get(s.letters)))
 	mux.Handle("/api/letters/{id}", s.closed(get(s.letter)))
 	mux.Handle("/api/letters/lookup", s.closed(post(s.lookup)))

@@ -30,6 +30,7 @@ type store struct {
 	replayed [][]string
 	failing  error // of every call
 	failAt   int   // Replay fails from this call on; 0: never
+	orders   []string
 	query    queue.LetterQuery
 }
 
@@ -71,6 +72,16 @@ func (s *store) Replay(_ context.Context, ids []string) error {
 	return s.failing
 }
 
+func (s *store) Pause(context.Context) error {
+	s.orders = append(s.orders, "pause")
+	return s.failing
+}
+
+func (s *store) Resume(context.Context) error {
+	s.orders = append(s.orders, "resume")
+	return s.failing
+}
+
 func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error) {
 	var out []queue.JournalEntry
 	for _, e := range s.journal {
@@ -105,10 +116,10 @@ func newService(t *testing.T, change ...func(*Config)) service {
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("freshrelay_up 1\n")) }),
 		Logger:  zap.New(core),
 		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
-		Ready:   func(context.Context) error { return nil },
-		Sending: func() Sending { return Sending{} },
-		User:    func(id string) string { return "hash-of-" + id },
-		Letters: st, Replayer: st, Journal: st, Books: st,
+		Ready:    func(context.Context) error { return nil },
+		Sending:  func() Sending { return Sending{} },
+		User:     func(id string) string { return "hash-of-" + id },
+		Operator: st, Letters: st, Replayer: st, Journal: st, Books: st,
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -189,7 +200,7 @@ func TestEveryAPIPathIsClosed(t *testing.T) {
 	} {
 		for _, path := range []string{
 			"/api/status", "/api/letters", "/api/letters/a.1", "/api/letters/replay", "/api/letters/lookup", "/api/events",
-			"/api/", "/api/unknown", "/api/letters/a.1/more",
+			"/api/", "/api/unknown", "/api/letters/a.1/more", "/api/pause", "/api/resume",
 		} {
 			for _, header := range []string{"", "Bearer "} {
 				r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -215,6 +226,7 @@ func TestErrorsAreJSON(t *testing.T) {
 		"no such path":        {"GET", "/apis", "", 404, "nothing at this path"},
 		"no such API":         {"GET", "/api/unknown", "", 404, "nothing at this path"},
 		"wrong method":        {"POST", "/api/status", "", 405, "does not take POST"},
+		"GET pause":           {"GET", "/api/pause", "", 405, "does not take GET"},
 		"GET replay":          {"GET", "/api/letters/replay", "", 405, "does not take GET"},
 		"DELETE letter":       {"DELETE", "/api/letters/a.1", "", 405, "does not take DELETE"},
 		"no such letter":      {"GET", "/api/letters/a.1", "", 404, "no such dead letter"},

@@ -90,6 +90,7 @@ func TestStatus(t *testing.T) {
 		Dead:       []Tally{{"identify", "invalid", 2, Advise(AboutDead, "invalid").Mend}},
 		Paused:     []Pause{{"throttled", at, "429", Advise(AboutPause, "throttled").Mend}},
 		API:        API{LastSuccess: &at, LastError: &APIError{"update_contact", "throttled", 429}},
+		Quota:      []Quota{},
 		StoreBytes: map[string]uint64{"events": 5},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

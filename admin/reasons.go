@@ -73,6 +73,10 @@ func discardAdvice() map[string]Advice {
 			"It was a dead letter for longer than dead.retention.",
 			"Look through dead letters more often (freshrelay dlq list --group), or keep them longer.",
 		},
+		"not_live": {
+			"It waited for as long as delivery.observe_for allows while delivery.mode did not write its user.",
+			"To wait longer, raise delivery.observe_for; to deliver calls, set delivery.mode to live.",
+		},
 		"not_forwarded": {
 			"This type of call is not sent to Freshmarketer.",
 			"Nothing to do. To save traffic, switch the type off in Segment.",
@@ -118,6 +122,18 @@ func pauseAdvice() map[string]Advice {
 		"misconfigured": {
 			"What answers is not the API of an account this key may use.",
 			"Check freshmarketer.domain (and base_url), and that the key's user may read and write contacts; then restart.",
+		},
+		"operator": {
+			"Somebody has paused sending.",
+			"When it is to go on: freshrelay resume",
+		},
+		"observe": {
+			"delivery.mode is observe: nothing is written, calls wait, and the journal says what would be done.",
+			"To deliver what waits and what comes, set delivery.mode to live (or canary) and restart.",
+		},
+		"canary": {
+			"delivery.mode is canary: only the users in delivery.canary are written, the calls of all others wait.",
+			"To deliver what waits and what comes, set delivery.mode to live and restart.",
 		},
 		"catalogue": {
 			"The account's contact fields could not be read yet, so traits cannot be matched.",

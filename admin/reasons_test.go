@@ -16,10 +16,9 @@ import (
 func TestEveryReasonHasAdvice(t *testing.T) {
 	t.Parallel()
 	given := map[About][]string{
-		AboutDead: metrics.Reasons(metrics.OutcomeDead),
-		AboutPause: {
-			metrics.PausedThrottled, metrics.PausedKeyRefused, metrics.PausedOutage, metrics.PausedMisconfigured, metrics.PausedCatalogue,
-		},
+		AboutDead:    metrics.Reasons(metrics.OutcomeDead),
+		AboutPause:   metrics.Pauses(),
+		AboutDiscard: {worker.ReasonNotLive},
 	}
 	for _, r := range mapping.DiscardReasons() {
 		given[AboutDiscard] = append(given[AboutDiscard], string(r))
@@ -51,6 +50,8 @@ func TestReasonsAreCounted(t *testing.T) {
 	given := map[string][]string{
 		metrics.OutcomeDropped: ingest.DropReasons(),
 		metrics.OutcomeDead:    {worker.ReasonInvalid, worker.ReasonEmailConflict, worker.ReasonExhausted, worker.ReasonUnreadable},
+
+		metrics.OutcomeDiscarded: {worker.ReasonNotLive},
 	}
 	for _, r := range mapping.DiscardReasons() {
 		given[metrics.OutcomeDiscarded] = append(given[metrics.OutcomeDiscarded], string(r))

@@ -16,14 +16,19 @@ type Status struct {
 	Started time.Time `json:"started"`
 	Mode    string    `json:"mode"`    // ModeLive or ModeSandbox
 	Account string    `json:"account"` // host
+	// Delivery says whose contacts are written: live (all), canary or observe (none).
+	Delivery string `json:"delivery"`
 
-	Ledger        Ledger            `json:"ledger"`
-	OldestPending *time.Time        `json:"oldest_pending"` // arrival; null while nothing waits
-	Discards      []Tally           `json:"discards"`       // most frequent first
-	Dead          []Tally           `json:"dead"`           // likewise
-	Paused        []Pause           `json:"paused"`         // why nothing is sent; empty while sending
-	API           API               `json:"api"`
-	StoreBytes    map[string]uint64 `json:"store_bytes"` // by stream
+	Ledger        Ledger     `json:"ledger"`
+	OldestPending *time.Time `json:"oldest_pending"` // arrival; null while nothing waits
+	Discards      []Tally    `json:"discards"`       // most frequent first
+	Dead          []Tally    `json:"dead"`           // likewise
+	Paused        []Pause    `json:"paused"`         // why nothing is sent; empty while sending
+	API           API        `json:"api"`
+	Quota         []Quota    `json:"quota"` // the windows that have a limit
+	// BacklogClear estimates the seconds until what is pending is delivered; null while nobody can tell.
+	BacklogClear *float64          `json:"backlog_clear_seconds"`
+	StoreBytes   map[string]uint64 `json:"store_bytes"` // by stream
 }
 
 // Ledger is the account of all events ever stored: Accepted = Delivered + Discarded + Dead + Pending.
@@ -51,6 +56,20 @@ type Tally struct {
 type Sending struct {
 	Paused []Pause
 	API    API
+	Mode   string // whose contacts are written: live, canary or observe
+	Quota  []Quota
+	// BacklogClear estimates how long it takes until so many events are delivered; nil: it cannot be told.
+	BacklogClear func(pending int64) *float64
+}
+
+// Quota is how many API calls a window of the account's quota has, over all processes.
+type Quota struct {
+	Window  string `json:"window"`  // hour or minute
+	Limit   int    `json:"limit"`   // the account's
+	Reserve int    `json:"reserve"` // of them for people and other integrations
+	Allowed int    `json:"allowed"` // for us at present: limit less reserve, or less after a 429
+	Used    int    `json:"used"`    // by us in the window that ends now
+	Left    int    `json:"left"`    // for us
 }
 
 // Pause is one reason why nothing is being sent.
@@ -93,19 +112,20 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		},
 		Discards:   tallies(books.Counts, queue.Discarded, AboutDiscard),
 		Dead:       tallies(books.Counts, queue.Dead, AboutDead),
-		Paused:     make([]Pause, 0, len(sending.Paused)),
+		Delivery:   sending.Mode,
+		Paused:     advised(sending.Paused),
 		API:        sending.API,
+		Quota:      append([]Quota{}, sending.Quota...),
 		StoreBytes: make(map[string]uint64, len(bytes)),
+	}
+	if sending.BacklogClear != nil {
+		st.BacklogClear = sending.BacklogClear(books.Pending)
 	}
 	for stream, n := range bytes {
 		st.StoreBytes[strings.ToLower(stream)] = n
 	}
 	if !books.Oldest.IsZero() {
 		st.OldestPending = &books.Oldest
-	}
-	for _, p := range sending.Paused {
-		p.Mend = Advise(AboutPause, p.Reason).Mend
-		st.Paused = append(st.Paused, p)
 	}
 	return answer(w, http.StatusOK, st)
 }

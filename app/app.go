@@ -109,8 +109,10 @@ func (s *service) checkRole() error {
 		if s.cfg.NATS.URL != "" {
 			return nil
 		}
-		return &startError{fmt.Errorf("--role %s needs NATS servers that the other processes can reach, and nats.url is not set", s.opts.Role),
-			"set nats.url (see docs/cluster.md), or leave --role out: one process does all"}
+		return &startError{
+			fmt.Errorf("--role %s needs NATS servers that the other processes can reach, and nats.url is not set", s.opts.Role),
+			"set nats.url (see docs/cluster.md), or leave --role out: one process does all",
+		}
 	}
 	return &startError{fmt.Errorf("there is no role %q", s.opts.Role), "use all, ingest or worker"}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"math"
 	"strings"
 	"time"
 
@@ -21,6 +22,7 @@ func (s *service) levels() metrics.Levels {
 	ctx, cancel := context.WithTimeout(context.Background(), levelsTimeout)
 	defer cancel()
 	var l metrics.Levels
+	var pending int64
 	owned := s.store.Owned()
 	for _, p := range owned {
 		books, err := p.Ledger(ctx)
@@ -29,7 +31,9 @@ func (s *service) levels() metrics.Levels {
 			continue
 		}
 		l.Partitions = append(l.Partitions, partitionLevels(p.Number(), books))
+		pending += books.Pending
 	}
+	s.quotaLevels(&l, pending)
 	if len(owned) == 0 || owned[0].Number() != 0 {
 		return l // the size is told once, by the owner of the first partition
 	}
@@ -42,6 +46,20 @@ func (s *service) levels() metrics.Levels {
 		l.StoreBytes[strings.ToLower(stream)] = bytes
 	}
 	return l
+}
+
+// quotaLevels adds what the workers know of the account's calls, and when what is pending here will be delivered.
+func (s *service) quotaLevels(l *metrics.Levels, pending int64) {
+	if s.pool == nil { // this process only takes calls in
+		return
+	}
+	for _, w := range s.pool.Status().Quota {
+		l.Quota = append(l.Quota, metrics.Quota{Window: w.Window, Limit: w.Limit, Reserve: w.Reserve, Allowed: w.Allowed, Used: w.Used, Remaining: w.Left})
+	}
+	l.BacklogClear = math.Inf(1)
+	if clear := s.pool.BacklogClear(pending); clear != worker.Never {
+		l.BacklogClear = clear.Seconds()
+	}
 }
 
 func partitionLevels(number int, books queue.Ledger) metrics.PartitionLevels {
@@ -62,11 +80,23 @@ func (s *service) sending() admin.Sending {
 	if s.pool == nil { // this process only takes calls in
 		return admin.Sending{}
 	}
-	return sendingOf(s.pool.Status(), s.started)
+	out := sendingOf(s.pool.Status(), s.started)
+	out.BacklogClear = func(pending int64) *float64 {
+		clear := s.pool.BacklogClear(pending)
+		if clear == worker.Never {
+			return nil
+		}
+		seconds := clear.Seconds()
+		return &seconds
+	}
+	return out
 }
 
 func sendingOf(st worker.Status, started time.Time) admin.Sending {
-	out := admin.Sending{API: admin.API{LastSuccess: moment(st.LastSuccess), LastFailure: moment(st.LastFailure)}}
+	out := admin.Sending{Mode: st.Mode, API: admin.API{LastSuccess: moment(st.LastSuccess), LastFailure: moment(st.LastFailure)}}
+	for _, w := range st.Quota {
+		out.Quota = append(out.Quota, admin.Quota(w))
+	}
 	for _, p := range st.Pauses {
 		out.Paused = append(out.Paused, admin.Pause{Reason: string(p.Reason), Since: p.Since, Detail: p.Detail})
 	}

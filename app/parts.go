@@ -66,6 +66,7 @@ func (s *service) connect(context.Context) error {
 	s.client, err = freshmarketer.New(freshmarketer.Config{
 		Domain: fm.Domain, BaseURL: fm.BaseURL, APIKey: string(fm.APIKey), Proxy: string(fm.Proxy), CACerts: authorities, Timeout: fm.Timeout,
 		UserAgent: "freshrelay/" + s.opts.Version, OnCall: s.metrics.APICall,
+		OnLimits: func(op string, l freshmarketer.Limits) { s.pool.Limits(op, l) }, // nobody but the pool makes calls
 	})
 	if err != nil {
 		return fmt.Errorf("freshmarketer: %w", err)
@@ -109,12 +110,14 @@ func external(n config.NATS) *queue.External {
 }
 
 func (s *service) startWorker(context.Context) error {
-	r := s.cfg.Retry
+	r, d := s.cfg.Retry, s.cfg.Delivery
 	var err error
 	s.pool, err = worker.New(worker.Config{
 		Store: s.store, Client: s.client, Concurrency: s.cfg.Delivery.Concurrency, Metrics: s.metrics, Logger: s.log,
 		Mapping: mappingOptions(s.cfg),
 		Retry:   worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
+		Quota:   worker.Quota(s.cfg.Freshmarketer.Quota),
+		Mode:    worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},
 	})
 	if err != nil {
 		return err
@@ -140,10 +143,14 @@ func (s *service) startAdmin(ctx context.Context) error {
 	if s.opts.Sandbox {
 		mode = admin.ModeSandbox
 	}
+	var operator admin.Operator
+	if s.pool != nil {
+		operator = s.pool
+	}
 	handler := admin.New(admin.Config{
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
-		Letters: s.store, Replayer: s.store, Journal: s.store, Books: s.store,
+		Operator: operator, Letters: s.store, Replayer: s.store, Journal: s.store, Books: s.store,
 	})
 	// Only operators and scrapers come here; a slow one must not hold a connection for ever.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}

@@ -41,11 +41,17 @@ const (
 	PausedOutage        = "outage"        // the API fails for everybody
 	PausedMisconfigured = "misconfigured" // domain, base URL or permissions are wrong
 	PausedCatalogue     = "catalogue"     // the account's fields could not be read yet
+	PausedOperator      = "operator"      // somebody said: freshrelay pause
+	PausedObserve       = "observe"       // delivery.mode is observe: nothing is written
+	PausedCanary        = "canary"        // delivery.mode is canary: only the listed users are written
 )
+
+// Pauses returns the values of the label reason of the metric paused.
+func Pauses() []string { return closedLists().pauses }
 
 // lists holds the closed lists of label values.
 type lists struct {
-	types, outcomes, rejections, pauses, operations, streams []string
+	types, outcomes, rejections, pauses, operations, streams, windows []string
 
 	reasons map[string][]string // by outcome; what each means and its mend stand in package admin
 	codes   []string            // statuses with a series from the start; any other makes its own when it comes
@@ -61,19 +67,20 @@ func closedLists() lists {
 			RejectedOverloaded, RejectedFull, RejectedUnavailable,
 			Other,
 		},
-		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, Other},
+		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, PausedOperator, PausedObserve, PausedCanary, Other},
 		operations: []string{
 			"create_contact", "upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
 			"contact_filters", "contact_view", "forget_contact", "bulk_upsert", "job_status",
 			"upsert_account", "get_account", "update_account", "account_fields", "create_activity", "list_activities", "selector",
 			"send_event", Other,
 		},
+		windows: []string{"hour", "minute", Other},
 		streams: []string{"events", "state", "dead", "journal", "audit", Other},
 		reasons: map[string][]string{
 			OutcomeDelivered: {Other},
 			OutcomeDiscarded: {
 				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "no_contact", "not_forwarded",
-				"by_operator", "expired",
+				"by_operator", "expired", "not_live",
 				Other,
 			},
 			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", Other},

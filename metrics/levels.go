@@ -13,6 +13,16 @@ type Levels struct {
 	// Partitions are those that this process owns. Each is told by its owner alone, so sums over processes are right.
 	Partitions []PartitionLevels
 	StoreBytes map[string]uint64 // bytes on disk by stream; empty where another process tells them
+	// Quota holds the windows that have a limit, over all processes: each process that sends tells the same.
+	Quota        []Quota
+	BacklogClear float64 // seconds until what is pending here is delivered; +Inf if nobody can tell
+}
+
+// Quota is how many API calls a window (hour or minute) of the account's quota has, over all processes.
+type Quota struct {
+	Window                   string
+	Limit, Reserve           int // of the account; kept for people and other integrations
+	Allowed, Used, Remaining int // for us: at present, made, and left
 }
 
 // PartitionLevels are one partition's, as its owner knows them.
@@ -32,7 +42,8 @@ type levels struct {
 	mu   sync.RWMutex
 	read func() Levels
 
-	pending, oldest, dead, difference, bytes *prometheus.Desc
+	pending, oldest, dead, difference, bytes, clear *prometheus.Desc
+	limit, reserve, allowed, used, remaining        *prometheus.Desc
 }
 
 func newLevels(l lists, now func() time.Time) *levels {
@@ -49,6 +60,13 @@ func newLevels(l lists, now func() time.Time) *levels {
 		difference: desc("ledger_difference",
 			"Accepted events less delivered, discarded, dead and pending ones. Anything but 0 is a defect.", "partition"),
 		bytes: desc("store_bytes", "Bytes a stream takes on disk.", "stream"),
+		clear: desc("backlog_clear_seconds",
+			"Estimated time until what is pending is delivered; +Inf while sending is held and nobody can tell for how long."),
+		limit:     desc("quota_limit", "API calls the account gives in a window (hour or minute).", "window"),
+		reserve:   desc("quota_reserve", "API calls of a window that are kept for people and other integrations.", "window"),
+		allowed:   desc("quota_allowed", "API calls of a window that we may make at present: limit less reserve, or less after a 429.", "window"),
+		used:      desc("quota_used", "API calls we made in the window that ends now, over all processes.", "window"),
+		remaining: desc("quota_remaining", "API calls we may still make in the window that ends now.", "window"),
 	}
 }
 
@@ -60,7 +78,9 @@ func (l *levels) set(read func() Levels) {
 
 // Describe implements prometheus.Collector.
 func (l *levels) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{l.pending, l.oldest, l.dead, l.difference, l.bytes} {
+	for _, d := range []*prometheus.Desc{
+		l.pending, l.oldest, l.dead, l.difference, l.bytes, l.clear, l.limit, l.reserve, l.allowed, l.used, l.remaining,
+	} {
 		ch <- d
 	}
 }
@@ -91,6 +111,17 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 		for reason, n := range closed(l.lists.reasons[OutcomeDead], p.Dead) {
 			gauge(l.dead, float64(n), partition, reason)
 		}
+	}
+	if len(v.Partitions) > 0 {
+		gauge(l.clear, v.BacklogClear)
+	}
+	for _, q := range v.Quota {
+		window := known(l.lists.windows, q.Window)
+		gauge(l.limit, float64(q.Limit), window)
+		gauge(l.reserve, float64(q.Reserve), window)
+		gauge(l.allowed, float64(q.Allowed), window)
+		gauge(l.used, float64(q.Used), window)
+		gauge(l.remaining, float64(q.Remaining), window)
 	}
 	if len(v.StoreBytes) == 0 {
 		return

@@ -35,7 +35,11 @@ func everything(t *testing.T) *Metrics {
 	m.UnmappedTraits(1)
 	m.Published(time.Millisecond, 7)
 	m.SetPaused(PausedOutage, true)
-	m.SetLevels(func() Levels { return Levels{Partitions: []PartitionLevels{{Pending: 4}}, StoreBytes: map[string]uint64{"events": 1}} })
+	m.SetLevels(func() Levels {
+		return Levels{
+			Partitions: []PartitionLevels{{Pending: 4}}, StoreBytes: map[string]uint64{"events": 1}, Quota: []Quota{{Window: "hour", Limit: 1000}},
+		}
+	})
 	return m
 }
 
@@ -159,6 +163,7 @@ func TestNothingGrows(t *testing.T) {
 	m.SetLevels(func() Levels {
 		return Levels{
 			Partitions: []PartitionLevels{{Dead: map[string]int{"made up": 2, "exhausted": 1, Other: 1}}},
+			Quota:      []Quota{{Window: "fortnight", Used: 7}},
 			StoreBytes: map[string]uint64{"elsewhere": 5, "events": 6},
 		}
 	})
@@ -184,6 +189,7 @@ func TestNothingGrows(t *testing.T) {
 		`freshrelay_dead_letters{partition="0",reason="invalid"} 0`,
 		`freshrelay_store_bytes{stream="events"} 6`,
 		`freshrelay_store_bytes{stream="other"} 5`,
+		`freshrelay_quota_used{window="other"} 7`,
 		`freshrelay_events_total{outcome="dead",reason="other",type="other"} 500`,
 	} {
 		if !strings.Contains(page, series+"\n") {

@@ -2,7 +2,9 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/freshrelay/freshrelay/queue"
 )
@@ -52,7 +54,7 @@ func (b *backlog) add(items []queue.Item, again bool) {
 		if it.Kind != queue.KindReplay {
 			l.events++
 		}
-		if l.place == placeNew || l.place == placeLater && l.events > 0 {
+		if l.place == placeNew || l.place == placeParked || l.place == placeLater && l.events > 0 {
 			b.put(l)
 		}
 		if again {
@@ -66,10 +68,7 @@ func (b *backlog) add(items []queue.Item, again bool) {
 // hasRoom waits until the reader may go on.
 func (b *backlog) hasRoom(ctx context.Context) error {
 	for {
-		b.mu.Lock()
-		ok := b.bytes < b.limit
-		b.mu.Unlock()
-		if ok {
+		if !b.full() {
 			return nil
 		}
 		select {
@@ -188,6 +187,54 @@ func (b *backlog) done(l *lane, n int) {
 	signal(b.room)
 }
 
+// unseen is a copy of the lane's first items that were not looked at; looked is one of those before them.
+func (b *backlog) unseen(l *lane) []queue.Item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(l.waiting[l.seen:min(len(l.waiting), l.seen+maxMerge)])
+}
+
+func (b *backlog) looked(l *lane) []queue.Item {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(l.waiting[:l.seen])
+}
+
+// park ends a turn of a lane whose items wait for another mode: it is ready again when there is a new one, or one has
+// waited until due.
+func (b *backlog) park(l *lane, due time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case len(l.waiting) == 0:
+		delete(b.lanes, l.user)
+	case l.seen < len(l.waiting):
+		b.put(l)
+		signal(b.more)
+	default:
+		l.place, l.due = placeParked, due
+	}
+}
+
+// wakeDue makes parked lanes ready whose first item has waited long enough.
+func (b *backlog) wakeDue(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, l := range b.lanes {
+		if l.place == placeParked && !now.Before(l.due) {
+			b.put(l)
+			signal(b.more)
+		}
+	}
+}
+
+// full says that the reader has to wait.
+func (b *backlog) full() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes >= b.limit
+}
+
 // giveBack ends a turn: the lane is ready again if something waits or is left to do, otherwise it ceases to exist.
 func (b *backlog) giveBack(l *lane) {
 	b.mu.Lock()
@@ -198,6 +245,13 @@ func (b *backlog) giveBack(l *lane) {
 	}
 	b.put(l)
 	signal(b.more)
+}
+
+// changes is how many lanes are ready, each with at most one change.
+func (b *backlog) changes() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.ready)
 }
 
 func signal(c chan struct{}) {

@@ -22,6 +22,7 @@ const (
 	HoldKeyRefused    Hold = metrics.PausedKeyRefused    // the API does not accept the key
 	HoldOutage        Hold = metrics.PausedOutage        // the API fails for everybody
 	HoldMisconfigured Hold = metrics.PausedMisconfigured // what answers is not the API of an account we may use
+	HoldOperator      Hold = metrics.PausedOperator      // somebody said so; it stands beside any of the others
 )
 
 const (
@@ -59,8 +60,11 @@ type gate struct {
 	first   string // user whose call went first and failed after the last probes, and how often in a row
 	firsts  int
 	idle    stoppage
-	isDry   bool
-	waits   *backoff.ExponentialBackOff // between probes; reset by the first success
+	isDry   bool // calls are waited for because the quota has none
+
+	order    order // the operator's
+	orderRev uint64
+	waits    *backoff.ExponentialBackOff // between probes; reset by the first success
 
 	failures int
 	users    map[string]bool
@@ -82,7 +86,7 @@ func newGate(check func(context.Context) error, q *quota, initial time.Duration,
 func (g *gate) await(ctx context.Context) error {
 	for {
 		g.mu.Lock()
-		ok, changed := g.hold == "" || g.ajar && !g.passing, g.changed
+		ok, changed := g.passable(), g.changed
 		g.mu.Unlock()
 		if ok {
 			return nil
@@ -95,15 +99,16 @@ func (g *gate) await(ctx context.Context) error {
 	}
 }
 
+// passable says whether somebody may make a call now.
+func (g *gate) passable() bool { return !g.order.Paused && (g.hold == "" || g.ajar && !g.passing) }
+
+// admit lets one call through, or says that it may not be made.
 func (g *gate) admit() bool {
-	if g.hold == "" {
-		return true
+	if !g.passable() {
+		return false
 	}
-	if g.ajar && !g.passing {
-		g.passing = true
-		return true
-	}
-	return false
+	g.passing = g.hold != "" // ajar: nobody else until this call is answered
+	return true
 }
 
 // report tells the gate what came of a call for a user. It returns whether the failure is the user's to count: what
@@ -285,6 +290,21 @@ func (s *stoppage) sum() time.Duration {
 	return s.total + time.Since(s.since)
 }
 
+// opensIn is how long a hold lasts whose end an answer named; 0 if nothing holds. known is false if nobody can tell.
+func (g *gate) opensIn() (wait time.Duration, known bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.order.Paused:
+		return 0, false
+	case g.hold == "" || g.ajar:
+		return 0, true
+	case g.hold == HoldThrottled:
+		return max(0, time.Until(g.until)), true
+	}
+	return 0, false
+}
+
 // Pause describes a hold for status.
 type Pause struct {
 	Reason Hold
@@ -295,8 +315,12 @@ type Pause struct {
 func (g *gate) pauses() []Pause {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.hold == "" {
-		return nil
+	var all []Pause
+	if g.order.Paused {
+		all = append(all, Pause{Reason: HoldOperator, Since: g.order.At})
 	}
-	return []Pause{{Reason: g.hold, Since: g.since, Detail: g.detail}}
+	if g.hold != "" {
+		all = append(all, Pause{Reason: g.hold, Since: g.since, Detail: g.detail})
+	}
+	return all
 }

@@ -58,6 +58,13 @@ func (g *gate) early() bool {
 	return time.Until(g.until) > 0
 }
 
+// forbidden says that not even a probe may be made.
+func (g *gate) forbidden() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.order.Paused || time.Until(g.until) > 0
+}
+
 func (g *gate) setAjar() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -97,7 +104,7 @@ func (g *gate) probe(waitCtx, callCtx context.Context) error {
 		return err
 	}
 	defer grant.giveBack()
-	if g.early() || !grant.spend() { // a 429 came while the quota was waited for
+	if g.forbidden() || !grant.spend() { // a 429 or an operator's word came while the quota was waited for
 		return errHeld
 	}
 	defer grant.done()
@@ -132,7 +139,7 @@ func (g *gate) verify(waitCtx, callCtx context.Context) bool {
 func (g *gate) heldNow() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.hold != ""
+	return g.hold != "" || g.order.Paused
 }
 
 // holdFor is the hold that a failed probe means.

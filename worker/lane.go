@@ -36,6 +36,8 @@ type lane struct {
 	written   []int // sizes, in items, of the changes of this run
 	recovered int   // items at the head that an earlier run may have sent, as any number of changes' worth
 
+	watched // while the user is not written, see Mode
+
 	buried []uint64                    // positions of letters stored for a settlement that is not committed yet
 	stalls *backoff.ExponentialBackOff // waits after trouble with our own store
 }
@@ -48,6 +50,7 @@ const (
 	placeNew                // nowhere yet
 	placeReady
 	placeLater
+	placeParked // its items wait for another mode: until there is a new one, or one is too old
 )
 
 // trouble is what a lane remembers of its failures since its last success.
@@ -120,7 +123,7 @@ func (l *lane) settled(delivered bool) {
 
 // shift follows the removal of the head's first items.
 func (l *lane) shift(items int) {
-	l.recovered = max(0, l.recovered-items)
+	l.recovered, l.seen = max(0, l.recovered-items), max(0, l.seen-items)
 	for i := range l.written {
 		l.written[i] -= items
 	}

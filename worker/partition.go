@@ -22,7 +22,7 @@ type partition struct {
 // work reads and delivers one partition until ctx ends, then lets calls under way finish. It returns nil when it was told
 // to stop, and an error when the partition can no longer be trusted.
 func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
-	part := &partition{pool: p, log: log, backlog: newBacklog(maxReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.log)}
+	part := &partition{pool: p, log: log, backlog: newBacklog(p.cfg.ReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.mode.writes, p.log)}
 	if err := part.reconcile(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // stopping is not failing
@@ -43,6 +43,13 @@ func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 		}
 	})
 	wg.Go(func() { part.again.run(waitCtx) })
+	if p.mode.Name != ModeLive {
+		wg.Go(func() {
+			for sleep(waitCtx, watchEvery) {
+				part.backlog.wakeDue(time.Now())
+			}
+		})
+	}
 	serving.Go(func() {
 		select {
 		case <-log.Recovered():
@@ -68,6 +75,13 @@ func (part *partition) take(ctx context.Context, items []queue.Item) error {
 	select {
 	case <-part.log.Recovered():
 		part.backlog.add(items, false)
+		if !part.backlog.full() {
+			return nil
+		}
+		if part.pool.mode.Name != ModeLive {
+			part.pool.mode.full.Store(true)
+			defer part.pool.mode.full.Store(false)
+		}
 		return part.backlog.hasRoom(ctx)
 	default:
 		part.backlog.add(items, true)

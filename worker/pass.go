@@ -53,7 +53,7 @@ func (g *gate) tryEnter(c class, calls int) (*pass, error) {
 func (g *gate) mayPass() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.hold == "" || g.ajar && !g.passing
+	return g.passable()
 }
 
 // admit comes before each call. Every admit without an error is followed by a report.
@@ -84,11 +84,8 @@ func (p *pass) report(user string, err error) (counts bool) {
 	return p.gate.report(user, err)
 }
 
-// leave gives back the calls that were not made. It may be called twice, and on nil.
+// leave gives back the calls that were not made. It may be called twice.
 func (p *pass) leave() {
-	if p == nil {
-		return
-	}
 	p.grant.giveBack()
 	for _, g := range p.extra {
 		g.giveBack()
@@ -104,6 +101,13 @@ func (t *turn) enter() (waited bool, err error) {
 	return waited, err
 }
 
+// bulkFrom is how many changes are always sent one by one: that is quicker, and says more about each.
+const bulkFrom = 10
+
+// bulkPays says whether so many changes that are ready should share calls: when one by one they would take a notable part of
+// the calls that are left this minute.
+func (g *gate) bulkPays(ready int) bool { return ready > max(bulkFrom, g.quota.leftThisMinute()/10) }
+
 // needs is how many calls the change takes if nothing unforeseen happens.
 func (t *turn) needs() int {
 	for _, f := range t.result.Change.Fields {
@@ -116,9 +120,13 @@ func (t *turn) needs() int {
 
 // leave gives back the calls that were not made, and remembers if there were too few.
 func (t *turn) leave() {
-	if t.pass != nil && t.pass.Short {
+	if t.pass == nil {
+		return
+	}
+	if t.pass.Short {
 		t.more = t.pass.Calls + 1
 	}
+	t.p.effort.add(t.pass.Calls, 0)
 	t.pass.leave()
 	t.pass = nil
 }

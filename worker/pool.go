@@ -29,7 +29,9 @@ type Config struct {
 	Mapping     mapping.Options
 	Retry       Retry
 	Quota       Quota // the zero value: no limit of ours
+	Mode        Mode  // the zero value: live
 	Concurrency int   // changes sent at the same time
+	ReadAhead   int   // bytes of events that may wait in memory; 0: 64 MiB
 	Metrics     *metrics.Metrics
 	Logger      *zap.Logger
 }
@@ -43,6 +45,9 @@ type Pool struct {
 	catalogue *catalogue
 	unmapped  *unmapped
 	resyncs   *resyncs
+	mode      *mode
+	began     time.Time
+	effort    effort
 	places    chan struct{} // one element per turn under way
 	behind    chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
 }
@@ -55,13 +60,17 @@ func New(cfg Config) (*Pool, error) {
 	if cfg.Retry.Initial <= 0 || cfg.Retry.Max < cfg.Retry.Initial || cfg.Retry.MaxAge <= 0 {
 		return nil, fmt.Errorf("retry is %+v: initial and max_age must be positive and max at least initial", cfg.Retry)
 	}
-	if err := cfg.Quota.check(); err != nil {
+	if err := errors.Join(cfg.Quota.check(), cfg.Mode.check()); err != nil {
 		return nil, err
+	}
+	if cfg.ReadAhead <= 0 {
+		cfg.ReadAhead = maxReadAhead
 	}
 	log := cfg.Logger.Named("worker")
 	g := newGate(cfg.Client.Probe, newQuota(cfg.Quota, cfg.Store, rand.Text()[:8], log), cfg.Retry.Initial, cfg.Metrics, log)
 	return &Pool{
-		cfg: cfg, store: cfg.Store, log: log, gate: g, places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
+		cfg: cfg, store: cfg.Store, log: log, gate: g, mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
+		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
 		unmapped:  &unmapped{store: cfg.Store, log: log},
 		resyncs:   &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
@@ -76,7 +85,16 @@ func (p *Pool) Run(ctx context.Context) error {
 	callCtx, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelCalls()
 
+	o, rev, err := p.readOrder(ctx) // before any call
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // stopping is not failing
+		}
+		return err
+	}
+	p.gate.obey(o, rev)
 	var wg sync.WaitGroup
+	wg.Go(func() { p.followOrders(waitCtx) })
 	wg.Go(func() { p.gate.quota.run(waitCtx) })
 	wg.Go(func() { p.gate.run(waitCtx) })
 	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) }) // ready for the first event; an error means that we stop
@@ -85,7 +103,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		p.log.Warn("what is to be sent again could not be read", zap.Error(err))
 	}
 	wg.Go(func() { p.resyncs.run(waitCtx) })
-	err := p.store.Own(waitCtx, p.work)
+	err = p.store.Own(waitCtx, p.work)
 	stop(errStopping)
 	hard := time.AfterFunc(StopTimeout, cancelCalls)
 	defer hard.Stop()
@@ -109,18 +127,28 @@ func (p *Pool) end() { <-p.places }
 
 // Status is what the pool knows of the API at this moment.
 type Status struct {
-	Pauses      []Pause
+	Mode        string  // ModeLive, ModeCanary or ModeObserve
+	Pauses      []Pause // why calls wait
 	LastSuccess time.Time
 	LastFailure time.Time
 	LastError   *freshmarketer.Error // the last failure, redacted; nil if there was none
 	Catalogue   bool                 // the account's fields are known
+	Quota       []QuotaWindow        // how the windows that have a limit stand
 }
 
 // Status reports for people and metrics.
 func (p *Pool) Status() Status {
-	s := Status{Pauses: p.gate.pauses(), Catalogue: p.catalogue.known()}
+	s := Status{Mode: p.mode.Name, Pauses: p.gate.pauses(), Catalogue: p.catalogue.known(), Quota: p.gate.quota.windows()}
+	if why := p.mode.hold(); why != "" {
+		s.Pauses = append(s.Pauses, Pause{Reason: why, Since: p.began, Detail: p.mode.detail()})
+	}
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()
 	s.LastSuccess, s.LastFailure, s.LastError = p.gate.lastSuccess, p.gate.lastFailure, p.gate.lastError
 	return s
+}
+
+// Limits takes in what an answer of the API says about the account's quota: freshmarketer.Config.OnLimits.
+func (p *Pool) Limits(_ string, l freshmarketer.Limits) {
+	p.gate.quota.observe(l.Total, l.Remaining, l.Reset)
 }

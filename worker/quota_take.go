@@ -44,7 +44,7 @@ func (q *quota) tryTake(ctx context.Context, needed int) (wait time.Duration, er
 	closed := q.settle(&s)
 	told := q.apply(&s, now)
 	s.tidy(now)
-	q.seen = s
+	q.seen, q.seenRev = s, rev
 	allowed := s.limits(q.cfg, now)
 	needed = min(needed, allowed.hour, allowed.minute)
 	calls, wait := s.room(now, allowed, needed, max(needed, q.blockSize(allowed)))
@@ -148,6 +148,27 @@ func (q *quota) write(ctx context.Context, s spending, rev uint64) error {
 	}
 	_, err = q.store.PutState(ctx, quotaKey, data, rev)
 	return err
+}
+
+// look sees what other processes have taken since, for status.
+func (q *quota) look(ctx context.Context) error {
+	if q.cfg.off() {
+		return nil
+	}
+	if err := q.syncClock(ctx); err != nil {
+		return err
+	}
+	s, rev, err := q.read(ctx)
+	if err != nil {
+		return err
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if rev > q.seenRev {
+		q.seen, q.seenRev = s, rev
+		q.apply(&q.seen, q.brokerTime(time.Now()))
+	}
+	return nil
 }
 
 // syncClock compares our clock with the broker's, which all processes go by. Between two looks the monotonic clock counts,

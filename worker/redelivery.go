@@ -21,8 +21,9 @@ const (
 
 // redelivery replays letters of class exhausted by itself: nothing was wrong with them but the time.
 type redelivery struct {
-	store *queue.Store
-	log   *zap.Logger
+	store  *queue.Store
+	writes func(user string) bool // letters of others stay where they are
+	log    *zap.Logger
 
 	mu  sync.Mutex
 	due map[string]planned // by letter id
@@ -34,8 +35,8 @@ type planned struct {
 	position uint64
 }
 
-func newRedelivery(store *queue.Store, log *zap.Logger) *redelivery {
-	return &redelivery{store: store, log: log, due: map[string]planned{}}
+func newRedelivery(store *queue.Store, writes func(user string) bool, log *zap.Logger) *redelivery {
+	return &redelivery{store: store, writes: writes, log: log, due: map[string]planned{}}
 }
 
 // pause grows with the letter's age and so doubles from try to try: 15 minutes, half an hour, … a day.
@@ -47,7 +48,7 @@ func pause(l queue.Letter) time.Duration {
 func (r *redelivery) watch(l queue.Letter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.Reason != ReasonExhausted {
+	if l.Reason != ReasonExhausted || !r.writes(l.User) {
 		delete(r.due, l.ID)
 		return
 	}

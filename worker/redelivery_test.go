@@ -13,7 +13,7 @@ import (
 
 func TestExhaustedLettersComeAgainInTheOrderOfTheLog(t *testing.T) {
 	t.Parallel()
-	r := newRedelivery(nil, zap.NewNop())
+	r := newRedelivery(nil, func(string) bool { return true }, zap.NewNop())
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	for i := range 150 {
 		l := queue.Letter{ID: fmt.Sprint("u.", i), Position: uint64(i), Reason: ReasonExhausted, FirstTry: now.Add(-15 * time.Minute), LastTry: now}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -37,10 +38,14 @@ type rig struct {
 	api   freshmarketer.Config
 	pool  *worker.Pool
 	logs  *observer.ObservedLogs
+	core  zapcore.Core
 	stop  func() error
 	n     int
-	// mapping is for the next open.
-	mapping mapping.Options
+	// What follows is for the next open.
+	mapping   mapping.Options
+	mode      worker.Mode
+	quota     worker.Quota
+	readAhead int
 }
 
 // bubble runs body with a rig on fake time.
@@ -50,12 +55,15 @@ func bubble(t *testing.T, opt sandbox.Options, body func(t *testing.T, r *rig)) 
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		box, api := sandboxtest.Start(t, opt)
-		r := &rig{t: t, dir: dir, box: box, api: api}
+		r := &rig{t: t, dir: dir, box: box, api: api, quota: plenty()}
 		r.open()
 		body(t, r)
 		r.close()
 	})
 }
+
+// plenty is a quota that holds nobody up, so that every test spends one.
+func plenty() worker.Quota { return worker.Quota{PerHour: 1_000_000, PerMinute: 100_000, Reserve: 0.1} }
 
 // bubbleNamed is bubble as a subtest.
 func bubbleNamed(t *testing.T, name string, opt sandbox.Options, body func(t *testing.T, r *rig)) {
@@ -81,19 +89,22 @@ func (r *rig) open() {
 	if r.store, err = queue.Open(r.t.Context(), queuetest.Config(r.t, r.dir)); err != nil {
 		r.t.Fatal(err)
 	}
-	core, logs := observer.New(zap.DebugLevel)
-	r.logs = logs
-	r.pool, err = worker.New(worker.Config{
-		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, Metrics: metrics.New(), Logger: zap.New(core),
-		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
-	})
-	if err != nil {
+	r.core, r.logs = observer.New(zap.DebugLevel)
+	if r.pool, err = worker.New(r.config()); err != nil {
 		r.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(r.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- r.pool.Run(ctx) }()
 	r.stop = func() error { cancel(); return <-done }
+}
+
+// config is that of the pool of the open store.
+func (r *rig) config() worker.Config {
+	return worker.Config{
+		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
+		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
+	}
 }
 
 // close stops the pool and the store and looks for personal data in what was logged.

@@ -21,6 +21,10 @@ func (c call) fate(setAside string) fate {
 		return fate{queue.Dead, c.imported.Reason}
 	case c.order.Discard != "":
 		return fate{queue.Discarded, c.order.Discard}
+	case c.unsent && c.letter != nil:
+		return fate{queue.Dead, c.letter.Reason} // as it was
+	case c.unsent:
+		return fate{queue.Discarded, ReasonNotLive}
 	case c.broken != nil:
 		return fate{queue.Dead, ReasonUnreadable}
 	case !c.outcome.Delivered:
@@ -57,7 +61,7 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 			gone = append(gone, letterID(t.lane.user, c.position))
 		}
 		tally[queue.Count{Type: kind, Outcome: f.outcome, Reason: f.reason}]++
-		if f.outcome == queue.Dead {
+		if f.outcome == queue.Dead && !c.unsent {
 			if err := t.bury(c, f.reason, failure); err != nil {
 				return err
 			}
@@ -148,6 +152,16 @@ func (t *turn) tell(c *call, setAside, contactID string, attempts int, now time.
 		}
 		t.p.cfg.Metrics.Delivered(now.Sub(c.received.At), age)
 	}
+	e := t.line(c, f, attempts, now)
+	if f.outcome != queue.Discarded && c.imported == nil && !c.unsent {
+		e.Calls, e.ContactID = t.api, contactID
+	}
+	t.p.unmapped.add(c.received.Source, c.outcome, c.received.At)
+	t.note(e)
+}
+
+// line is what the journal says about a call, but for what was done.
+func (t *turn) line(c *call, f fate, attempts int, now time.Time) queue.JournalEntry {
 	e := queue.JournalEntry{
 		At: now.UTC(), User: t.lane.user, MessageID: c.received.MessageID, Type: string(c.received.Type), Source: c.received.Source,
 		Position: c.position, Outcome: f.outcome, Reason: f.reason, MergedWith: len(t.calls) - 1, Received: c.received.At,
@@ -156,16 +170,16 @@ func (t *turn) tell(c *call, setAside, contactID string, attempts int, now time.
 	for _, edit := range c.edits {
 		e.Edited = append(e.Edited, edit.Path)
 	}
-	if f.outcome != queue.Discarded && c.imported == nil {
-		e.Calls, e.ContactID = t.api, contactID
-	}
 	for _, field := range c.outcome.Fields {
 		e.Fields = append(e.Fields, queue.JournalField{Field: field.Name, Label: field.Label, Trait: field.Trait, Action: string(field.Action)})
 	}
 	for _, left := range c.outcome.LeftOut {
 		e.LeftOut = append(e.LeftOut, queue.JournalLeftOut{Trait: left.Trait, Field: left.Field, Reason: string(left.Reason)})
 	}
-	t.p.unmapped.add(c.received.Source, c.outcome, c.received.At)
+	return e
+}
+
+func (t *turn) note(e queue.JournalEntry) {
 	if err := t.part.log.Note(e); err != nil {
 		t.p.log.Warn("the journal could not be written", zap.Error(err))
 	}
@@ -173,6 +187,7 @@ func (t *turn) tell(c *call, setAside, contactID string, attempts int, now time.
 
 // count adds what the change did to the metrics.
 func (t *turn) count(setAside string) {
+	t.p.effort.add(0, len(t.calls))
 	m := t.p.cfg.Metrics
 	m.UnmappedTraits(t.result.Unmapped())
 	m.HeldStale(t.result.Held())

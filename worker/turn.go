@@ -42,6 +42,7 @@ type call struct {
 	position uint64        // of the event, which is its clock's second half; not of the command
 	letter   *queue.Letter // nil for an event from the log
 	stored   []byte        // as published
+	unsent   bool          // has waited for another mode for too long
 	broken   error         // the bytes are no event
 	outcome  mapping.Outcome
 
@@ -56,6 +57,9 @@ func (t *turn) run() error {
 	defer t.leave()
 	if err := t.load(); err != nil {
 		return err
+	}
+	if !t.p.mode.writes(t.lane.user) {
+		return t.watch()
 	}
 	for {
 		if t.waitCtx.Err() != nil {
@@ -167,8 +171,13 @@ func (t *turn) open() error {
 	return nil
 }
 
-// fold maps the calls onto the record.
+// fold maps the calls onto the lane's record.
 func (t *turn) fold() error {
+	t.lane.record.ForgetSentUntil(t.p.resyncs.since(t.lane.user))
+	return t.foldOnto(t.lane.record)
+}
+
+func (t *turn) foldOnto(record mapping.Record) error {
 	fields, err := t.p.catalogue.get(t.waitCtx, t.callCtx)
 	if err != nil {
 		return err
@@ -179,15 +188,14 @@ func (t *turn) fold() error {
 			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil})
 		}
 	}
-	t.lane.record.ForgetSentUntil(t.p.resyncs.since(t.lane.user))
-	t.result = mapping.Fold(fields, t.p.cfg.Mapping, t.lane.record, calls, time.Now())
+	t.result = mapping.Fold(fields, t.p.cfg.Mapping, record, calls, time.Now())
 	if t.result.Puzzled() {
 		newer, err := t.p.catalogue.younger(t.waitCtx, t.callCtx, catalogueUnknown)
 		if err != nil {
 			return err
 		}
 		if newer != fields {
-			t.result = mapping.Fold(newer, t.p.cfg.Mapping, t.lane.record, calls, time.Now())
+			t.result = mapping.Fold(newer, t.p.cfg.Mapping, record, calls, time.Now())
 		}
 	}
 	next := 0

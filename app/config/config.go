@@ -129,10 +129,24 @@ type Freshmarketer struct {
 	Proxy   Secret        `yaml:"proxy"`
 	CAFile  string        `yaml:"ca_file"` // PEM: authorities to trust besides the system's
 	Timeout time.Duration `yaml:"timeout"` // of one call
+	Quota   Quota         `yaml:"quota"`
+}
+
+// Quota is how many API calls the account gives, and how many of them are not ours.
+type Quota struct {
+	PerHour   int     `yaml:"per_hour"`   // of the whole account, by its plan; 0: no limit of ours
+	PerMinute int     `yaml:"per_minute"` // 0: no limit of ours
+	Reserve   float64 `yaml:"reserve"`    // part of both that is kept for people and other integrations
 }
 
 // Delivery is about sending.
 type Delivery struct {
+	// Mode says whose contacts are written: ModeLive, ModeCanary or ModeObserve.
+	Mode string `yaml:"mode"`
+	// Canary lists the userIds whose contacts are written in the mode canary.
+	Canary []string `yaml:"canary"`
+	// ObserveFor is how long calls that are not written wait for another mode before they are discarded.
+	ObserveFor time.Duration `yaml:"observe_for"`
 	// Concurrency is how many API requests may be under way at the same time.
 	Concurrency int `yaml:"concurrency"`
 }
@@ -186,9 +200,12 @@ type Log struct {
 	Format string `yaml:"format"` // FormatAuto, FormatConsole or FormatJSON
 }
 
-// Values of Mapping.MissingTraits, Identity.WithoutUserID and Log.Format.
+// Values of Delivery.Mode, Mapping.MissingTraits, Identity.WithoutUserID and Log.Format.
 const (
 	ProxyNone     = "none"    // of freshmarketer.proxy: no proxy, whatever the environment says
+	ModeObserve   = "observe" // nothing is written; the journal says what would be
+	ModeCanary    = "canary"  // only the contacts of the listed users are written
+	ModeLive      = "live"    // all contacts are written
 	MissingClear  = "clear"   // empty them, as the destination page says
 	MissingKeep   = "keep"    // leave them alone
 	UserIDDiscard = "discard" // as the destination page says
@@ -206,9 +223,9 @@ func Defaults() Config {
 		Listen:   "127.0.0.1:8080",
 		Admin:    Admin{Listen: "127.0.0.1:8081"},
 		NATS:     NATS{Prefix: "freshrelay", Replicas: 1},
-		Delivery: Delivery{Concurrency: 8},
+		Delivery: Delivery{Mode: ModeLive, Canary: []string{}, ObserveFor: 7 * 24 * time.Hour, Concurrency: 8},
 
-		Freshmarketer: Freshmarketer{Timeout: 10 * time.Second},
+		Freshmarketer: Freshmarketer{Timeout: 10 * time.Second, Quota: Quota{PerHour: 1000, PerMinute: 400, Reserve: 0.1}},
 		Identity:      Identity{WithoutUserID: UserIDDiscard},
 		Contacts:      Contacts{Create: true},
 		Mapping: Mapping{

@@ -18,6 +18,7 @@ const (
 func SandboxDefaults() Config {
 	c := Defaults()
 	c.DataDir = SandboxDataDir
+	c.Freshmarketer.Quota = Quota{} // the sandbox has no plan; a file may still say one, to try it
 	c.Sources = []Source{{
 		Name:           SandboxSource,
 		WriteKeys:      []Secret{SandboxWriteKey},
@@ -29,7 +30,8 @@ func SandboxDefaults() Config {
 // Sandbox returns c with the built-in sandbox as its account, whatever account c named: a trial must never reach a
 // real one. Sources, mapping and the rest stay, so that one's own configuration can be tried.
 func Sandbox(c Config) Config {
-	c.Freshmarketer = Freshmarketer{Domain: SandboxDomain, APIKey: SandboxAPIKey, Proxy: ProxyNone, Timeout: c.Freshmarketer.Timeout}
+	f := c.Freshmarketer
+	c.Freshmarketer = Freshmarketer{Domain: SandboxDomain, APIKey: SandboxAPIKey, Proxy: ProxyNone, Timeout: f.Timeout, Quota: f.Quota}
 	return c
 }
 

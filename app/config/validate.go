@@ -33,6 +33,8 @@ func validate(c Config, sandbox bool, p *problems) {
 	if n := c.Delivery.Concurrency; n < 1 || n > maxConcurrency {
 		p.add("delivery.concurrency", quoted(n), "is out of range", fmt.Sprintf("use 1 to %d", maxConcurrency))
 	}
+	validateQuota(c.Freshmarketer.Quota, p)
+	validateMode(c.Delivery, p)
 	oneOf("mapping.missing_traits", c.Mapping.MissingTraits, p, MissingClear, MissingKeep)
 	oneOf("identity.without_user_id", c.Identity.WithoutUserID, p, UserIDDiscard, UserIDByEmail)
 	oneOf("log.level", c.Log.Level, p, "debug", "info", "warn", "error")
@@ -100,6 +102,7 @@ func validateTimes(c Config, p *problems) {
 	}
 	positive("freshmarketer.timeout", c.Freshmarketer.Timeout)
 	positive("mapping.resend_after", c.Mapping.ResendAfter)
+	positive("delivery.observe_for", c.Delivery.ObserveFor)
 	positive("retry.initial", c.Retry.Initial)
 	positive("retry.max", c.Retry.Max)
 	positive("retry.max_age", c.Retry.MaxAge)

@@ -114,6 +114,15 @@ func (p *program) printSent(file string, calls []SentCall) {
 func (p *program) printEvent(head string, e admin.Event) {
 	out := func(format string, args ...any) { fmt.Fprintf(p.stdout, format+"\n", args...) }
 	switch e.Outcome {
+	case outcomeObserved:
+		out("%s not written: delivery.mode does not write this user. What would be done:", head)
+		if e.Reason != "" {
+			out("      not deliver it: %s", clean(e.Reason, 60))
+			break
+		}
+		for _, action := range actions(e.Fields) {
+			out("      %-10s %s", action, strings.Join(fieldsOf(e.Fields, action), ", "))
+		}
 	case outcomeDelivered:
 		line := head
 		if e.ContactID != "" {

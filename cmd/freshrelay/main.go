@@ -51,6 +51,8 @@ type cli struct {
 	Send    sendCmd    `cmd:"" help:"Post sample calls and follow each to its outcome."`
 	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Look at dead letters and send them again."`
 	Status  statusCmd  `cmd:"" help:"Show how the service is, on one screen."`
+	Pause   pauseCmd   `cmd:"" help:"Stop sending to Freshmarketer until resume; calls are still taken in and wait."`
+	Resume  resumeCmd  `cmd:"" help:"Send again after pause."`
 	Version versionCmd `cmd:"" help:"Show which freshrelay this is."`
 }
 

@@ -44,6 +44,19 @@ type store struct {
 	requests []request
 	answer   int                            // status of the door; 0: 200
 	outcome  func(call) *queue.JournalEntry // what becomes of a call; nil: it is delivered
+	paused   bool
+}
+
+// Pause implements admin.Operator.
+func (s *store) Pause(context.Context) error {
+	s.paused = true
+	return nil
+}
+
+// Resume implements admin.Operator.
+func (s *store) Resume(context.Context) error {
+	s.paused = false
+	return nil
 }
 
 // request is what the door got.
@@ -62,9 +75,14 @@ func newRig(t *testing.T) *rig {
 		Mode: admin.ModeSandbox, Account: "acme.example",
 		Ready: func(context.Context) error { return nil }, User: func(id string) string { return "hash-" + id },
 		Sending: func() admin.Sending {
-			return admin.Sending{Paused: []admin.Pause{{Reason: "key_refused", Since: time.Now().Add(-time.Minute), Detail: "401\x1b[31m"}}}
+			clear := 5400.0
+			return admin.Sending{
+				Paused: []admin.Pause{{Reason: "key_refused", Since: time.Now().Add(-time.Minute), Detail: "401\x1b[31m"}}, Mode: "canary",
+				Quota:        []admin.Quota{{Window: "hour", Limit: 1000, Reserve: 100, Allowed: 450, Used: 200, Left: 250}},
+				BacklogClear: func(int64) *float64 { return &clear },
+			}
 		},
-		Letters: r.store, Replayer: r.store, Journal: r.store, Books: r.store,
+		Operator: r.store, Letters: r.store, Replayer: r.store, Journal: r.store, Books: r.store,
 	}))
 	t.Cleanup(r.admin.Close)
 	r.door = httptest.NewServer(http.HandlerFunc(r.take))

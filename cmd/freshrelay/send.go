@@ -50,6 +50,7 @@ type SentCall struct {
 const (
 	outcomeDelivered = "delivered"
 	outcomeDiscarded = "discarded"
+	outcomeObserved  = "observed" // mapped, and waiting for another delivery.mode
 	outcomeDead      = "dead"
 	outcomeDropped   = "dropped" // taken at the door and not stored: nobody asked for this type
 	outcomeRefused   = "refused" // the door answered with an error

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/app/config"
 )
 
 type statusCmd struct{}
@@ -32,7 +33,11 @@ func (*statusCmd) Run(ctx context.Context, p *program, g *globals) error {
 
 func (p *program) printStatus(st admin.Status, now time.Time) {
 	out := func(format string, args ...any) { fmt.Fprintf(p.stdout, format+"\n", args...) }
-	out("freshrelay %s   mode %s   account %s   up %s", st.Version, st.Mode, clean(st.Account, 80), ago(now, st.Started))
+	delivery := ""
+	if st.Delivery != "" && st.Delivery != config.ModeLive {
+		delivery = ", " + p.loud(clean(st.Delivery, 20))
+	}
+	out("freshrelay %s   mode %s%s   account %s   up %s", st.Version, st.Mode, delivery, clean(st.Account, 80), ago(now, st.Started))
 	out("")
 	if len(st.Paused) == 0 {
 		out("sending     yes")
@@ -49,6 +54,7 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 	if e := st.API.LastError; e != nil {
 		out("            last error: %s on %s, %s", clean(e.Kind, 40), clean(e.Operation, 40), answered(e.Status))
 	}
+	p.printQuota(st)
 	out("")
 	p.printLedger(st, now)
 	p.printTallies("discarded", st.Discards, "")
@@ -59,6 +65,24 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 		sizes = append(sizes, stream+" "+bytesText(st.StoreBytes[stream]))
 	}
 	out("store       %s", strings.Join(sizes, ", "))
+}
+
+// printQuota shows what is left of the account's calls, and when the backlog will be gone.
+func (p *program) printQuota(st admin.Status) {
+	for _, q := range st.Quota {
+		note := fmt.Sprintf("of %d, %d kept for people", q.Limit, q.Reserve)
+		if q.Allowed < q.Limit-q.Reserve {
+			note += fmt.Sprintf("; %d at present, after a 429", q.Allowed)
+		}
+		fmt.Fprintf(p.stdout, "quota       %d calls left this %s, %d used (%s)\n", q.Left, clean(q.Window, 20), q.Used, note)
+	}
+	switch {
+	case st.Ledger.Pending == 0:
+	case st.BacklogClear == nil:
+		fmt.Fprintln(p.stdout, "backlog     nobody can tell yet when it will be clear")
+	default:
+		fmt.Fprintf(p.stdout, "backlog     clear in about %s\n", rough(time.Duration(*st.BacklogClear*float64(time.Second))))
+	}
 }
 
 func (p *program) printLedger(st admin.Status, now time.Time) {
@@ -113,8 +137,10 @@ func answered(status int) string {
 }
 
 // ago is how long it is since then, as short as makes sense.
-func ago(now, then time.Time) string {
-	d := max(now.Sub(then), 0)
+func ago(now, then time.Time) string { return rough(max(now.Sub(then), 0)) }
+
+// rough is a duration without what does not matter.
+func rough(d time.Duration) string {
 	switch {
 	case d < time.Minute:
 		return d.Truncate(time.Second).String()

@@ -14,8 +14,10 @@ func TestStatus(t *testing.T) {
 	got := r.run(t, "status")
 	wantCode(t, got, exitOK)
 	wantParts(t, "status", got.out,
-		"freshrelay v1.2.3   mode sandbox   account acme.example   up 3h0m",
+		"freshrelay v1.2.3   mode sandbox, canary   account acme.example   up 3h0m",
 		"PAUSED: key_refused for 1m  401\uFFFD[31m", "Put a valid key into freshmarketer.api_key",
+		"quota       250 calls left this hour, 200 used (of 1000, 100 kept for people; 450 at present, after a 429)",
+		"backlog     clear in about 1h30m",
 		"accepted          12", "delivered          7", "pending            1   the oldest for 1m",
 		"do not add up: accepted is off by 1", "2  missing_email (identify)", "Send email among the traits",
 		"dead letters", "1  invalid (identify)", "see them: freshrelay dlq list --reason invalid\n", "store       events 3.0 MiB, state 100 B", "last success none yet")
@@ -26,6 +28,9 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%d lines are more than a screen", n)
 	}
 	st := decode[admin.Status](t, r.run(t, "status", "-o", "json").out)
+	if len(st.Quota) != 1 || st.Quota[0].Left != 250 || st.BacklogClear == nil || *st.BacklogClear != 5400 || st.Delivery != "canary" {
+		t.Errorf("%+v", st)
+	}
 	if st.Ledger.Accepted != 12 || st.Ledger.Difference != 1 || len(st.Paused) != 1 || st.StoreBytes["events"] != 3<<20 {
 		t.Errorf("%+v", st)
 	}
