@@ -138,7 +138,7 @@ func TestWhatWaitsTooLongIsDiscarded(t *testing.T) {
 		if n := l.Counts[queue.Count{Type: "identify", Outcome: queue.Discarded, Reason: worker.ReasonNotLive}]; n != 6 || l.Discarded != 6 {
 			t.Errorf("%d were discarded: %+v", n, l)
 		}
-		if lines := r.lines("m1"); len(lines) != 2 || lines[1].Outcome != queue.Discarded || lines[1].Reason != worker.ReasonNotLive {
+		if lines := r.lines("m1"); len(lines) == 0 || lines[len(lines)-1].Outcome != queue.Discarded || lines[len(lines)-1].Reason != worker.ReasonNotLive {
 			t.Errorf("the journal says %+v", lines)
 		}
 		r.inMode(worker.Mode{})
