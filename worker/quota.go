@@ -105,6 +105,7 @@ type quota struct {
 	retired []*block  // not granted from any more, and not yet settled in STATE
 	blocks  int       // taken so far, for ids
 	seen    spending  // as STATE had it last
+	seenRev uint64    // of STATE
 	lower   []learnt  // limits to be written with the next block
 	cap     *seenCap  // what the API said is left
 	short   time.Time // when contacts waited last
