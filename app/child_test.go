@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,10 +139,20 @@ func (c *child) killed() bool {
 }
 
 // identify is the body of one call: user's seq-th, the same bytes whenever it is repeated.
+// identify is a call with the traits seq and, unless it is empty, plan.
 func identify(user string, seq int, plan string) []byte {
+	number := strconv.Itoa(seq)
+	if plan != "" {
+		number += fmt.Sprintf(`,"plan":%q`, plan)
+	}
+	return identifyWith(user, seq, number)
+}
+
+// identifyWith takes the value of seq as it is written.
+func identifyWith(user string, seq int, number string) []byte {
 	at := time.Date(2026, 11, 1, 12, 0, 0, seq*int(time.Millisecond), time.UTC)
-	return fmt.Appendf(nil, `{"userId":%q,"messageId":"%s-%d","timestamp":%q,"traits":{"email":"%s@example.test","seq":%d,"plan":%q}}`,
-		user, user, seq, at.Format(time.RFC3339Nano), user, seq, plan)
+	return fmt.Appendf(nil, `{"userId":%q,"messageId":"%s-%d","timestamp":%q,"traits":{"email":"%s@example.test","seq":%s}}`,
+		user, user, seq, at.Format(time.RFC3339Nano), user, number)
 }
 
 // post sends a call once and returns the answer's status, 0 if there was none.

@@ -90,7 +90,7 @@ func TestKilledProcessesLoseNothingAndWriteNothingBackwards(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, seed))
 	killAt := map[int64]bool{}
 	for range 5 {
-		killAt[20+rng.Int64N(400)] = true
+		killAt[20+rng.Int64N(150)] = true // there is at least one effect per user
 	}
 	k, ctx := newKillRig(t, killAt)
 	var wg sync.WaitGroup

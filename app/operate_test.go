@@ -56,7 +56,7 @@ func TestAnOperatorReplaysADeadLetter(t *testing.T) {
 	t.Parallel()
 	k, ctx := newKillRig(t, nil)
 	k.box.ClearFaults() // the delay; the first fault that fits is the only one
-	if err := k.box.AddFault(sandbox.Fault{Percent: 100, Status: 400, Operation: "upsert_contact"}); err != nil {
+	if err := k.box.AddFault(sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact"}); err != nil {
 		t.Fatal(err)
 	}
 	k.call(ctx, "ann", 7)

@@ -16,6 +16,7 @@ func Fold(cat *Catalogue, opt Options, rec Record, calls []Call, now time.Time) 
 		cat = NewCatalogue(nil)
 	}
 	f := newFolder(cat, &opt, rec, now)
+	f.again = slices.ContainsFunc(calls, func(c Call) bool { return c.Again })
 	outcomes := make([]Outcome, len(calls))
 	for i := range calls {
 		outcomes[i] = f.call(&calls[i])
@@ -32,6 +33,7 @@ type folder struct {
 	now    int64
 	resend int64 // seconds
 	known  bool  // there is a contact, or an earlier call of this fold creates it
+	again  bool  // the contact may hold what some of the calls say, though the record does not know of it
 
 	userID  string
 	email   string // the contact's as far as the calls tell it
@@ -137,7 +139,7 @@ func (f *folder) change() Change {
 	fields := make([]FieldChange, 0, len(f.pending))
 	for _, p := range f.pending {
 		was, is := f.before.field(p.Name), f.rec.field(p.Name)
-		if created && p.Value == nil || !created && !p.Add && was.Hash == is.Hash && f.fresh(was.Sent) {
+		if created && p.Value == nil || !created && !p.Add && !f.again && was.Hash == is.Hash && f.fresh(was.Sent) {
 			is.Sent = was.Sent // a new contact has nothing to empty; a value that came back is there already
 			f.rec.setField(p.Name, is)
 			continue

@@ -11,6 +11,9 @@ type Call struct {
 	Event  segment.Event
 	Pos    uint64 // log position of the original call, also in a replay
 	Replay bool   // a letter sent again: its message id may be known and still it is no duplicate
+	// Again says that the call may have been sent before without the record being told: what it says of a field and a later
+	// call takes back must then be taken back in the account too.
+	Again bool
 	// Refused are fields, by API name, for which the API refused what this call says.
 	Refused map[string]Reason
 }

@@ -125,6 +125,16 @@ func (r *Record) ForgetSentUntil(t int64) {
 	}
 }
 
+// Doubt is for a value that may have been stored and may not, and that is not sent again for now: sent is the field as it
+// would be had it been stored. Its clock does not count, so the call can still be sent, but the next call of the same
+// source that leaves the field out empties it.
+func (r *Record) Doubt(field string, sent FieldRecord) {
+	f := r.field(field)
+	f.Hash, f.Sent, f.Src = hashUnknown, 0, sent.Src
+	r.Fields = maps.Clone(r.Fields)
+	r.setField(field, f)
+}
+
 // Remember notes a call in the ring. Fold does so for the calls it delivers; it is for a worker that settles a call
 // in another way and wants its duplicates found.
 func (r *Record) Remember(source, messageID string, received time.Time) {

@@ -58,3 +58,34 @@ func TestWhatTheAPIRefusesIsAsIfItCouldNotBeCoerced(t *testing.T) {
 		}
 	}
 }
+
+// What a call may have written before it was merged with a later one must be taken back in the account, not only here.
+func TestACallThatMayHaveBeenSentIsTakenBack(t *testing.T) {
+	t.Parallel()
+	cat := NewCatalogue([]Field{
+		{Name: "emails", Label: "Emails", Type: "group_field"}, {Name: "cf_plan", Label: "Plan", Type: "text", Custom: true},
+	})
+	call := func(pos uint64, again bool, traits ...segment.Trait) Call {
+		at := time.Unix(int64(1000+pos), 0)
+		ev := segment.Event{Type: segment.Identify, UserID: "u", Source: "website", Timestamp: at, Received: at, Traits: append([]segment.Trait{{Key: "email", Value: "u@x.test"}}, traits...)}
+		return Call{Event: ev, Pos: pos, Again: again}
+	}
+	now := time.Unix(2000, 0)
+	rec := Fold(cat, Options{}, Record{ContactID: "7"}, []Call{call(1, false, segment.Trait{Key: "plan", Value: "free"}), call(2, false)}, now).Record
+	for _, again := range []bool{false, true} {
+		r := Fold(cat, Options{}, rec, []Call{call(3, again, segment.Trait{Key: "plan", Value: "gold"}), call(4, false)}, now)
+		if sent := len(r.Change.Fields) == 1 && r.Change.Fields[0].Name == "cf_plan" && r.Change.Fields[0].Value == nil; sent != again {
+			t.Errorf("again %t: the change is %+v", again, r.Change.Fields)
+		}
+	}
+	// The first of the two is set aside after a try whose outcome is unknown.
+	gold := Fold(cat, Options{}, rec, []Call{call(3, false, segment.Trait{Key: "plan", Value: "gold"})}, now)
+	doubted := rec.Clone()
+	doubted.Doubt("cf_plan", gold.Record.Fields["cf_plan"])
+	if r := Fold(cat, Options{}, doubted, []Call{call(4, false)}, now); len(r.Change.Fields) != 1 || r.Change.Fields[0].Value != nil {
+		t.Errorf("a value that may be there is not emptied: %+v", r.Change.Fields)
+	}
+	if r := Fold(cat, Options{}, doubted, []Call{call(3, false, segment.Trait{Key: "plan", Value: "gold"})}, now); len(r.Change.Fields) != 1 || r.Change.Fields[0].Value != "gold" {
+		t.Errorf("the call that was set aside is held: %+v", r.Change.Fields)
+	}
+}

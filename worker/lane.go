@@ -31,7 +31,8 @@ type lane struct {
 	letters []string // ids of letters whose replay is committed and which are to be dropped
 
 	trouble *trouble
-	limit   int // items of the next change; 0: all. Set while a refused change is taken apart
+	doubted time.Time // since when a lookup speaks against what a write was answered; zero: not at all
+	limit   int       // items of the next change; 0: all. Set while a refused change is taken apart
 	// written and recovered tell which changes of the head the account may hold though they are not settled: see split.
 	written   []int // sizes, in items, of the changes of this run
 	recovered int   // items at the head that an earlier run may have sent, as any number of changes' worth
@@ -98,6 +99,9 @@ func (l *lane) wrote(items int) {
 	}
 }
 
+// unsettled says whether the account may hold something of the head that no record knows of.
+func (l *lane) unsettled() bool { return len(l.written) > 0 || l.recovered > 0 }
+
 // split makes a refused change of that many items smaller, but not smaller than a part of it that may have been written:
 // a smaller one still would write older values over newer ones. Which part an earlier run may have written nobody knows,
 // so what is read again after a start shrinks by one item at a time: it stops at that part at the latest, because that
@@ -114,7 +118,7 @@ func (l *lane) split(items int) {
 // settled forgets the trouble. What may have been written before no longer matters once a change was: it was at least
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
-	l.trouble, l.limit, l.stalls = nil, 0, nil
+	l.trouble, l.doubted, l.limit, l.stalls = nil, time.Time{}, 0, nil
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

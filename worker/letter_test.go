@@ -12,12 +12,12 @@ import (
 	"github.com/freshrelay/freshrelay/worker"
 )
 
-// refused makes n letters of class invalid, of users u0 … , whose plan the account refuses.
+// refused makes a letter of class invalid of each user, whose address the account refuses.
 func (r *rig) refused(users ...string) []string {
 	r.t.Helper()
-	r.fault(sandbox.Fault{Percent: 100, Status: 400, MatchBody: "Refuse me"})
+	r.fault(sandbox.Fault{Percent: 100, Status: 400, MatchBody: "refuse-"})
 	for _, user := range users {
-		r.publish(r.identify(user, map[string]any{"job title": "Refuse me", "seq": 1}))
+		r.publish(r.identify(user, map[string]any{"email": "refuse-" + user + "@example.test", "job title": "Cook", "seq": 1}))
 	}
 	r.drain(time.Hour)
 	var ids []string
@@ -88,11 +88,11 @@ func TestEditedLettersKeepTheirBytes(t *testing.T) {
 		if l := r.command(queue.Order{Job: 1, Edits: set("traits.seq", "5")}, id); r.box.CallCount() != before || queue.JobResults(l.Counts, 1)["dead:invalid"] != 1 {
 			t.Error("a job tries a letter twice")
 		}
-		l = r.command(queue.Order{Job: 2, Edits: set(`traits.job title`, `"Owner"`)}, id)
+		l = r.command(queue.Order{Job: 2, Edits: set(`traits.email`, `"ann@example.test"`)}, id)
 		if got := queue.JobResults(l.Counts, 2); got["delivered"] != 1 || l.Dead != 0 || l.Delivered != 1 {
 			t.Errorf("results %v, ledger %+v", got, l)
 		}
-		if c := r.contact("ann"); c.Fields["job_title"] != "Owner" || c.Custom["cf_seq"] != json.Number("5") {
+		if c := r.contact("ann"); c.Email != "ann@example.test" || c.Custom["cf_seq"] != json.Number("5") {
 			t.Errorf("the contact is %+v", c)
 		}
 		lines, err := r.store.Journal(t.Context(), queue.JournalQuery{User: original.User})

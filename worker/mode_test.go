@@ -127,7 +127,7 @@ func TestCanaryWritesItsUsersAlone(t *testing.T) {
 func TestWhatWaitsTooLongIsDiscarded(t *testing.T) {
 	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
 		r.inMode(worker.Mode{Name: worker.ModeObserve, ObserveFor: 12 * time.Hour})
-		r.publish(r.numbered("ann", 1, 5, 0)...)
+		r.publish(r.numbered("ann", 1, 5)...)
 		r.publish(r.identify("bob", map[string]any{"seq": 1}))
 		time.Sleep(11 * time.Hour)
 		again := r.identify("ann", map[string]any{"seq": 6})
@@ -154,7 +154,7 @@ func TestWhatWaitsTooLongIsDiscarded(t *testing.T) {
 // A letter is not replayed while its user is not written. It is not lost either, whatever becomes of the command.
 func TestALetterWaitsForItsMode(t *testing.T) {
 	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
-		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "upsert_contact"})
+		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact"})
 		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact"})
 		r.publish(r.identify("ann", map[string]any{"seq": 1}))
 		r.drain(time.Hour)

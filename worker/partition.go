@@ -97,7 +97,7 @@ func (part *partition) serve(waitCtx, callCtx context.Context) {
 			release()
 			return // a lane in hand is let go: what is not settled is read again
 		}
-		t := &turn{p: part.pool, part: part, lane: l, waitCtx: waitCtx, callCtx: callCtx}
+		t := newTurn(waitCtx, callCtx, part, l)
 		err := t.run()
 		part.pool.end()
 		release()

@@ -110,9 +110,12 @@ func (g *gate) bulkPays(ready int) bool { return ready > max(bulkFrom, g.quota.l
 
 // needs is how many calls the change takes if nothing unforeseen happens.
 func (t *turn) needs() int {
+	if t.lane.record.ContactID == "" {
+		return 1 // it is made with everything
+	}
 	for _, f := range t.result.Change.Fields {
 		if f.Custom {
-			return 2 // they are read, or the contact is made, before they are written
+			return 2 // they are read before they are written
 		}
 	}
 	return 1

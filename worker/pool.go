@@ -48,6 +48,7 @@ type Pool struct {
 	mode      *mode
 	began     time.Time
 	effort    effort
+	identity  *identity
 	places    chan struct{} // one element per turn under way
 	behind    chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
 }
@@ -69,7 +70,7 @@ func New(cfg Config) (*Pool, error) {
 	log := cfg.Logger.Named("worker")
 	g := newGate(cfg.Client.Probe, newQuota(cfg.Quota, cfg.Store, rand.Text()[:8], log), cfg.Retry.Initial, cfg.Metrics, log)
 	return &Pool{
-		cfg: cfg, store: cfg.Store, log: log, gate: g, mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
+		cfg: cfg, store: cfg.Store, log: log, gate: g, identity: newIdentity(cfg.Store, log), mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
 		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
 		unmapped:  &unmapped{store: cfg.Store, log: log},
@@ -93,6 +94,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		return err
 	}
 	p.gate.obey(o, rev)
+	p.identity.load(callCtx)
 	var wg sync.WaitGroup
 	wg.Go(func() { p.followOrders(waitCtx) })
 	wg.Go(func() { p.gate.quota.run(waitCtx) })

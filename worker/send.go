@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/freshrelay/freshrelay/failpoint"
@@ -17,16 +17,20 @@ import (
 // reasonNotStored is a left-out reason that only the API's answer can tell: it took the value and did not store it.
 const reasonNotStored mapping.Reason = "sent_not_stored"
 
+// freshFor is how long an answer shows a contact as it is now.
+const freshFor = time.Second
+
 // send makes the change in the account and returns the record as it then is. Every call may be repeated: a crash or a
 // timeout in between leaves nothing that the next try does not put right.
 func (t *turn) send() (mapping.Record, error) {
+	defer t.releaseClaims()
 	w := write(t.result.Change)
 	var contact freshmarketer.Contact
 	var err error
 	if id := t.lane.record.ContactID; id != "" {
 		contact, err = t.update(id, w)
 	} else {
-		contact, err = t.create(w)
+		contact, err = t.findOrMake(w)
 	}
 	if err != nil {
 		return mapping.Record{}, err
@@ -55,7 +59,7 @@ func write(c mapping.Change) freshmarketer.ContactWrite {
 // update changes the contact that is remembered for the user.
 func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
 	if len(w.Custom) > 0 {
-		contact, err := t.call(freshmarketer.OpGetContact, func(ctx context.Context) (freshmarketer.Contact, error) { return t.p.cfg.Client.GetContact(ctx, id) })
+		contact, err := t.current(id)
 		if err != nil {
 			return contact, err
 		}
@@ -65,12 +69,8 @@ func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Co
 		w.Custom = t.union(contact.Custom, w.Custom)
 	}
 	contact, err := t.put(id, w)
-	if taken, lookupErr := t.emailTaken(err, w, id); lookupErr != nil {
-		return contact, lookupErr
-	} else if taken {
-		if contact, err = t.withoutEmail(id, w, err); err != nil {
-			return contact, err
-		}
+	if refusedBy(err) {
+		contact, err = t.withoutEmail(id, w, err)
 	}
 	if err != nil {
 		return contact, err
@@ -78,101 +78,65 @@ func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Co
 	return contact, t.ours(contact)
 }
 
-// create finds or makes the contact by the userId and then writes the custom fields. They come second because an account
-// may replace them all at once: what the contact already has must be read first, and a lookup could miss it for 20 s.
-func (t *turn) create(w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
-	user := t.result.Change.UserID
-	first := freshmarketer.ContactWrite{Fields: maps.Clone(w.Fields)}
-	first.Fields["external_id"] = user
-	contact, err := t.call(freshmarketer.OpUpsertContact, func(ctx context.Context) (freshmarketer.Contact, error) {
-		return t.p.cfg.Client.UpsertContact(ctx, "external_id", user, first)
-	})
-	if kind := freshmarketer.KindOf(err); kind == freshmarketer.KindConflict || kind == freshmarketer.KindInvalid {
-		return t.adopt(w, err)
-	}
-	if err == nil && t.ours(contact) != nil {
-		// The account does not find by external_id but by the address, or moved it: not to be written to again.
-		return contact, fmt.Errorf("%w: %w", errEmailTaken, &freshmarketer.Error{
-			Op: freshmarketer.OpUpsertContact, Kind: freshmarketer.KindConflict, Status: contact.Status, Text: "the answered contact has another external_id",
-		})
-	}
-	if err != nil || len(w.Custom) == 0 {
-		return contact, err
-	}
-	return t.put(contact.ID, freshmarketer.ContactWrite{Custom: t.union(contact.Custom, w.Custom)})
-}
-
-// adopt resolves a refused creation: the address may belong to a contact that has no userId yet, which then becomes the
-// user's. Another user's contact is never touched.
-func (t *turn) adopt(w freshmarketer.ContactWrite, refused error) (freshmarketer.Contact, error) {
-	user, email := t.result.Change.UserID, t.result.Change.Email
-	found, err := t.lookup(email)
-	if err != nil {
-		return freshmarketer.Contact{}, err
-	}
-	if len(found) == 0 {
-		return freshmarketer.Contact{}, refused
-	}
-	// A lookup may show an older state, so the contact itself is read.
-	contact, err := t.call(freshmarketer.OpGetContact, func(ctx context.Context) (freshmarketer.Contact, error) {
-		return t.p.cfg.Client.GetContact(ctx, found[0].ID)
-	})
-	if err != nil {
-		return contact, err
-	}
-	if contact.ExternalID != "" && contact.ExternalID != user {
-		return contact, fmt.Errorf("%w: %w", errEmailTaken, refused)
-	}
-	w.Fields["external_id"] = user
-	if len(w.Custom) > 0 {
-		w.Custom = t.union(contact.Custom, w.Custom)
-	}
-	return t.put(contact.ID, w)
-}
-
-// emailTaken finds out whether a refused update is refused because its address is another contact's. The texts of the
-// API are localised, so the account is asked.
-func (t *turn) emailTaken(err error, w freshmarketer.ContactWrite, id string) (bool, error) {
-	kind := freshmarketer.KindOf(err)
-	email, given := w.Fields["email"].(string)
-	if !given || kind != freshmarketer.KindConflict && kind != freshmarketer.KindInvalid {
-		return false, nil
-	}
-	found, err := t.lookup(email)
-	if err != nil {
-		return false, err
-	}
-	return len(found) > 0 && found[0].ID != id, nil
-}
-
-// withoutEmail sends the rest of an update whose address belongs to another contact.
+// withoutEmail sends the rest of a refused update if it is its address that was refused: because it belongs to another
+// contact, or because the API does not take it. The texts of the API are localised, so the account is asked.
 func (t *turn) withoutEmail(id string, w freshmarketer.ContactWrite, refused error) (freshmarketer.Contact, error) {
-	delete(w.Fields, "email")
-	t.leaveOut("email", ReasonEmailConflict) // and remembered as sent, so that it is not tried with every call
-	if len(w.Fields) == 0 && len(w.Custom) == 0 {
-		return t.call(freshmarketer.OpGetContact, func(ctx context.Context) (freshmarketer.Contact, error) { return t.p.cfg.Client.GetContact(ctx, id) })
+	none, api := freshmarketer.Contact{}, apiError(refused)
+	email, given := w.Fields["email"].(string)
+	if !given || t.droppable(api.Field) != "" {
+		return none, refused
 	}
-	contact, err := t.put(id, w)
-	if kind := freshmarketer.KindOf(err); kind == freshmarketer.KindConflict {
-		return contact, errors.Join(err, refused)
+	found, err := t.lookup("email", email)
+	if err != nil {
+		return none, err
 	}
-	return contact, err
+	switch {
+	case slices.ContainsFunc(found, func(c freshmarketer.Contact) bool { return c.ID != id }):
+		t.noEmail = ReasonEmailConflict
+	case api.Field == "email" || api.Kind == freshmarketer.KindConflict:
+		if err := t.doubt(); err != nil {
+			return none, err
+		}
+		t.noEmail = mapping.ReasonRefused
+		if api.Kind == freshmarketer.KindConflict {
+			t.noEmail = ReasonEmailConflict
+		}
+	default:
+		return none, refused // as far as anybody can see it is about something else
+	}
+	t.dropEmail()
+	if delete(w.Fields, "email"); len(w.Fields) == 0 && len(w.Custom) == 0 {
+		return t.get(id)
+	}
+	return t.put(id, w)
+}
+
+// dropEmail takes the address out of the change, and leaves it remembered as sent, so that it is not tried with every call.
+func (t *turn) dropEmail() {
+	change := &t.result.Change
+	change.Fields = slices.DeleteFunc(slices.Clone(change.Fields), func(f mapping.FieldChange) bool { return f.Name == "email" })
+	t.leaveOut("email", t.noEmail)
+}
+
+// current is the contact as it is now, read unless an answer has just shown it.
+func (t *turn) current(id string) (freshmarketer.Contact, error) {
+	if fresh := t.fresh; fresh != nil && fresh.ID == id && time.Since(t.freshAt) < freshFor {
+		t.fresh = nil
+		return *fresh, nil
+	}
+	return t.get(id)
+}
+
+func (t *turn) get(id string) (freshmarketer.Contact, error) {
+	return t.call(freshmarketer.OpGetContact, func(ctx context.Context) (freshmarketer.Contact, error) {
+		return t.p.cfg.Client.GetContact(ctx, id)
+	})
 }
 
 func (t *turn) put(id string, w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
 	return t.call(freshmarketer.OpUpdateContact, func(ctx context.Context) (freshmarketer.Contact, error) {
 		return t.p.cfg.Client.UpdateContact(ctx, id, w)
 	})
-}
-
-func (t *turn) lookup(email string) ([]freshmarketer.Contact, error) {
-	var found []freshmarketer.Contact
-	_, err := t.call(freshmarketer.OpLookupContacts, func(ctx context.Context) (freshmarketer.Contact, error) {
-		var err error
-		found, err = t.p.cfg.Client.LookupContacts(ctx, "email", email)
-		return freshmarketer.Contact{}, err
-	})
-	return found, err
 }
 
 // call makes one API call behind the gate and notes it.
@@ -183,7 +147,7 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	if err := t.pass.admit(); err != nil {
 		return freshmarketer.Contact{}, err
 	}
-	changes := op == freshmarketer.OpUpsertContact || op == freshmarketer.OpUpdateContact
+	changes := op == freshmarketer.OpCreateContact || op == freshmarketer.OpUpsertContact || op == freshmarketer.OpUpdateContact
 	if changes {
 		failpoint.Hit(failpoint.EffectBefore)
 	}
@@ -213,15 +177,6 @@ func status(c freshmarketer.Contact, err error) int {
 		return c.Status
 	}
 	return http.StatusOK
-}
-
-// ours says whether an answered contact is (still) the user's. If it has another user's id, whoever gave it that has
-// taken it away from ours: the id is forgotten and the contact found or made anew.
-func (t *turn) ours(c freshmarketer.Contact) error {
-	if c.ExternalID == "" || c.ExternalID == t.result.Change.UserID {
-		return nil
-	}
-	return &freshmarketer.Error{Op: freshmarketer.OpUpdateContact, Kind: freshmarketer.KindGone, Status: 200, Text: "the contact has another external_id now"}
 }
 
 // union is what custom_field must hold so that nothing else in it is lost: some accounts merge it, others replace it

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -36,8 +37,9 @@ const refusedPlan = "Refuse me"
 
 // simCall is a call as the oracle sees it.
 type simCall struct {
-	at     time.Time
-	traits map[string]any // those of simFields that it carries
+	at      time.Time
+	traits  map[string]any // those of simFields that it carries
+	refused bool           // the account does not take its plan
 }
 
 // simFields are the traits of a simulation and their fields. All of them are custom: clear mode may empty them.
@@ -86,6 +88,10 @@ func (s *simulation) run() {
 	}
 	for user, calls := range s.sent {
 		s.check(user, calls)
+		if s.t.Failed() {
+			s.dump(user)
+			break
+		}
 	}
 	s.neverBackwards("cf_seq")
 }
@@ -181,41 +187,65 @@ func (s *simulation) call() queue.Entry {
 	if s.rng.IntN(4) == 0 {
 		at = at.Add(-time.Duration(s.rng.IntN(120)) * time.Second)
 	}
-	if !refused {
-		s.sent[user] = append(s.sent[user], simCall{at: at, traits: traits})
-	}
+	s.sent[user] = append(s.sent[user], simCall{at: at, traits: traits, refused: refused})
 	all := map[string]any{"seq": at.UnixMilli()}
 	maps.Copy(all, traits)
 	return s.identifyAt(user, at, all)
 }
 
 // check compares the contact with what the calls give in order of their clocks. It knows nothing of the mapping: a newer
-// ordinary call of the only source decides every field that any older one could have set.
+// ordinary call of the only source decides every field that any older one could have set, but for a value of its own that
+// the account refuses, which says nothing.
 func (s *simulation) check(user string, calls []simCall) {
 	s.t.Helper()
-	newest := calls[0]
-	for _, c := range calls {
-		if !c.at.Before(newest.at) { // of the same moment, the later in the log counts
-			newest = c
+	newest := func(takes func(simCall) bool) simCall {
+		var last simCall
+		for _, c := range calls {
+			if takes(c) && !c.at.Before(last.at) { // of the same moment, the later in the log counts
+				last = c
+			}
 		}
+		return last
 	}
-	want, got := map[string]any{}, s.contact(user).Custom
+	last := newest(func(simCall) bool { return true })
+	plan := newest(func(c simCall) bool { return !c.refused })
+	got := s.contact(user).Custom
+	want := map[string]any{"cf_seq": json.Number(fmt.Sprint(last.at.UnixMilli()))}
 	for trait, field := range simFields {
-		if v := newest.traits[trait]; v != nil {
-			want[field] = fmt.Sprint(v)
+		from := last
+		if trait == "plan" {
+			from = plan
+		}
+		if v := from.traits[trait]; v != nil {
+			want[field] = v
 		}
 	}
-	if n, ok := got["cf_seq"].(json.Number); !ok || n.String() != fmt.Sprint(newest.at.UnixMilli()) {
-		s.t.Errorf("%s: seq %v, want %d", user, got["cf_seq"], newest.at.UnixMilli())
-	}
-	for field, v := range want {
-		if fmt.Sprint(got[field]) != v {
-			s.t.Errorf("%s: %s is %v, want %v", user, field, got[field], v)
+	for _, field := range slices.Sorted(maps.Keys(want)) {
+		if fmt.Sprint(got[field]) != fmt.Sprint(want[field]) {
+			s.t.Errorf("%s: %s is %v, want %v", user, field, got[field], want[field])
 		}
 	}
 	for field, v := range got {
-		if _, ok := want[field]; !ok && field != "cf_seq" {
+		if _, ok := want[field]; !ok {
 			s.t.Errorf("%s: %s is %v, and the newest call does not carry it", user, field, v)
 		}
+	}
+}
+
+// dump shows what was sent of a user whose contact is not as it should be, and what became of it.
+func (s *simulation) dump(user string) {
+	s.t.Helper()
+	for _, c := range s.sent[user] {
+		s.t.Logf("sent %s %v refused=%v", c.at.Format("15:04:05.000"), c.traits, c.refused)
+	}
+	lines, err := s.store.Journal(s.t.Context(), queue.JournalQuery{User: s.store.User(user)})
+	if err != nil {
+		s.t.Error(err)
+	}
+	for _, e := range lines {
+		s.t.Logf("%+v", e)
+	}
+	for _, snap := range s.box.History(s.contact(user).ID) {
+		s.t.Logf("%s %s %v", snap.At.Format("15:04:05.000"), snap.Operation, snap.Contact.Custom)
 	}
 }

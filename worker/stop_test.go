@@ -17,7 +17,7 @@ func TestStoppingTakesNoLongerThanItMay(t *testing.T) {
 	}{
 		"in calls":         {sandbox.Fault{Percent: 100, Delay: 8 * time.Second}, worker.StopTimeout},
 		"in a hold":        {sandbox.Fault{Percent: 100, Status: 429, Headers: map[string]string{"Retry-After": "3600"}}, 0},
-		"in a user's wait": {sandbox.Fault{Percent: 100, Status: 503, Headers: map[string]string{"Retry-After": "3600"}, Operation: "upsert_contact"}, 0},
+		"in a user's wait": {sandbox.Fault{Percent: 100, Status: 503, Headers: map[string]string{"Retry-After": "3600"}, Operation: "create_contact"}, 0},
 		"without fields":   {sandbox.Fault{Percent: 100, Status: 500, Operation: "contact_fields"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -44,10 +44,13 @@ func TestStoppingTakesNoLongerThanItMay(t *testing.T) {
 
 // Whoever answers with a time gets that time, also when it is one user's trouble or the fields cannot be read.
 func TestTheTimeAnAnswerNamesIsKept(t *testing.T) {
-	for _, op := range []string{"contact_fields", "upsert_contact", "update_contact"} {
+	for _, op := range []string{"contact_fields", "create_contact", "update_contact"} {
 		t.Run(op, func(t *testing.T) {
 			bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
 				time.Sleep(time.Second) // the first reading of the fields is not the one meant
+				if op == "update_contact" {
+					r.known("ann")
+				}
 				r.fault(sandbox.Fault{Next: 1, Operation: op, Status: 503, Headers: map[string]string{"Retry-After": "300"}})
 				r.restart() // reads the fields again
 				r.publish(r.identify("ann", map[string]any{"seq": 1}))
@@ -73,7 +76,7 @@ func TestTheTimeAnAnswerNamesIsKept(t *testing.T) {
 // A crash can leave letters that do not count: one whose settlement was not committed, and one whose replay was.
 func TestLettersThatDoNotCountAreRemovedAtTheStart(t *testing.T) {
 	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
-		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "upsert_contact"})
+		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact"})
 		r.publish(r.identify("ann", map[string]any{"seq": 1}))
 		r.drain(time.Hour)
 		r.box.ClearFaults()

@@ -175,30 +175,20 @@ func TestOneUsersTroubleDelaysNobodyAndEndsByItself(t *testing.T) {
 	}
 }
 
-// The API refuses one of many waiting calls: that one is set aside, the rest arrives.
+// The API refuses one of many waiting calls, and there is nothing in it that could go without the rest: that one is set
+// aside, the others arrive.
 func TestARefusedCallIsTakenOutOfAMergedChange(t *testing.T) {
 	bubble(t, sandbox.Options{History: true}, func(t *testing.T, r *rig) {
-		r.publish(r.identify("ann", map[string]any{"seq": 0}))
-		r.drain(time.Minute)
-		r.fault(sandbox.Fault{Percent: 100, Status: 400, MatchBody: "Refuse me", Operation: "update_contact"})
-		var entries []queue.Entry
-		for i := 1; i <= 20; i++ {
-			traits := map[string]any{"seq": i}
-			if i == 13 {
-				traits["job title"] = "Refuse me"
-			}
-			entries = append(entries, r.identify("ann", traits))
-		}
-		r.publish(entries[:13]...)
+		r.known("ann")
+		r.refuse(13)
+		r.publish(r.numbered("ann", 1, 13)...)
 		l := r.drain(time.Hour)
 		letters := r.letters()
 		if len(letters) != 1 || letters[0].MessageID != "m14" || letters[0].Reason != worker.ReasonInvalid || letters[0].Status != 400 || l.Delivered != 13 {
 			t.Errorf("letters %+v, ledger %+v", letters, l)
 		}
-		if got := r.contact("ann").Custom["cf_seq"]; got != json.Number("12") {
-			t.Errorf("seq is %v", got)
-		}
-		r.publish(entries[13:]...)
+		r.upTo("ann", 12)
+		r.publish(r.numbered("ann", 14, 20)...)
 		r.drain(time.Hour)
 		r.upTo("ann", 20)
 		r.neverBackwards("cf_seq")
@@ -217,7 +207,7 @@ func TestReplayDeliversOnceAndNeverBeatsNewerData(t *testing.T) {
 		r.fault(sandbox.Fault{Percent: 100, Status: 400})
 		// The probe and the fields must work, or nothing is tried at all.
 		r.box.ClearFaults()
-		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "upsert_contact"})
+		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact"})
 		r.publish(r.identify("ann", map[string]any{"seq": 1, "industry": "Music"}))
 		if l := r.drain(time.Hour); l.Dead != 1 || l.Delivered != 0 {
 			t.Fatalf("ledger %+v", l)
@@ -263,7 +253,7 @@ func TestReplayDeliversOnceAndNeverBeatsNewerData(t *testing.T) {
 
 func TestAReplayThatFailsAgainUpdatesItsLetter(t *testing.T) {
 	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
-		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "upsert_contact"})
+		r.fault(sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact"})
 		r.publish(r.identify("ann", nil))
 		r.drain(time.Hour)
 		first := r.letters()[0]

@@ -33,6 +33,20 @@ type turn struct {
 	counts bool                       // the gate's word on the last failure
 	pass   *pass                      // leave to make the change's calls; nil: none yet
 	more   int                        // calls that an earlier try of this turn turned out to need
+
+	fresh   *freshmarketer.Contact // the user's contact as an answer has just shown it, at freshAt
+	freshAt time.Time
+	claimed []string // contacts that no other lane may adopt meanwhile
+
+	refused  map[uint64]map[string]mapping.Reason // fields that the API refused, by the position of the call that set them
+	dropped  []string                             // the same in the order of the refusals
+	noEmail  mapping.Reason                       // why the change goes without its address, "" if it does not
+	searches int                                  // for what the API refuses without naming it
+	partly   bool                                 // a search has written a part of the change
+}
+
+func newTurn(waitCtx, callCtx context.Context, part *partition, l *lane) *turn {
+	return &turn{p: part.pool, part: part, lane: l, waitCtx: waitCtx, callCtx: callCtx, refused: map[uint64]map[string]mapping.Reason{}}
 }
 
 // call is one event of a turn: from the log, from a dead letter that a command in the log is about, or a letter that is imported.
@@ -185,7 +199,7 @@ func (t *turn) foldOnto(record mapping.Record) error {
 	var calls []mapping.Call
 	for _, c := range t.calls {
 		if c.mapped() {
-			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil})
+			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil, Again: t.lane.unsettled(), Refused: t.refused[c.position]})
 		}
 	}
 	t.result = mapping.Fold(fields, t.p.cfg.Mapping, record, calls, time.Now())
@@ -205,26 +219,43 @@ func (t *turn) foldOnto(record mapping.Record) error {
 			next++
 		}
 	}
-	t.api, t.before = nil, nil
+	if t.before = nil; t.noEmail != "" {
+		t.dropEmail()
+	}
 	failpoint.Hit(failpoint.Fold)
 	return nil
+}
+
+// after goes on when something else was tried because of a failure.
+func (t *turn) after(err error) (again bool, _ error) {
+	if err != nil {
+		return t.failed(err)
+	}
+	return true, nil
 }
 
 // failed acts on what went wrong. again means that the turn is to be made anew as soon as the gate lets it; otherwise
 // the lane is settled, planned for later or given back.
 func (t *turn) failed(err error) (again bool, _ error) {
-	if errors.Is(err, errHeld) {
+	if errors.Is(err, errHeld) || errors.Is(err, errMapAgain) {
 		return true, nil
 	}
 	if errors.Is(err, queue.ErrLost) || errors.Is(err, errStopping) {
 		return false, err
 	}
+	l, gate := t.lane, t.p.gate
+	if wait, ok := errors.AsType[notYet](err); ok {
+		t.part.retryLater(l, time.Duration(wait))
+		return false, nil
+	}
 	api := new(freshmarketer.Error)
 	if !errors.As(err, &api) {
 		api = &freshmarketer.Error{Kind: freshmarketer.KindUnknown, Err: err}
 	}
-	l, gate := t.lane, t.p.gate
-	f := Failure{Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.idleFor())}
+	f := Failure{
+		Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.idleFor()),
+		Field: t.droppable(api.Field), Dropped: len(t.dropped),
+	}
 	if f.Kind == freshmarketer.KindInvalid {
 		t.p.catalogue.doubt()
 	}
@@ -237,6 +268,14 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		f.Probed = true
 		action = Decide(f, t.p.cfg.Retry)
 	}
+	if action == ActionSplit || action == ActionSetAside {
+		if found, err := t.blame(err); found || err != nil {
+			return t.after(err)
+		}
+		if action == ActionSplit && t.partly {
+			action = ActionSetAside // a part of the change would write older values over newer ones
+		}
+	}
 	switch action {
 	case ActionHold:
 		t.part.backlog.giveBack(l) // behind the others: when the gate is ajar, each head has its turn at being first
@@ -248,6 +287,8 @@ func (t *turn) failed(err error) (again bool, _ error) {
 			zap.Int("status", api.Status), zap.Int("attempt", l.attempts()), zap.Duration("wait", wait))
 		t.part.retryLater(l, wait)
 		return false, nil
+	case ActionDropField:
+		t.refuse(f.Field)
 	case ActionSplit:
 		l.split(len(t.items))
 	case ActionRecreate:
@@ -257,9 +298,6 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	}
 	return true, nil
 }
-
-// errEmailTaken marks a conflict that was found out to be about the address.
-var errEmailTaken = errors.New("the address belongs to another user's contact")
 
 func reasonOf(err error, f Failure) string {
 	switch {
@@ -271,9 +309,15 @@ func reasonOf(err error, f Failure) string {
 	return ReasonExhausted
 }
 
-// untouched is the record after a change that did not happen: its events are known, its fields are as they were.
+// untouched is the record after a change that did not happen: its events are known, its fields are as they were, unless an
+// earlier try may have written them after all.
 func (t *turn) untouched() mapping.Record {
 	record := t.lane.record.Clone()
 	record.Ring = t.result.Record.Ring
+	if t.lane.unsettled() {
+		for _, f := range t.result.Change.Fields {
+			record.Doubt(f.Name, t.result.Record.Fields[f.Name])
+		}
+	}
 	return record
 }
