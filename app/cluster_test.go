@@ -33,6 +33,9 @@ var (
 // clusterLease is short so that a test need not wait half a minute for every take-over, and long against what a call takes.
 const clusterLease = 4 * time.Second
 
+// unwelcomePlan is a trait that the API refuses: these calls become dead letters.
+const unwelcomePlan = "not welcome"
+
 // clusterPatience ends a test that stands still, so that it can say what the processes said.
 const clusterPatience = 20 * time.Minute
 
@@ -58,7 +61,7 @@ func newClusterRig(t *testing.T, processes int, nats string) *clusterRig {
 	}
 	r.box = box
 	for _, f := range []sandbox.Fault{
-		{Percent: 100, MatchBody: refusedPlan, Status: http.StatusUnprocessableEntity},
+		{Percent: 100, MatchBody: unwelcomePlan, Status: http.StatusUnprocessableEntity},
 		{Percent: 3, Seed: 7, Status: http.StatusInternalServerError},
 		{Percent: 100, Delay: 5 * time.Millisecond}, // so that a user's calls pile up
 	} {
@@ -121,7 +124,7 @@ func (r *clusterRig) traffic(ctx context.Context, pace time.Duration) (done chan
 			for seq := range *clusterCalls {
 				plan := fmt.Sprint("plan ", seq)
 				if u%10 == 0 && seq%5 == 3 {
-					plan = fmt.Sprint(refusedPlan, seq) // becomes a dead letter
+					plan = fmt.Sprint(unwelcomePlan, seq) // becomes a dead letter
 				}
 				r.deliver(ctx, identify(fmt.Sprint("user-", u), seq, plan))
 				pause(ctx, pace)
