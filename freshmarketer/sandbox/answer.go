@@ -51,7 +51,11 @@ func errorBody(status int, messages []string) map[string]any {
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
-	encoded, err := json.Marshal(body)
+	encoded, written := body.(json.RawMessage)
+	var err error
+	if !written {
+		encoded, err = json.Marshal(body)
+	}
 	if err != nil { // only values read from JSON get here, so this is a bug of the sandbox
 		w.WriteHeader(http.StatusInternalServerError)
 		return

@@ -61,6 +61,24 @@ func TestNewContactObject(t *testing.T) {
 	}
 }
 
+// The object is written by hand, so what JSON must escape is worth a look.
+func TestObjectsAreJSON(t *testing.T) {
+	t.Parallel()
+	box := newBox(t, sandbox.Options{CustomFields: []sandbox.Field{{Name: "cf_\"odd\"", Label: "Odd", Type: sandbox.TypeText}}})
+	odd := "\"quoted\" \\ <b>&\n\t\u2028 ü \U0001F600 \x7f"
+	made := create(t, box, object{"email": "a@x.test", "first_name": odd, "tags": []string{odd}, "custom_field": object{"cf_\"odd\"": odd}})
+	if c := made.contact(); c["first_name"] != odd || c["tags"].([]any)[0] != odd || made.custom()["cf_\"odd\""] != odd || c["display_name"] != odd {
+		t.Errorf("got %s", made.raw)
+	}
+	rows, _ := api(t, box, "GET", "contacts/view/980000000000503", nil).body["contacts"].([]any)
+	if len(rows) != 1 || rows[0].(object)["first_name"] != odd || rows[0].(object)["links"].(object)["notes"] != "/crm/sales/contacts/990000000000001/notes?include=creater" {
+		t.Errorf("listed %v", rows)
+	}
+	if empty := newBox(t, sandbox.Options{CustomFields: []sandbox.Field{}}); create(t, empty, object{"email": "a@x.test"}).custom() == nil {
+		t.Error("without custom fields there is no custom_field")
+	}
+}
+
 func TestInclude(t *testing.T) {
 	t.Parallel()
 	box := newBox(t, sandbox.Options{})

@@ -16,10 +16,7 @@ func (s *Sandbox) lookup(rq request) answer {
 	if !slices.Contains(entities, "contact") || !s.searchable(field) {
 		return s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
 	}
-	found := []any{}
-	for _, c := range s.indexed(field, value, rq.at) {
-		found = append(found, s.object(c))
-	}
+	found := s.objects(s.indexed(field, value, rq.at))
 	return answer{status: http.StatusOK, body: map[string]any{"contacts": map[string]any{"contacts": found}}}
 }
 
