@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -118,7 +119,10 @@ func readOnly(w http.ResponseWriter, r *http.Request) {
 type keeper struct{ entries []queue.Entry }
 
 func (k *keeper) Publish(_ context.Context, entries []queue.Entry) error {
-	k.entries = entries
+	k.entries = slices.Clone(entries)
+	for i, e := range k.entries {
+		k.entries[i].Data = bytes.Clone(e.Data) // the door uses its memory again
+	}
 	return nil
 }
 

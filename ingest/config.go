@@ -64,7 +64,8 @@ type Config struct {
 	// used for nothing but the log of requests that are refused for what their sender does.
 	TrustedProxies []netip.Prefix
 	// BodyMemory bounds the memory of all requests that are being read or stored, in bytes: their bodies and the
-	// events made of them. Above it requests are answered 503 with Retry-After. At least 32 MiB; 0 means 128 MiB.
+	// events made of them. Above it requests are answered 503 with Retry-After. At least 32 MiB; 0 means 128 MiB. What
+	// requests no longer need is kept for the next ones until the garbage collector has run twice, and does not count.
 	BodyMemory int64
 	// StoreTimeout is the longest wait for the store in one request; 0 means 4 s.
 	StoreTimeout time.Duration

@@ -61,7 +61,10 @@ func (s *memory) Publish(ctx context.Context, entries []queue.Entry) error {
 	if s.err != nil {
 		return s.err
 	}
-	s.entries = append(s.entries, entries...)
+	for _, e := range entries {
+		e.Data = bytes.Clone(e.Data) // the door uses its memory again
+		s.entries = append(s.entries, e)
+	}
 	return nil
 }
 

@@ -39,8 +39,9 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
-// Store keeps events. Publish returns nil once all of them are on disk; on an error a part may be stored, then or later.
-// The bytes of the entries are the store's from then on; the slice of entries is not, once Publish has returned.
+// Store keeps events. Publish returns nil once all of them are on disk, and then has no more use for the entries and their
+// bytes, which are used again. On an error a part may be stored, even later: then the bytes are the store's for good, and
+// only the slice of entries is used again.
 type Store interface {
 	Publish(ctx context.Context, entries []queue.Entry) error
 }
@@ -164,6 +165,7 @@ func (h *Handler) keep(ctx context.Context, in *intake) *refusal {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), h.storeTimeout)
 	defer cancel()
 	if err := h.store.Publish(ctx, in.entries); err != nil {
+		in.room = nil
 		return notStored(err, in)
 	}
 	return nil

@@ -38,9 +38,9 @@ type intake struct {
 	mem      *share
 
 	entries []queue.Entry
-	room    []byte // for the next entries' bytes; those in it belong to the store already
+	room    []byte // the entries' bytes, side by side
 
-	expected int // bytes of events that the request brings, roughly
+	expected int // bytes that the entries will have, roughly; 0 for a single one
 	counts   []count
 	events   int  // stored and dropped
 	full     bool // an event found no memory any more
@@ -155,17 +155,11 @@ func (in *intake) store(r segment.Received) {
 		return
 	}
 	if size := r.Size(); cap(in.room)-len(in.room) < size {
-		in.room = make([]byte, 0, max(size, in.expected))
+		in.room = make([]byte, 0, max(size, in.expected)) // what is in the old one stays where it is
 	}
 	start := len(in.room)
 	in.room = r.AppendTo(in.room)
 	in.entries = append(in.entries, queue.Entry{UserID: r.UserID, Data: in.room[start:len(in.room):len(in.room)]})
-}
-
-// expect says that about so many bytes of events will come.
-func (in *intake) expect(bytes int) {
-	const most = 32 << 10 // Go sets larger pieces aside one by one
-	in.expected = min(bytes, most)
 }
 
 // judge finds an event's type and says why it is not stored, if it is not.

@@ -121,7 +121,7 @@ func (h *Handler) receiveBatch(v *visit, src *source, body []byte) (*intake, *re
 		return nil, tooComplex(err)
 	}
 	in := newIntake(v, src, segment.SurfaceTracking)
-	in.expect(len(batch))
+	in.expected = len(batch) * 3 / 2
 	n := 0
 	for o, err := range segment.Calls(batch) {
 		if err != nil {

@@ -11,12 +11,13 @@ import (
 // A visit is not used again if it brought more than this: what most requests do not need should not be kept for them.
 const (
 	maxKeptBody    = firstBuffer + bytes.MinRead
+	maxKeptRoom    = 2 * firstBuffer
 	maxKeptEntries = 256
 	maxKeptKeys    = 256
 )
 
 // visit is one request on its way through the door. The memory of a visit serves many requests, one after the other, so
-// nothing that outlives the request may point into it: what is stored is always a copy.
+// nothing that outlives the request may point into it. That goes for entries, too, unless storing them failed.
 type visit struct {
 	w   http.ResponseWriter
 	r   *http.Request
@@ -40,11 +41,12 @@ func (h *Handler) enter(w http.ResponseWriter, r *http.Request) *visit {
 // leave ends a visit. It lets go of everything that came with the request.
 func (h *Handler) leave(v *visit) {
 	v.mem.close()
-	if cap(v.body) > maxKeptBody || cap(v.in.entries) > maxKeptEntries || v.call.Shape().Keys > maxKeptKeys {
+	in := &v.in
+	if cap(v.body) > maxKeptBody || cap(in.room) > maxKeptRoom || cap(in.entries) > maxKeptEntries || v.call.Shape().Keys > maxKeptKeys {
 		return
 	}
-	clear(v.in.entries)
-	v.in = intake{entries: v.in.entries[:0], counts: v.in.counts[:0]}
+	clear(in.entries)
+	v.in = intake{entries: in.entries[:0], room: in.room[:0], counts: in.counts[:0]}
 	v.w, v.r, v.body = nil, nil, v.body[:0]
 	h.visits.Put(v)
 }

@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,22 +18,28 @@ import (
 	"github.com/freshrelay/freshrelay/segment"
 )
 
-// hoarder keeps the bytes it is given, and what they were when it got them. It fails every third time, and keeps the bytes
-// all the same: a store that did not answer in time may still store them.
+// hoarder copies what it is given, as a store does. Every third time it fails, and then keeps the bytes themselves: a store
+// that did not answer in time may still store them.
 type hoarder struct {
 	mu      sync.Mutex
 	calls   int
 	entries []queue.Entry
-	then    []string
+	then    []string // what the bytes were
 }
 
 func (s *hoarder) Publish(_ context.Context, entries []queue.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.calls++
+	fails := s.calls%3 == 0
 	for _, e := range entries {
-		s.entries, s.then = append(s.entries, e), append(s.then, string(e.Data))
+		s.then = append(s.then, string(e.Data))
+		if !fails {
+			e.Data = bytes.Clone(e.Data)
+		}
+		s.entries = append(s.entries, e)
 	}
-	if s.calls++; s.calls%3 == 0 {
+	if fails {
 		return fmt.Errorf("%w: in time", queue.ErrUnavailable)
 	}
 	return nil
@@ -74,7 +81,7 @@ func TestWhatIsStoredIsNobodyElses(t *testing.T) {
 			t.Fatal(err)
 		}
 		// All that is said of a user is in his event, and nothing of anybody else.
-		user := strings.SplitN(e.UserID, "/", 2)[0]
+		user, _, _ := strings.Cut(e.UserID, "/")
 		if r.UserID != e.UserID || r.MessageID != "m-"+e.UserID || strings.Count(string(r.Body), user) != strings.Count(string(r.Body), "u-") {
 			t.Fatalf("event of %q is %q of %q:\n%s", e.UserID, r.MessageID, r.UserID, r.Body)
 		}

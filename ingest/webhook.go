@@ -53,7 +53,7 @@ func (h *Handler) readWebhook(v *visit, src *source, token string) (*intake, *re
 		if err := segment.Validate(body); err != nil {
 			return nil, malformed(err)
 		}
-		in.expect(len(body))
+		in.expected = min(len(body)*3/2, maxKeptRoom)
 		return in, in.addArray(body, vouched)
 	}
 	switch err := v.call.ParseCall(body); {
