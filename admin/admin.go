@@ -69,6 +69,7 @@ type Config struct {
 	Replayer Replayer
 	Journal  Journal
 	Books    Books
+	Mapping  Mapping
 }
 
 // Modes of a service.
@@ -99,6 +100,7 @@ func New(cfg Config) http.Handler {
 	mux.Handle("/api/letters/lookup", s.closed(post(s.lookup)))
 	mux.Handle("/api/letters/replay", s.closed(post(s.replay)))
 	mux.Handle("/api/events", s.closed(get(s.events)))
+	s.mappingRoutes(mux)
 	mux.Handle("/api/", s.closed(nothingHere))
 	mux.Handle("/", s.open(nothingHere))
 	return mux

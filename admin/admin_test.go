@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/segment"
 )
@@ -24,6 +25,9 @@ const token = "a-token-of-some-length"
 
 // store is the queue of these tests: a list of letters, and errors on demand.
 type store struct {
+	fields   []mapping.Field
+	unmapped []mapping.Unmapped
+	resynced []string
 	list     []queue.Letter
 	journal  []queue.JournalEntry
 	ledger   queue.Ledger
@@ -98,6 +102,19 @@ func (s *store) Bytes(context.Context) (map[string]uint64, error) {
 	return map[string]uint64{"EVENTS": 5}, s.failing
 }
 
+func (s *store) explain(_ context.Context, source string, calls [][]byte) ([]mapping.Explanation, error) {
+	out := make([]mapping.Explanation, len(calls))
+	for i, c := range calls {
+		out[i] = mapping.Explanation{Source: source, UserID: string(c), Outcome: "delivered", Traits: []mapping.Fate{}, Requests: []mapping.Request{}}
+	}
+	return out, s.failing
+}
+
+func (s *store) resync(_ context.Context, user string) error {
+	s.resynced = append(s.resynced, user)
+	return s.failing
+}
+
 // service is a handler to ask, with what is behind it.
 type service struct {
 	http.Handler
@@ -120,6 +137,11 @@ func newService(t *testing.T, change ...func(*Config)) service {
 		Sending:  func() Sending { return Sending{} },
 		User:     func(id string) string { return "hash-of-" + id },
 		Operator: st, Letters: st, Replayer: st, Journal: st, Books: st,
+		Mapping: Mapping{
+			Fields:   func() ([]mapping.Field, time.Time) { return st.fields, time.Unix(4000, 0) },
+			Unmapped: func() []mapping.Unmapped { return st.unmapped },
+			Explain:  st.explain, Resync: st.resync,
+		},
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -200,6 +222,7 @@ func TestEveryAPIPathIsClosed(t *testing.T) {
 	} {
 		for _, path := range []string{
 			"/api/status", "/api/letters", "/api/letters/a.1", "/api/letters/replay", "/api/letters/lookup", "/api/events",
+			"/api/mapping/fields", "/api/mapping/unmapped", "/api/mapping/suggestions", "/api/mapping/explain", "/api/resync",
 			"/api/", "/api/unknown", "/api/letters/a.1/more", "/api/pause", "/api/resume",
 		} {
 			for _, header := range []string{"", "Bearer "} {

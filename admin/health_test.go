@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 )
 
@@ -76,6 +77,8 @@ func TestStatus(t *testing.T) {
 			{Type: "identify", Outcome: queue.Discarded, Reason: "of_another_build"}: 1,
 		},
 	}
+	s.store.unmapped = make([]mapping.Unmapped, 1, 12)
+	s.store.unmapped[0] = mapping.Unmapped{Trait: "cart", Source: "website", Count: 12, First: at, Last: at}
 	got := read[Status](t, s, "GET", "/api/status", "", 200)
 	want := Status{
 		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
@@ -92,6 +95,7 @@ func TestStatus(t *testing.T) {
 		API:        API{LastSuccess: &at, LastError: &APIError{"update_contact", "throttled", 429}},
 		Quota:      []Quota{},
 		StoreBytes: map[string]uint64{"events": 5},
+		Unmapped:   []mapping.Unmapped{{Trait: "cart", Source: "website", Count: 12, First: at, Last: at}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 )
 
@@ -29,7 +30,12 @@ type Status struct {
 	// BacklogClear estimates the seconds until what is pending is delivered; null while nobody can tell.
 	BacklogClear *float64          `json:"backlog_clear_seconds"`
 	StoreBytes   map[string]uint64 `json:"store_bytes"` // by stream
+	// Unmapped are the traits that find no field, the most frequent ten; /api/mapping/unmapped has the others.
+	Unmapped []mapping.Unmapped `json:"unmapped"`
 }
+
+// statusUnmapped keeps the status one screen.
+const statusUnmapped = 10
 
 // Ledger is the account of all events ever stored: Accepted = Delivered + Discarded + Dead + Pending.
 type Ledger struct {
@@ -124,6 +130,8 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 	for stream, n := range bytes {
 		st.StoreBytes[strings.ToLower(stream)] = n
 	}
+	unmapped := s.Mapping.Unmapped()
+	st.Unmapped = append([]mapping.Unmapped{}, unmapped[:min(len(unmapped), statusUnmapped)]...)
 	if !books.Oldest.IsZero() {
 		st.OldestPending = &books.Oldest
 	}

@@ -89,7 +89,7 @@ data_dir: %s
 listen: %s
 admin: {listen: %s}
 sources: [{name: website, write_keys: [%s]}]
-freshmarketer: {base_url: %q, api_key: %s, quota: {per_hour: 0, per_minute: 0}}
+freshmarketer: {base_url: %q, api_key: %s}
 log: {level: warn, format: json}
 %s`, c.data(), c.listen, c.adminAt, childWriteKey, api, childAPIKey, more)
 	if err := os.WriteFile(c.file(), []byte(text), 0o600); err != nil {

@@ -1,9 +1,34 @@
 package app
 
 import (
+	"context"
+	"errors"
+
+	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/worker"
 )
+
+// customFields is what is said of the account's custom fields.
+func customFields(c config.Config) worker.CustomFields {
+	switch c.Freshmarketer.CustomFields {
+	case config.CustomMerge:
+		return worker.CustomFieldsMerge
+	case config.CustomReplace:
+		return worker.CustomFieldsReplace
+	}
+	return worker.CustomFieldsAuto
+}
+
+// resync is the workers' Resync in the words of the admin API.
+func (s *service) resync(ctx context.Context, user string) error {
+	err := s.pool.Resync(ctx, user)
+	if errors.Is(err, worker.ErrTooManyResyncs) {
+		return admin.ErrResyncAll
+	}
+	return err
+}
 
 // mappingOptions are the parts of the configuration that decide what a call does to a contact.
 func mappingOptions(c config.Config) mapping.Options {

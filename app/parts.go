@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -55,21 +54,13 @@ func (s *service) startSandbox(context.Context) error {
 }
 
 func (s *service) connect(context.Context) error {
-	fm := s.cfg.Freshmarketer
-	var authorities []byte
 	var err error
-	if fm.CAFile != "" {
-		if authorities, err = os.ReadFile(fm.CAFile); err != nil {
-			return fmt.Errorf("freshmarketer.ca_file: %w", err)
-		}
-	}
-	s.client, err = freshmarketer.New(freshmarketer.Config{
-		Domain: fm.Domain, BaseURL: fm.BaseURL, APIKey: string(fm.APIKey), Proxy: string(fm.Proxy), CACerts: authorities, Timeout: fm.Timeout,
+	s.client, err = newClient(s.cfg.Freshmarketer, freshmarketer.Config{
 		UserAgent: "freshrelay/" + s.opts.Version, OnCall: s.metrics.APICall,
 		OnLimits: func(op string, l freshmarketer.Limits) { s.pool.Limits(op, l) }, // nobody but the pool makes calls
 	})
 	if err != nil {
-		return fmt.Errorf("freshmarketer: %w", err)
+		return err
 	}
 	s.onStop("the API client", stopQuick, func(context.Context) error { s.client.CloseIdleConnections(); return nil })
 	return nil
@@ -114,10 +105,10 @@ func (s *service) startWorker(context.Context) error {
 	var err error
 	s.pool, err = worker.New(worker.Config{
 		Store: s.store, Client: s.client, Concurrency: s.cfg.Delivery.Concurrency, Metrics: s.metrics, Logger: s.log,
-		Mapping: mappingOptions(s.cfg),
-		Retry:   worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
-		Quota:   worker.Quota(s.cfg.Freshmarketer.Quota),
-		Mode:    worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},
+		Mapping: mappingOptions(s.cfg), UpdateOnly: !s.cfg.Contacts.Create, CustomFields: customFields(s.cfg),
+		Retry: worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
+		Quota: worker.Quota(s.cfg.Freshmarketer.Quota),
+		Mode:  worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},
 	})
 	if err != nil {
 		return err
@@ -151,6 +142,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replayer: s.store, Journal: s.store, Books: s.store,
+		Mapping: admin.Mapping{Fields: s.pool.ContactFields, Unmapped: s.pool.Unmapped, Explain: s.pool.Explain, Resync: s.resync},
 	})
 	// Only operators and scrapers come here; a slow one must not hold a connection for ever.
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
@@ -170,7 +162,7 @@ func (s *service) startIngest(ctx context.Context) error {
 		sources = append(sources, ingest.Source{
 			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
 			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
-			IntegrationNames: src.IntegrationNames,
+			IntegrationNames: src.IntegrationNames, Lane: mappingOptions(s.cfg).Lane,
 		})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public(), TrustedProxies: s.cfg.TrustedProxies}, s.store, s.metrics, s.log)

@@ -57,7 +57,7 @@ func (c *Client) UpsertContact(ctx context.Context, identifier, value string, w 
 func (c *Client) CreateContact(ctx context.Context, w ContactWrite) (Contact, error) {
 	return c.contact(ctx, call{
 		op: OpCreateContact, method: http.MethodPost, path: "/contacts", sent: w.sent("", ""),
-		body: map[string]any{"contact": w.wire("email")},
+		body: w.Body(),
 	})
 }
 
@@ -71,7 +71,7 @@ func (c *Client) UpdateContact(ctx context.Context, id string, w ContactWrite) (
 	}
 	return c.contact(ctx, call{
 		op: OpUpdateContact, method: http.MethodPut, path: "/contacts/" + id, sent: w.sent("", ""),
-		body: map[string]any{"contact": w.wire("email")},
+		body: w.Body(),
 	})
 }
 
@@ -143,6 +143,9 @@ func (c *Client) contact(ctx context.Context, cl call) (Contact, error) {
 	})
 	return body.Contact, err
 }
+
+// Body is what CreateContact and UpdateContact send.
+func (w ContactWrite) Body() map[string]any { return map[string]any{"contact": w.wire("email")} }
 
 // wire builds the contact object; emailKey is what this endpoint calls the address.
 func (w ContactWrite) wire(emailKey string) map[string]any {

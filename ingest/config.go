@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/freshrelay/freshrelay/segment"
 )
 
 const (
@@ -49,6 +51,9 @@ type Source struct {
 	// requests are answered 429 with Retry-After. The first second's worth may come at once, and a request that is
 	// let in is let in whole, whatever its size; those after it wait the longer. 0 means no limit.
 	RatePerSecond float64
+
+	// Lane says which events take effect one after the other: those with the same answer. nil means those of one userId.
+	Lane func(segment.Received) string
 }
 
 // Config says who may send, and how much.
@@ -75,7 +80,8 @@ type Config struct {
 type source struct {
 	name         string
 	secrets      [][]byte
-	names        []string  // IntegrationNames
+	names        []string // IntegrationNames
+	lane         func(segment.Received) string
 	token        keyDigest // of BatchToken
 	hasToken     bool
 	requireToken bool
@@ -117,7 +123,10 @@ func (h *Handler) addSource(s Source) error {
 }
 
 func newSource(s Source) (*source, error) {
-	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames}
+	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane}
+	if src.lane == nil {
+		src.lane = func(r segment.Received) string { return r.UserID }
+	}
 	for _, key := range s.WriteKeys {
 		if strings.TrimSpace(key) == "" {
 			return nil, errors.New("has an empty write key")

@@ -159,7 +159,7 @@ func (in *intake) store(r segment.Received) {
 	}
 	start := len(in.room)
 	in.room = r.AppendTo(in.room)
-	in.entries = append(in.entries, queue.Entry{UserID: r.UserID, Data: in.room[start:len(in.room):len(in.room)]})
+	in.entries = append(in.entries, queue.Entry{UserID: in.source.lane(r), Data: in.room[start:len(in.room):len(in.room)]})
 }
 
 // judge finds an event's type and says why it is not stored, if it is not.

@@ -57,7 +57,7 @@ func NewCatalogue(fields []Field) *Catalogue {
 	}
 	email := Field{Name: emailName, Label: "Email", Type: emailName}
 	for _, f := range fields {
-		if !f.Custom && isEmailName(f.Name) {
+		if IsEmail(f) {
 			if label := clean(f.Label); label != "" {
 				email.Label = label
 			}

@@ -66,7 +66,7 @@ func (f *field) byDefault(value string) (FieldChange, Reason) {
 	case v == nil:
 		return FieldChange{}, ReasonRequired
 	}
-	return FieldChange{Name: f.Name, Label: f.Label, Custom: f.Custom, Value: v, Add: f.kind == kindTags}, ""
+	return FieldChange{Name: f.Name, Label: f.Label, Type: f.Type, Custom: f.Custom, Value: v, Add: f.kind == kindTags}, ""
 }
 
 // defaults are those for fields that the calls say nothing about.

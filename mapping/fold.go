@@ -70,6 +70,9 @@ func (f *folder) call(c *Call) Outcome {
 	r := read(f.cat, f.opt, ev.Traits)
 	r.refuse(c.Refused)
 	hasEmail := r.hasEmail() || f.opt.EmailFallback && r.fallback(ev)
+	if anonymous { // the lane was chosen by its address, and all of the lane's calls must mean one contact
+		hasEmail = hasEmail && r.get(emailField).value == f.opt.address(ev)
+	}
 	if !hasEmail && (anonymous || !partial || !f.known) {
 		return r.outcome(Outcome{Reason: ReasonMissingEmail})
 	}
@@ -102,7 +105,7 @@ func (r *reading) outcome(o Outcome) Outcome {
 
 // put notes that a field is to have this value, the last one counts.
 func (f *folder) put(fl *field, c *carried, value any) {
-	change := FieldChange{Name: fl.Name, Label: fl.Label, Custom: fl.Custom, Value: value, Add: fl.kind == kindTags}
+	change := FieldChange{Name: fl.Name, Label: fl.Label, Type: fl.Type, Custom: fl.Custom, Value: value, Add: fl.kind == kindTags}
 	if c != nil {
 		change.Trait = shortName(c.trait)
 	}

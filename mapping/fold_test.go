@@ -33,7 +33,7 @@ func TestFoldWithoutCatalogue(t *testing.T) {
 	t.Parallel()
 	call := identify("m", 1772442905, segment.Trait{Key: "email", Value: "a@b.test"}, segment.Trait{Key: "name", Value: "A"})
 	res := Fold(nil, Options{}, Record{}, []Call{call}, time.Unix(1772442999, 0))
-	want := Change{UserID: "u", Email: "a@b.test", Fields: []FieldChange{{Name: "email", Label: "Email", Trait: "email", Value: "a@b.test"}}}
+	want := Change{UserID: "u", Email: "a@b.test", Fields: []FieldChange{{Name: "email", Label: "Email", Trait: "email", Type: "email", Value: "a@b.test"}}}
 	if diff := cmp.Diff(want, res.Change); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

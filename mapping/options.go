@@ -2,7 +2,10 @@ package mapping
 
 import (
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/freshrelay/freshrelay/segment"
 )
 
 // MissingTraits says what an ordinary identify does to the fields it leaves out.
@@ -83,4 +86,73 @@ func (c *Catalogue) Unresolved(o Options) []string {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// NeverWritten says why no trait reaches the field that a line of o.Traits names, "" if traits do or there is no such field.
+func (c *Catalogue) NeverWritten(target string) Reason {
+	i, ok := c.resolve(target)
+	if !ok {
+		return ""
+	}
+	switch f := &c.fields[i]; {
+	case f.access == derived:
+		return ReasonDerived
+	case f.access == identity:
+		return ReasonIdentity
+	case f.kind == kindUnsupported:
+		return ReasonUnsupportedType
+	}
+	return ""
+}
+
+// Guarded reports whether only a line of o.Traits leads to the field that a label or API name means.
+func (c *Catalogue) Guarded(target string) bool {
+	i, ok := c.resolve(target)
+	return ok && c.fields[i].access == guarded
+}
+
+// IsEmail reports whether a field holds the contact's addresses, which are written as one: the primary one.
+func IsEmail(f Field) bool { return !f.Custom && isEmailName(f.Name) }
+
+// addressPrefix begins the lane of a call that has no userId. No userId begins so: Segment's are printable.
+const addressPrefix = "\x00address:"
+
+// Lane returns what decides a call's lane: its userId, or where the options let a call do without one, its address. "" is a
+// call that can only be discarded.
+func (o Options) Lane(r segment.Received) string {
+	if o.WithoutUserID != ByEmail || r.Type != segment.Identify || strings.TrimSpace(r.UserID) != "" {
+		return r.UserID
+	}
+	ev, err := r.Event()
+	if err != nil {
+		return r.UserID
+	}
+	if address := o.address(&ev); address != "" {
+		return addressPrefix + strings.ToLower(address)
+	}
+	return r.UserID
+}
+
+// address is the address of a call without a userId: it must be the same for whoever looks, with the account's fields or
+// without, so it goes by the trait's name and by lines of the map that name the address, not by labels.
+func (o *Options) address(ev *segment.Event) string {
+	rest := ""
+	for _, t := range ev.Traits {
+		target, mapped := o.Traits[t.Key]
+		switch v, reason := toEmail(t.Value); {
+		case reason != "" || v == nil:
+		case t.Key == emailName && !mapped:
+			return v.(string)
+		case mapped && isEmailName(normal(target)), !mapped && o.spelling() && normal(t.Key) == emailName:
+			if rest == "" {
+				rest = v.(string)
+			}
+		}
+	}
+	for _, t := range ev.ContextTraits {
+		if v, reason := toEmail(t.Value); o.EmailFallback && rest == "" && t.Key == emailName && reason == "" && v != nil {
+			rest = v.(string)
+		}
+	}
+	return rest
 }

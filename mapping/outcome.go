@@ -44,6 +44,7 @@ type FieldChange struct {
 	Name   string // API name; "email" is the contact's email
 	Label  string
 	Trait  string // the trait that carries it; "" if it is emptied because a call left it out
+	Type   string // of the field, as the metadata has it
 	Custom bool   // belongs into custom_field
 	Value  any    // string, json.Number, bool, []string, or nil to empty the field
 	// Add says that Value, a list, is to be joined with what the contact has: a write would replace it.

@@ -116,9 +116,12 @@ func (r *Record) ForgetSent(field string) {
 // ForgetSentUntil is for somebody who wants the values sent again that were sent up to a time (unix seconds). What they
 // were is still known, so leaving them out still empties their fields.
 func (r *Record) ForgetSentUntil(t int64) {
+	if t == 0 {
+		return
+	}
+	r.Fields = maps.Clone(r.Fields) // the record may be a copy that shares them
 	for name, f := range r.Fields {
-		if f.Sent != 0 && f.Sent <= t {
-			r.Fields = maps.Clone(r.Fields) // the record may be a copy that shares them
+		if f.Sent <= t {
 			f.Sent = 0
 			r.Fields[name] = f
 		}
@@ -133,6 +136,18 @@ func (r *Record) Doubt(field string, sent FieldRecord) {
 	f.Hash, f.Sent, f.Src = hashUnknown, 0, sent.Src
 	r.Fields = maps.Clone(r.Fields)
 	r.setField(field, f)
+}
+
+// Filled are the names of the fields that hold something we sent, sorted.
+func (r *Record) Filled() []string {
+	var names []string
+	for name, f := range r.Fields {
+		if f.Hash != hashEmpty && f.Hash != hashUnknown {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Remember notes a call in the ring. Fold does so for the calls it delivers; it is for a worker that settles a call

@@ -154,7 +154,7 @@ func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, e
 	if err != nil {
 		return nil, err
 	}
-	loaded := &loadedCatalogue{list: fieldsOf(metas), at: time.Now()}
+	loaded := &loadedCatalogue{list: FieldsOf(metas), at: time.Now()}
 	loaded.fields = mapping.NewCatalogue(loaded.list)
 	before := c.current.Swap(loaded)
 	c.doubted.Store(false)
@@ -165,8 +165,8 @@ func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, e
 	return loaded.fields, nil
 }
 
-// fieldsOf are the fields in the words of package mapping.
-func fieldsOf(metas []freshmarketer.FieldMeta) []mapping.Field {
+// FieldsOf gives the fields in the words of package mapping.
+func FieldsOf(metas []freshmarketer.FieldMeta) []mapping.Field {
 	fields := make([]mapping.Field, len(metas))
 	for i, m := range metas {
 		fields[i] = mapping.Field{Name: m.Name, Label: m.Label, Type: m.Type, Custom: !m.Default, Required: m.Required}

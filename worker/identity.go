@@ -41,7 +41,10 @@ func (n notYet) Error() string {
 
 // findOrMake makes the contact of a user of whom none is known, or finds it. errMapAgain means found.
 func (t *turn) findOrMake(w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
-	contact, err := t.create(w)
+	if t.result.Change.UserID == "" || t.p.cfg.UpdateOnly {
+		return t.findFirst(w)
+	}
+	contact, err := t.create(t.withDefaults(w))
 	if refusedBy(err) {
 		return t.resolve(w, err)
 	}
@@ -60,7 +63,9 @@ func (t *turn) findOrMake(w freshmarketer.ContactWrite) (freshmarketer.Contact, 
 func (t *turn) create(w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
 	// With all it takes, custom fields too: in a new contact there is nothing that they could replace.
 	w.Fields = maps.Clone(w.Fields)
-	w.Fields["external_id"] = t.result.Change.UserID
+	if user := t.result.Change.UserID; user != "" {
+		w.Fields["external_id"] = user
+	}
 	return t.call(freshmarketer.OpCreateContact, func(ctx context.Context) (freshmarketer.Contact, error) {
 		return t.p.cfg.Client.CreateContact(ctx, w)
 	})
@@ -208,9 +213,7 @@ func (t *turn) adopt(contact freshmarketer.Contact, w freshmarketer.ContactWrite
 	w.Fields = maps.Clone(w.Fields)
 	maps.Copy(w.Fields, userID.Fields)
 	delete(w.Fields, "email") // it has that one
-	if len(w.Custom) > 0 {
-		w.Custom = t.union(contact.Custom, w.Custom)
-	}
+	w = t.join(w, contact)
 	adopted, err := t.put(contact.ID, w)
 	if refusedBy(err) {
 		// Something else is refused; first of all the contact becomes the user's.
@@ -303,7 +306,7 @@ func (t *turn) releaseClaims() {
 // ours says whether an answered contact is (still) the user's. If it has another user's id, whoever gave it that has
 // taken it away from ours: the id is forgotten and the contact found or made anew.
 func (t *turn) ours(c freshmarketer.Contact) error {
-	if c.ExternalID == "" || c.ExternalID == t.result.Change.UserID {
+	if user := t.result.Change.UserID; c.ExternalID == "" || user == "" || c.ExternalID == user {
 		return nil
 	}
 	t.p.log.Info("a contact has another external_id now, it is no longer the user's", zap.String("lane", t.lane.user), zap.String("contact", c.ID))

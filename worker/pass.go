@@ -1,6 +1,10 @@
 package worker
 
-import "context"
+import (
+	"context"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+)
 
 // pass is leave to make the calls of one change, or another few calls. It is got by enter and ended by leave; between
 // them stand admit, the call and report, any number of times.
@@ -113,10 +117,8 @@ func (t *turn) needs() int {
 	if t.lane.record.ContactID == "" {
 		return 1 // it is made with everything
 	}
-	for _, f := range t.result.Change.Fields {
-		if f.Custom {
-			return 2 // they are read before they are written
-		}
+	if reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact)) {
+		return 2
 	}
 	return 1
 }

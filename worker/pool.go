@@ -32,8 +32,11 @@ type Config struct {
 	Mode        Mode  // the zero value: live
 	Concurrency int   // changes sent at the same time
 	ReadAhead   int   // bytes of events that may wait in memory; 0: 64 MiB
-	Metrics     *metrics.Metrics
-	Logger      *zap.Logger
+	// UpdateOnly has no contact created: calls of users who have none are discarded.
+	UpdateOnly   bool
+	CustomFields CustomFields
+	Metrics      *metrics.Metrics
+	Logger       *zap.Logger
 }
 
 // Pool delivers what the store holds, with what all partitions share: the account's gate, fields and concurrency.
@@ -43,6 +46,7 @@ type Pool struct {
 	log       *zap.Logger
 	gate      *gate
 	catalogue *catalogue
+	customs   *customs
 	unmapped  *unmapped
 	resyncs   *resyncs
 	mode      *mode
@@ -73,6 +77,7 @@ func New(cfg Config) (*Pool, error) {
 		cfg: cfg, store: cfg.Store, log: log, gate: g, identity: newIdentity(cfg.Store, log), mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
 		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
+		customs:   &customs{store: cfg.Store, log: log, configured: cfg.CustomFields},
 		unmapped:  &unmapped{store: cfg.Store, log: log},
 		resyncs:   &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
 	}, nil
@@ -101,6 +106,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	wg.Go(func() { p.gate.run(waitCtx) })
 	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) }) // ready for the first event; an error means that we stop
 	wg.Go(func() { p.unmapped.run(waitCtx) })
+	p.customs.load(waitCtx)
 	if _, _, err := p.resyncs.read(waitCtx); err != nil && waitCtx.Err() == nil { // before anything is mapped
 		p.log.Warn("what is to be sent again could not be read", zap.Error(err))
 	}

@@ -83,11 +83,12 @@ func (t *turn) blame(refused error) (found bool, _ error) {
 // search finds out which fields of a refused change of a known contact the API does not take, if it takes any of them.
 func (t *turn) search() ([]string, error) {
 	s := &search{t: t, id: t.lane.record.ContactID, whole: write(t.result.Change), left: maxSearch}
-	if len(s.whole.Custom) > 0 {
+	if reads(t.result.Change, CustomFieldsAuto) {
 		before, err := t.current(s.id)
 		if err != nil {
 			return nil, err
 		}
+		s.whole.Fields = t.joinLists(s.whole.Fields, before)
 		t.before = before.Custom
 	}
 	names := make([]string, len(t.result.Change.Fields))
@@ -149,7 +150,7 @@ func (s *search) try(names []string) (taken bool, _ error) {
 		}
 	}
 	if len(part.Custom) > 0 {
-		part.Custom = s.t.union(s.t.before, part.Custom)
+		part.Custom = union(s.t.before, part.Custom)
 	}
 	contact, err := s.t.put(s.id, part)
 	switch {

@@ -128,6 +128,7 @@ func (p *Pool) Resync(ctx context.Context, user string) error {
 	}
 	if user == "" {
 		p.catalogue.expire()
+		p.customs.forget(ctx)
 	}
 	p.log.Info("what was sent is forgotten", zap.String("lane", user), zap.Bool("all", user == ""))
 	return nil

@@ -2,9 +2,7 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -35,8 +33,14 @@ func (t *turn) send() (mapping.Record, error) {
 	if err != nil {
 		return mapping.Record{}, err
 	}
+	if contact, err = t.learnCustom(contact, w.Custom); err != nil {
+		return mapping.Record{}, err
+	}
 	record := t.result.Record
 	record.ContactID = contact.ID
+	if t.unread {
+		t.noteLost(&record, contact, w.Custom)
+	}
 	for _, name := range t.notStored(contact) {
 		record.ForgetSent(name)
 	}
@@ -47,18 +51,15 @@ func (t *turn) send() (mapping.Record, error) {
 func write(c mapping.Change) freshmarketer.ContactWrite {
 	w := freshmarketer.ContactWrite{Fields: freshmarketer.Fields{}, Custom: freshmarketer.Fields{}}
 	for _, f := range c.Fields {
-		if f.Custom {
-			w.Custom[f.Name] = f.Value
-		} else {
-			w.Fields[f.Name] = f.Value
-		}
+		set(w, f)
 	}
 	return w
 }
 
 // update changes the contact that is remembered for the user.
 func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
-	if len(w.Custom) > 0 {
+	t.unread = !reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact))
+	if !t.unread {
 		contact, err := t.current(id)
 		if err != nil {
 			return contact, err
@@ -66,7 +67,7 @@ func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Co
 		if err := t.ours(contact); err != nil {
 			return contact, err
 		}
-		w.Custom = t.union(contact.Custom, w.Custom)
+		w = t.join(w, contact)
 	}
 	contact, err := t.put(id, w)
 	if refusedBy(err) {
@@ -177,20 +178,6 @@ func status(c freshmarketer.Contact, err error) int {
 		return c.Status
 	}
 	return http.StatusOK
-}
-
-// union is what custom_field must hold so that nothing else in it is lost: some accounts merge it, others replace it
-// whole (seen in client code since July 2026; the vendor documents neither).
-func (t *turn) union(has map[string]json.RawMessage, set freshmarketer.Fields) freshmarketer.Fields {
-	t.before = has
-	all := freshmarketer.Fields{}
-	for name, value := range has {
-		if !isNull(value) {
-			all[name] = value
-		}
-	}
-	maps.Copy(all, set)
-	return all
 }
 
 // leaveOut corrects the outcome of the calls that set a field which then was not written.

@@ -8,17 +8,23 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
 )
 
 func isNull(raw json.RawMessage) bool { return len(raw) == 0 || bytes.Equal(raw, []byte("null")) }
 
-// notStored compares the answer with what was sent: the API drops custom values it does not like without a word (seen
-// in client code: a dropdown value that is no choice, a cf_ key that does not exist). A value that came back in another
-// form counts as stored; one that is missing, or still another old one, does not.
+// notStored compares the answer with what was sent: the API drops values it does not like without a word (seen in client
+// code: a dropdown value that is no choice, a cf_ key that does not exist, a phone number of letters). A value that came
+// back in another form counts as stored; one that is missing, or still another old one, does not. Built-in fields that the
+// answer does not show at all are not judged: accounts show some only when asked to.
 func (t *turn) notStored(c freshmarketer.Contact) []string {
 	var names []string
 	for _, f := range t.result.Change.Fields {
-		if !f.Custom || f.Value == nil || t.stored(f.Name, f.Value, c.Custom[f.Name]) {
+		got, shown := c.Fields[f.Name]
+		if f.Custom {
+			got, shown = c.Custom[f.Name], true
+		}
+		if !shown || f.Value == nil || t.stored(f, got) {
 			continue
 		}
 		names = append(names, f.Name)
@@ -28,15 +34,31 @@ func (t *turn) notStored(c freshmarketer.Contact) []string {
 	return names
 }
 
-func (t *turn) stored(name string, sent any, got json.RawMessage) bool {
-	switch {
-	case isNull(got):
+func (t *turn) stored(f mapping.FieldChange, got json.RawMessage) bool {
+	if isNull(got) || string(got) == `""` {
 		return false
-	case !bytes.Equal(got, t.before[name]) || alike(sent, got):
+	}
+	if !f.Custom || alike(f.Value, got) {
 		return true
 	}
+	if t.before != nil && !bytes.Equal(got, t.before[f.Name]) {
+		return true // it has changed, so into what the API makes of it
+	}
 	// What was there before is what the API made of this very value when it was sent last.
-	return t.lane.record.Fields[name].Hash == t.result.Record.Fields[name].Hash
+	if t.lane.record.Fields[f.Name].Hash == t.result.Record.Fields[f.Name].Hash {
+		return true
+	}
+	// Without having read it, only a type that comes back as it was sent can tell.
+	return t.before == nil && reshaped(f.Type)
+}
+
+// reshaped reports whether the API may answer a value of this type in another form, beyond what alike knows.
+func reshaped(kind string) bool {
+	switch kind {
+	case "dropdown", "radio", "checkbox", "number", "date", "datetime":
+		return false
+	}
+	return true
 }
 
 // alike says whether an answered value is the one that was sent, but for its form: the API trims and recapitalises text,

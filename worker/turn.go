@@ -30,6 +30,7 @@ type turn struct {
 
 	api    []queue.JournalCall        // API calls made
 	before map[string]json.RawMessage // custom fields as they were before the change
+	unread bool                       // the contact was not read before its update
 	counts bool                       // the gate's word on the last failure
 	pass   *pass                      // leave to make the change's calls; nil: none yet
 	more   int                        // calls that an earlier try of this turn turned out to need
@@ -219,6 +220,7 @@ func (t *turn) foldOnto(record mapping.Record) error {
 			next++
 		}
 	}
+	t.unread = false
 	if t.before = nil; t.noEmail != "" {
 		t.dropEmail()
 	}
@@ -239,6 +241,9 @@ func (t *turn) after(err error) (again bool, _ error) {
 func (t *turn) failed(err error) (again bool, _ error) {
 	if errors.Is(err, errHeld) || errors.Is(err, errMapAgain) {
 		return true, nil
+	}
+	if errors.Is(err, errNoContact) {
+		return false, t.withoutEffect(mapping.ReasonNoContact)
 	}
 	if errors.Is(err, queue.ErrLost) || errors.Is(err, errStopping) {
 		return false, err

@@ -130,6 +130,8 @@ type Freshmarketer struct {
 	CAFile  string        `yaml:"ca_file"` // PEM: authorities to trust besides the system's
 	Timeout time.Duration `yaml:"timeout"` // of one call
 	Quota   Quota         `yaml:"quota"`
+	// CustomFields says what the account does to custom fields that a write does not name: CustomAuto finds out.
+	CustomFields string `yaml:"custom_fields"`
 }
 
 // Quota is how many API calls the account gives, and how many of them are not ours.
@@ -200,7 +202,7 @@ type Log struct {
 	Format string `yaml:"format"` // FormatAuto, FormatConsole or FormatJSON
 }
 
-// Values of Delivery.Mode, Mapping.MissingTraits, Identity.WithoutUserID and Log.Format.
+// Values of Freshmarketer.CustomFields, Delivery.Mode, Mapping.MissingTraits, Identity.WithoutUserID and Log.Format.
 const (
 	ProxyNone     = "none"    // of freshmarketer.proxy: no proxy, whatever the environment says
 	ModeObserve   = "observe" // nothing is written; the journal says what would be
@@ -208,6 +210,9 @@ const (
 	ModeLive      = "live"    // all contacts are written
 	MissingClear  = "clear"   // empty them, as the destination page says
 	MissingKeep   = "keep"    // leave them alone
+	CustomAuto    = "auto"    // find out, and until then read a contact first
+	CustomMerge   = "merge"   // it keeps them: no reading
+	CustomReplace = "replace" // it empties them: always read first
 	UserIDDiscard = "discard" // as the destination page says
 	UserIDByEmail = "by_email"
 	FormatAuto    = "auto"    // console on a terminal, JSON elsewhere
@@ -225,7 +230,7 @@ func Defaults() Config {
 		NATS:     NATS{Prefix: "freshrelay", Replicas: 1},
 		Delivery: Delivery{Mode: ModeLive, Canary: []string{}, ObserveFor: 7 * 24 * time.Hour, Concurrency: 8},
 
-		Freshmarketer: Freshmarketer{Timeout: 10 * time.Second, Quota: Quota{PerHour: 1000, PerMinute: 400, Reserve: 0.1}},
+		Freshmarketer: Freshmarketer{Timeout: 10 * time.Second, Quota: Quota{PerHour: 1000, PerMinute: 400, Reserve: 0.1}, CustomFields: CustomAuto},
 		Identity:      Identity{WithoutUserID: UserIDDiscard},
 		Contacts:      Contacts{Create: true},
 		Mapping: Mapping{

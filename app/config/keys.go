@@ -61,6 +61,7 @@ func topKeys() []key[Config] {
 		integer("freshmarketer.quota.per_hour", func(c *Config) *int { return &c.Freshmarketer.Quota.PerHour }),
 		integer("freshmarketer.quota.per_minute", func(c *Config) *int { return &c.Freshmarketer.Quota.PerMinute }),
 		number("freshmarketer.quota.reserve", func(c *Config) *float64 { return &c.Freshmarketer.Quota.Reserve }),
+		text("freshmarketer.custom_fields", func(c *Config) *string { return &c.Freshmarketer.CustomFields }),
 		text("delivery.mode", func(c *Config) *string { return &c.Delivery.Mode }),
 		list("delivery.canary", func(c *Config) *[]string { return &c.Delivery.Canary }),
 		duration("delivery.observe_for", func(c *Config) *time.Duration { return &c.Delivery.ObserveFor }),

@@ -68,6 +68,26 @@ func LoadAdmin(o Options) (Config, error) {
 	return cfg, nil
 }
 
+// LoadMapping reads what decides how calls become contacts, and does not mind problems elsewhere: for work without the
+// account. It reads no secret files.
+func LoadMapping(o Options) (Config, error) {
+	cfg, p, err := read(o)
+	if err != nil {
+		return Config{}, err
+	}
+	validate(cfg, o.Sandbox, p)
+	var own problems
+	for _, q := range p.list {
+		if group, _, _ := strings.Cut(q.Key, "."); group == "mapping" || group == "identity" || group == "contacts" {
+			own.list = append(own.list, q)
+		}
+	}
+	if err := own.err(cfg.File); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}
+
 // read merges the layers into a configuration that is not checked yet.
 func read(o Options) (Config, *problems, error) {
 	p := &problems{from: map[string]string{}}

@@ -80,6 +80,7 @@ freshmarketer:
   base_url: http://127.0.0.1:8090
   proxy: http://u:p@proxy.test:3128
   timeout: 3s
+  custom_fields: merge
   quota: {per_hour: 5000, per_minute: 0, reserve: 0.25}
 delivery: {concurrency: 3, mode: canary, canary: [user-1, "42"], observe_for: 12h}
 identity: {email_fallback: true, without_user_id: by_email}
@@ -112,7 +113,7 @@ log: {level: debug, format: json}
 		Freshmarketer: Freshmarketer{
 			Domain: "https://acme.myfreshworks.com/crm/sales", APIKey: "k3y", BaseURL: "http://127.0.0.1:8090",
 			Proxy: "http://u:p@proxy.test:3128", Timeout: 3 * time.Second,
-			Quota: Quota{PerHour: 5000, Reserve: 0.25},
+			Quota: Quota{PerHour: 5000, Reserve: 0.25}, CustomFields: "merge",
 		},
 		Delivery: Delivery{Concurrency: 3, Mode: ModeCanary, Canary: []string{"user-1", "42"}, ObserveFor: 12 * time.Hour},
 		Identity: Identity{EmailFallback: true, WithoutUserID: "by_email"},

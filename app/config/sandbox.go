@@ -31,7 +31,7 @@ func SandboxDefaults() Config {
 // real one. Sources, mapping and the rest stay, so that one's own configuration can be tried.
 func Sandbox(c Config) Config {
 	f := c.Freshmarketer
-	c.Freshmarketer = Freshmarketer{Domain: SandboxDomain, APIKey: SandboxAPIKey, Proxy: ProxyNone, Timeout: f.Timeout, Quota: f.Quota}
+	c.Freshmarketer = Freshmarketer{Domain: SandboxDomain, APIKey: SandboxAPIKey, Proxy: ProxyNone, Timeout: f.Timeout, Quota: f.Quota, CustomFields: f.CustomFields}
 	return c
 }
 

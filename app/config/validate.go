@@ -36,6 +36,7 @@ func validate(c Config, sandbox bool, p *problems) {
 	validateQuota(c.Freshmarketer.Quota, p)
 	validateMode(c.Delivery, p)
 	oneOf("mapping.missing_traits", c.Mapping.MissingTraits, p, MissingClear, MissingKeep)
+	oneOf("freshmarketer.custom_fields", c.Freshmarketer.CustomFields, p, CustomAuto, CustomMerge, CustomReplace)
 	oneOf("identity.without_user_id", c.Identity.WithoutUserID, p, UserIDDiscard, UserIDByEmail)
 	oneOf("log.level", c.Log.Level, p, "debug", "info", "warn", "error")
 	oneOf("log.format", c.Log.Format, p, FormatAuto, FormatConsole, FormatJSON)

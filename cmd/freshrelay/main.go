@@ -53,6 +53,9 @@ type cli struct {
 	Status  statusCmd  `cmd:"" help:"Show how the service is, on one screen."`
 	Pause   pauseCmd   `cmd:"" help:"Stop sending to Freshmarketer until resume; calls are still taken in and wait."`
 	Resume  resumeCmd  `cmd:"" help:"Send again after pause."`
+	Check   checkCmd   `cmd:"" help:"Say what is wrong with configuration, account and mapping, and how to mend it."`
+	Mapping mappingCmd `cmd:"" help:"See how traits become fields, and improve it."`
+	Resync  resyncCmd  `cmd:"" help:"Send values again that people have changed in Freshmarketer."`
 	Version versionCmd `cmd:"" help:"Show which freshrelay this is."`
 }
 

@@ -21,8 +21,10 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app"
 	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/segment"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // rig is a service to talk to: the real admin handler over a store in memory, and a door that notes what comes.
@@ -36,6 +38,9 @@ type rig struct {
 
 // store is the queue: letters and journal, and what a replay makes of a letter.
 type store struct {
+	fields   []mapping.Field
+	unmapped []mapping.Unmapped
+	resynced []string
 	mu       sync.Mutex
 	list     []queue.Letter
 	journal  []queue.JournalEntry
@@ -83,6 +88,10 @@ func newRig(t *testing.T) *rig {
 			}
 		},
 		Operator: r.store, Letters: r.store, Replayer: r.store, Journal: r.store, Books: r.store,
+		Mapping: admin.Mapping{
+			Fields: func() ([]mapping.Field, time.Time) { return r.fields, time.Now() }, Unmapped: func() []mapping.Unmapped { return r.unmapped },
+			Explain: r.explain, Resync: r.resync,
+		},
 	}))
 	t.Cleanup(r.admin.Close)
 	r.door = httptest.NewServer(http.HandlerFunc(r.take))
@@ -306,4 +315,16 @@ func decode[T any](t *testing.T, text string) T {
 		t.Fatalf("%v in:\n%s", err, text)
 	}
 	return v
+}
+
+// explain is the service's way to explain, with the store's fields and nothing remembered.
+func (s *store) explain(ctx context.Context, source string, calls [][]byte) ([]mapping.Explanation, error) {
+	e := worker.Explainer{Fields: mapping.NewCatalogue(s.fields), Now: time.Now()}
+	list, _, err := e.Explain(ctx, source, calls)
+	return list, err
+}
+
+func (s *store) resync(_ context.Context, user string) error {
+	s.resynced = append(s.resynced, user)
+	return nil
 }

@@ -1,0 +1,238 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+)
+
+// Levels of a Finding.
+const (
+	LevelOK      = "ok"
+	LevelWarning = "warning" // it works, perhaps not as you think
+	LevelProblem = "problem" // it does not work
+)
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Area  string `json:"area"`  // configuration, data_dir, listeners, sources, account, fields or public
+	Level string `json:"level"` // LevelOK, LevelWarning or LevelProblem
+	What  string `json:"what"`
+	Mend  string `json:"mend,omitempty"`
+}
+
+// CheckReport is everything that was looked at, and what follows for calls and new contacts.
+type CheckReport struct {
+	Problems    int        `json:"problems"`
+	Warnings    int        `json:"warnings"`
+	Findings    []Finding  `json:"findings"`
+	Calls       []CallFate `json:"calls"`
+	NewContacts []NewValue `json:"new_contacts"`
+	Usable      bool       `json:"-"` // the configuration could be loaded
+	cfg         config.Config
+}
+
+// CheckOptions say what to look at.
+type CheckOptions struct {
+	Config  config.Options
+	Version string
+	HTTP    *http.Client
+	Public  bool   // whether senders reach us by public_url
+	Offline bool   // ask neither the account nor anybody else
+	Fields  []byte // a saved answer of the account's fields, instead of asking; may be nil
+}
+
+// Check looks at the configuration and what it needs. It changes nothing and stores nothing.
+func Check(ctx context.Context, o CheckOptions) CheckReport {
+	r := CheckReport{Findings: []Finding{}, Calls: []CallFate{}, NewContacts: []NewValue{}}
+	cfg, err := config.Load(o.Config)
+	wrong, bad := errors.AsType[*config.Error](err)
+	switch {
+	case bad:
+		for _, p := range wrong.Problems {
+			what := p
+			what.Mend = ""
+			r.add("configuration", LevelProblem, strings.TrimSuffix(what.String(), "; "), p.Mend)
+		}
+		return r
+	case err != nil:
+		r.add("configuration", LevelProblem, err.Error(), "make it readable for this user")
+		return r
+	}
+	r.Usable, r.cfg = true, cfg
+	where := cfg.File
+	if where == "" {
+		where = "defaults and environment"
+	}
+	r.add("configuration", LevelOK, where, "")
+	running := !o.Offline && r.running(ctx, o.HTTP)
+	r.dataDir(o.Config.Dir)
+	if !running {
+		r.listeners(ctx)
+	}
+	r.sources()
+	fields := r.account(ctx, o)
+	if fields != nil {
+		r.fields(mapping.NewCatalogue(fields), fields)
+	}
+	if o.Public {
+		r.public(ctx, o.HTTP)
+	}
+	r.Calls = callFates(cfg)
+	r.NewContacts = newValues(cfg, fields)
+	return r
+}
+
+func (r *CheckReport) add(area, level, what, mend string) {
+	r.Findings = append(r.Findings, Finding{Area: area, Level: level, What: what, Mend: mend})
+	switch level {
+	case LevelProblem:
+		r.Problems++
+	case LevelWarning:
+		r.Warnings++
+	}
+}
+
+// running says whether a service answers at admin.listen; its addresses are taken then, by itself.
+func (r *CheckReport) running(ctx context.Context, client *http.Client) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.cfg.Admin.Listen+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	if resp.Header.Get(admin.APIHeader) == "" {
+		return false
+	}
+	r.add("listeners", LevelOK, "a service runs with these addresses", "")
+	return true
+}
+
+// dataDir looks for a directory that can be written to: the data directory, or the one it would be made in.
+func (r *CheckReport) dataDir(base string) {
+	dir := r.cfg.DataDir
+	if base != "" && !filepath.IsAbs(dir) {
+		dir = filepath.Join(base, dir)
+	}
+	at := dir
+	for {
+		info, err := os.Stat(at)
+		if err == nil && !info.IsDir() {
+			r.add("data_dir", LevelProblem, at+" is not a directory", "name a directory: data_dir")
+			return
+		}
+		if err == nil || filepath.Dir(at) == at {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	probe, err := os.CreateTemp(at, ".freshrelay-check-*")
+	if err != nil {
+		r.add("data_dir", LevelProblem, at+" cannot be written to by this user", "let the user of the service own it, or name another: data_dir")
+		return
+	}
+	_ = probe.Close()
+	_ = os.Remove(probe.Name())
+	if at != dir {
+		r.add("data_dir", LevelOK, dir+" will be made at the first start", "")
+		return
+	}
+	r.add("data_dir", LevelOK, dir, "")
+}
+
+func (r *CheckReport) listeners(ctx context.Context) {
+	for _, l := range [][2]string{{"listen", r.cfg.Listen}, {"admin.listen", r.cfg.Admin.Listen}} {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l[1])
+		if err != nil {
+			r.add("listeners", LevelProblem, fmt.Sprintf("%s = %s cannot be listened on: %s", l[0], l[1], listenCause(err)),
+				"stop what uses it, or name another address")
+			continue
+		}
+		_ = listener.Close()
+		r.add("listeners", LevelOK, l[0]+" "+l[1]+" is free", "")
+	}
+}
+
+func listenCause(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
+
+func (r *CheckReport) sources() {
+	base := r.cfg.Public()
+	if base == "" {
+		base = "http://" + r.cfg.Listen
+		r.add("sources", LevelWarning, "nobody said how senders reach this service", "set public_url (or tls.acme_domain); Segment calls https alone")
+	}
+	for _, s := range r.cfg.Sources {
+		var ways []string
+		if len(s.WriteKeys) > 0 {
+			ways = append(ways, "libraries: "+base+"/v1 with a write key")
+		}
+		if len(s.WebhookSecrets) > 0 {
+			ways = append(ways, "webhook: "+base+"/webhook/"+s.Name+" with a shared secret")
+		}
+		r.add("sources", LevelOK, s.Name+"; "+strings.Join(ways, "; "), "")
+	}
+}
+
+// account asks whether key and address are right and returns the account's fields, nil if they are not known.
+func (r *CheckReport) account(ctx context.Context, o CheckOptions) []mapping.Field {
+	if o.Fields != nil {
+		fields, err := mapping.ParseFields(o.Fields)
+		if err != nil {
+			r.add("fields", LevelProblem, err.Error(), "save what GET /crm/sales/api/settings/contacts/fields answers, or use: freshrelay mapping fields --save FILE")
+		}
+		return fields
+	}
+	client, err := newClient(r.cfg.Freshmarketer, freshmarketer.Config{UserAgent: "freshrelay/" + o.Version})
+	if err != nil {
+		r.add("account", LevelProblem, err.Error(), "correct the account")
+		return nil
+	}
+	defer client.CloseIdleConnections()
+	if o.Offline || o.Config.Sandbox {
+		return nil
+	}
+	if err := client.Probe(ctx); err != nil {
+		r.apiTrouble("account", err)
+		return nil
+	}
+	r.add("account", LevelOK, client.Host()+" takes the key", "")
+	fields, err := readFields(ctx, client)
+	if err != nil {
+		r.apiTrouble("fields", err)
+		return nil
+	}
+	return fields
+}
+
+// apiTrouble says what an answer of the API means, in the words of a pause.
+func (r *CheckReport) apiTrouble(area string, err error) {
+	reason := "outage"
+	switch freshmarketer.KindOf(err) {
+	case freshmarketer.KindAuth:
+		reason = "key_refused"
+	case freshmarketer.KindPermission, freshmarketer.KindMisrouted, freshmarketer.KindGone, freshmarketer.KindInvalid, freshmarketer.KindConflict:
+		reason = "misconfigured"
+	case freshmarketer.KindThrottled:
+		reason = "throttled"
+	}
+	advice := admin.Advise(admin.AboutPause, reason)
+	r.add(area, LevelProblem, strings.TrimSuffix(advice.Meaning, ".")+" ("+err.Error()+")", advice.Mend)
+}

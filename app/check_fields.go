@@ -1,0 +1,159 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// CallFate is what happens to one type of call.
+type CallFate struct {
+	Type string `json:"type"`
+	Fate string `json:"fate"`
+}
+
+// NewValue is one field that a new contact gets whatever its call says.
+type NewValue struct {
+	Field string `json:"field"`
+	Value string `json:"value"`
+	By    string `json:"by"` // who gives it
+}
+
+func readFields(ctx context.Context, client *freshmarketer.Client) ([]mapping.Field, error) {
+	metas, err := client.ContactFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return worker.FieldsOf(metas), nil
+}
+
+// fields looks at the account's fields in the light of the configuration.
+func (r *CheckReport) fields(cat *mapping.Catalogue, list []mapping.Field) {
+	custom := 0
+	for _, f := range list {
+		if f.Custom {
+			custom++
+		}
+	}
+	r.add("fields", LevelOK, fmt.Sprintf("%d contact fields, %d of them custom", len(list), custom), "")
+	opt := mappingOptions(r.cfg)
+	for _, d := range cat.Duplicates() {
+		what := fmt.Sprintf("the label %q is that of %s and of %s; traits go to the first", d.Label, d.Kept, strings.Join(d.Dropped, ", "))
+		if d.Normalised {
+			what = fmt.Sprintf("%s and %s have labels that differ in spelling alone; a trait that is spelt like neither goes to the first", d.Kept, strings.Join(d.Dropped, ", "))
+		}
+		r.add("fields", LevelWarning, what, "rename one in Freshmarketer, or map the trait to the API name under mapping.traits")
+	}
+	for _, trait := range cat.Unresolved(opt) {
+		r.add("fields", LevelProblem, fmt.Sprintf("mapping.traits: %s: the account has no field %q", trait, opt.Traits[trait]),
+			"make the field in Freshmarketer, or correct the line; what there is: freshrelay mapping fields")
+	}
+	for _, trait := range slices.Sorted(maps.Keys(opt.Traits)) {
+		if reason := cat.NeverWritten(opt.Traits[trait]); reason != "" {
+			r.add("fields", LevelProblem, fmt.Sprintf("mapping.traits: %s: %q: %s", trait, opt.Traits[trait], admin.Advise(admin.AboutLeftOut, string(reason)).Meaning),
+				"remove the line, or map the trait to another field")
+		}
+	}
+	_, wrong := cat.Defaults(opt)
+	for _, w := range wrong {
+		r.add("fields", LevelProblem, fmt.Sprintf("contacts.on_create: %s: %s: %s", w.Trait, opt.OnCreate[w.Trait], admin.Advise(admin.AboutLeftOut, string(w.Reason)).Meaning),
+			"correct the line; the choices of a field: freshrelay mapping fields")
+	}
+	for _, f := range list {
+		if f.Required && !mapping.IsEmail(f) {
+			r.add("fields", LevelWarning, fmt.Sprintf("the account requires %q (%s): contacts without it may be refused", f.Label, f.Name),
+				"send it with every identify, give it in contacts.on_create, or make it optional in Freshmarketer")
+		}
+	}
+}
+
+// public asks our own door, by the way senders come, whether it is ours: without a key it must refuse in its own words.
+func (r *CheckReport) public(ctx context.Context, client *http.Client) {
+	base := r.cfg.Public()
+	if base == "" {
+		r.add("public", LevelProblem, "there is no public_url to try", "set public_url, or tls.acme_domain")
+		return
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/identify", strings.NewReader("{}"))
+	if err != nil {
+		r.add("public", LevelProblem, base+" is no address", "correct public_url")
+		return
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		r.add("public", LevelProblem, base+" cannot be reached from here: "+listenCause(err), "is the service running? look at DNS, firewall, certificate and proxy")
+		return
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), `"code":"unauthorized"`) {
+		r.add("public", LevelProblem, fmt.Sprintf("what answers at %s is not this service (status %d)", base, resp.StatusCode), "let the proxy pass /v1 and /webhook on to "+r.cfg.Listen)
+		return
+	}
+	r.add("public", LevelOK, base+" reaches this service", "")
+}
+
+// callFates says what happens to each type of call.
+func callFates(c config.Config) []CallFate {
+	identify := "creates the contact, or updates it if the userId or the address is known"
+	if !c.Contacts.Create {
+		identify = "updates the contact if there is one; creates none (contacts.create: false)"
+	}
+	if c.Mapping.MissingTraits == config.MissingClear {
+		identify += "; empties what earlier ones of its source set and it leaves out"
+	}
+	without := "stored and discarded (missing_user_id)"
+	if c.Identity.WithoutUserID == config.UserIDByEmail {
+		without = "updates the contact with its address, and empties nothing"
+	}
+	email := "stored and discarded (missing_email)"
+	if c.Identity.EmailFallback {
+		email = "taken if context.traits.email or the userId is an address, else discarded (missing_email)"
+	}
+	return []CallFate{
+		{"identify", identify},
+		{"identify of Engage", "sets what it carries, empties nothing, leaves a known contact's address alone"},
+		{"identify without userId", without},
+		{"identify without email", email},
+		{"track, page", "answered with 200 and dropped (not_forwarded)"},
+		{"screen", "answered with 200 and dropped"},
+		{"group, alias, delete", "stored and discarded (not_forwarded)"},
+	}
+}
+
+// newValues says what new contacts get besides what their call says.
+func newValues(c config.Config, fields []mapping.Field) []NewValue {
+	if !c.Contacts.Create {
+		return []NewValue{}
+	}
+	out := []NewValue{{"External ID", "the userId", "freshrelay"}}
+	given := map[string]bool{}
+	for _, key := range slices.Sorted(maps.Keys(c.Contacts.OnCreate)) {
+		out = append(out, NewValue{key, c.Contacts.OnCreate[key], "contacts.on_create"})
+	}
+	defaults, _ := mapping.NewCatalogue(fields).Defaults(mappingOptions(c))
+	for _, d := range defaults {
+		given[d.Name] = true
+	}
+	// Source: seen in recorded answers to creates: subscription_status 1, all subscription types.
+	for _, f := range [][2]string{{"subscription_status", "Subscription status"}, {"lifecycle_stage_id", "Lifecycle stage"}, {"owner_id", "Sales owner"}} {
+		value := "what the account gives"
+		if f[0] == "subscription_status" {
+			value = "what the account gives, usually Subscribed"
+		}
+		if !given[f[0]] {
+			out = append(out, NewValue{f[1], value, "Freshmarketer"})
+		}
+	}
+	return out
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"github.com/freshrelay/freshrelay/app"
+)
+
+type checkCmd struct {
+	Public    bool   `help:"Also call this service by its public address, the way senders do."`
+	Offline   bool   `help:"Ask neither the account nor the running service."`
+	Catalogue string `placeholder:"FILE" help:"Saved contact fields to check the mapping with, instead of asking the account."`
+	Strict    bool   `help:"Warnings count as problems."`
+}
+
+// Help is the long help of the subcommand.
+func (checkCmd) Help() string {
+	return `Looks at the configuration, the data directory, the addresses, the account's key and fields and how the mapping fits them, says what is wrong and how to mend it, and what happens to each type of call and to new contacts. Changes nothing; costs two API calls.
+
+Exit codes: 0 all is well, 1 something does not work, 2 the configuration cannot be used.`
+}
+
+// Run checks; with -o json it prints the report.
+func (c *checkCmd) Run(ctx context.Context, p *program, g *globals) error {
+	o := app.CheckOptions{Config: p.options(g), Version: version(), HTTP: p.http, Public: c.Public, Offline: c.Offline}
+	if c.Catalogue != "" {
+		var err error
+		if o.Fields, err = (fieldSource{Catalogue: c.Catalogue}).read(p); err != nil {
+			return err
+		}
+	}
+	report := app.Check(ctx, o)
+	if g.Output == "json" {
+		if err := p.printJSON(report); err != nil {
+			return err
+		}
+	} else {
+		p.printCheck(report)
+	}
+	problems := report.Problems
+	if c.Strict {
+		problems += report.Warnings
+	}
+	switch {
+	case !report.Usable:
+		return &failure{exitUsage, fmt.Sprintf("the configuration has %d problems", report.Problems), "correct them and check again"}
+	case problems > 0:
+		return &failure{exitFailed, fmt.Sprintf("%d problems, %d warnings", report.Problems, report.Warnings), "mend them and check again"}
+	}
+	return nil
+}
+
+func (p *program) printCheck(r app.CheckReport) {
+	for _, f := range r.Findings {
+		level := f.Level
+		if f.Level == app.LevelProblem {
+			level = p.loud(f.Level)
+		}
+		fmt.Fprintf(p.stdout, "%-8s %-14s %s\n", level, f.Area, clean(f.What, 0))
+		if f.Mend != "" {
+			fmt.Fprintf(p.stdout, "%-8s %-14s → %s\n", "", "", clean(f.Mend, 0))
+		}
+	}
+	if len(r.Calls) > 0 {
+		fmt.Fprintln(p.stdout)
+		rows := make([]table.Row, len(r.Calls))
+		for i, c := range r.Calls {
+			rows[i] = table.Row{c.Type, c.Fate}
+		}
+		printTable(p.stdout, table.Row{"CALL", "WHAT HAPPENS"}, rows)
+	}
+	if len(r.NewContacts) > 0 {
+		fmt.Fprintln(p.stdout)
+		rows := make([]table.Row, len(r.NewContacts))
+		for i, v := range r.NewContacts {
+			rows[i] = table.Row{clean(v.Field, 40), clean(v.Value, 60), v.By}
+		}
+		printTable(p.stdout, table.Row{"A NEW CONTACT GETS", "", "FROM"}, rows)
+	}
+}
