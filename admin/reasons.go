@@ -102,6 +102,10 @@ func deadAdvice() map[string]Advice {
 			"What is stored is not an event this version can read.",
 			"Update freshrelay if an older version was started on a newer store; otherwise report a bug, without the event's content.",
 		},
+		"record_too_large": {
+			"What is remembered of its user (which fields were set, when and by which source) would be larger than 512 KB.",
+			"See whether the user gets thousands of different fields, and leave out what is not needed (mapping.traits); then: freshrelay dlq replay <id>",
+		},
 	}
 }
 

@@ -95,6 +95,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 		s.log.Info("stopping")
 	case err = <-s.failed:
 		s.log.Error("a part gave up, stopping", zap.Error(err))
+		err = &gaveUp{err}
 	}
 	err = errors.Join(err, s.stop())
 	s.log.Info("stopped", zap.Bool("clean", err == nil))

@@ -89,7 +89,7 @@ data_dir: %s
 listen: %s
 admin: {listen: %s}
 sources: [{name: website, write_keys: [%s]}]
-freshmarketer: {base_url: %q, api_key: %s}
+freshmarketer: {base_url: %q, api_key: %s, quota: {per_hour: 0, per_minute: 0, reserve: 0}}
 log: {level: warn, format: json}
 %s`, c.data(), c.listen, c.adminAt, childWriteKey, api, childAPIKey, more)
 	if err := os.WriteFile(c.file(), []byte(text), 0o600); err != nil {
@@ -130,6 +130,16 @@ func (c *child) signal(s syscall.Signal) {
 		c.t.Errorf("%v: %v", s, err)
 	}
 	<-c.exited
+}
+
+// over says whether the process has ended.
+func (c *child) over() bool {
+	select {
+	case <-c.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 // killed says whether the life that is over was ended by SIGKILL.

@@ -242,15 +242,6 @@ func (r *crashRig) share() int {
 	return r.users * r.calls * 9 / 10 / (len(failpoint.Points()) + *crashRandom)
 }
 
-func (r *crashRig) over() bool {
-	select {
-	case <-r.exited:
-		return true
-	default:
-		return false
-	}
-}
-
 func (r *crashRig) diedAt(at failpoint.Point) {
 	r.t.Helper()
 	if !r.killed() || !strings.Contains(r.stderr.String(), fmt.Sprintf("failpoint %s: kill\n", at)) {

@@ -19,6 +19,19 @@ func (e *startError) Unwrap() error { return e.error }
 // Mend says what to do, for the person at the terminal.
 func (e *startError) Mend() string { return e.mend }
 
+// gaveUp is why a service ended that had been running. A new start goes on where it was.
+type gaveUp struct{ error }
+
+func (e *gaveUp) Unwrap() error { return e.error }
+
+// Mend says what to do.
+func (e *gaveUp) Mend() string {
+	return "nothing that was accepted is lost: mend what the error names and start again, or let a supervisor do it"
+}
+
+// Restart says that a supervisor may start the service again.
+func (e *gaveUp) Restart() bool { return true }
+
 // mendStore adds what to do to an error of opening the store, where the error itself says only what is wrong.
 func mendStore(err error) error {
 	switch {

@@ -37,13 +37,13 @@ func (s *service) levels() metrics.Levels {
 	if len(owned) == 0 || owned[0].Number() != 0 {
 		return l // the size is told once, by the owner of the first partition
 	}
-	sizes, err := s.store.Bytes(ctx)
+	sizes, err := s.store.Sizes(ctx)
 	if err != nil {
 		s.log.Warn("the store's size could not be read for a scrape", zap.Error(err))
 	}
-	l.StoreBytes = map[string]uint64{}
-	for stream, bytes := range sizes {
-		l.StoreBytes[strings.ToLower(stream)] = bytes
+	l.StoreBytes, l.StoreLimit = map[string]uint64{}, map[string]uint64{}
+	for stream, size := range sizes {
+		l.StoreBytes[strings.ToLower(stream)], l.StoreLimit[strings.ToLower(stream)] = size.Bytes, size.Limit
 	}
 	return l
 }
@@ -53,6 +53,7 @@ func (s *service) quotaLevels(l *metrics.Levels, pending int64) {
 	if s.pool == nil { // this process only takes calls in
 		return
 	}
+	l.Depth = metrics.Depth(s.pool.Depth())
 	for _, w := range s.pool.Status().Quota {
 		l.Quota = append(l.Quota, metrics.Quota{Window: w.Window, Limit: w.Limit, Reserve: w.Reserve, Allowed: w.Allowed, Used: w.Used, Remaining: w.Left})
 	}

@@ -124,23 +124,28 @@ func (c *child) drains(parent context.Context) bool {
 func (c *child) ready(ctx context.Context) {
 	c.t.Helper()
 	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.adminAt+"/readyz", http.NoBody)
-		if err != nil {
-			c.t.Fatal(err)
+		if c.readyz(ctx) == http.StatusOK {
+			return
 		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		select {
-		case <-c.exited:
+		if c.over() {
 			c.t.Fatalf("the process did not start: %v\n%s", c.cmd.ProcessState, c.stderr)
-		default:
 		}
 		pause(ctx, 20*time.Millisecond)
 	}
+}
+
+// readyz is the status of the answer, 0 if there is none.
+func (c *child) readyz(ctx context.Context) int {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.adminAt+"/readyz", http.NoBody)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	resp.Body.Close()
+	return resp.StatusCode
 }
 
 // floodUntil posts calls, each of a user of its own, over 32 connections for that long, then calls cut. It returns the users

@@ -25,6 +25,10 @@ const NoSyncVariable = "FAILPOINTS_NO_SYNC"
 // that a test need not wait half a minute for each take-over. It is a duration like 6s.
 const LeaseVariable = "FAILPOINTS_LEASE"
 
+// NoRoomVariable of the environment keeps the store from looking at the free space of its disk, in a program built with the
+// tag: what happens when the disk is full all the same can be seen then.
+const NoRoomVariable = "FAILPOINTS_NO_ROOM"
+
 // ExitCode is what the action exit ends the process with.
 const ExitCode = 86
 

@@ -15,3 +15,6 @@ func Lease() time.Duration { return 0 }
 
 // NoSync says whether the store is to go without fsync. In this build it never is.
 func NoSync() bool { return false }
+
+// NoRoom says whether the free space of the disk is not to be looked at. In this build it always is.
+func NoRoom() bool { return false }

@@ -65,3 +65,6 @@ func Lease() time.Duration {
 
 // NoSync says whether the store is to go without fsync: what a power cut then costs, and what fsync costs, can be measured.
 func NoSync() bool { return os.Getenv(NoSyncVariable) != "" }
+
+// NoRoom says whether the free space of the disk is not to be looked at.
+func NoRoom() bool { return os.Getenv(NoRoomVariable) != "" }

@@ -83,7 +83,7 @@ func closedLists() lists {
 				"by_operator", "expired", "not_live",
 				Other,
 			},
-			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", Other},
+			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", "record_too_large", Other},
 			OutcomeDropped: {
 				"not_forwarded", "screen", "invalid_type", "not_an_object", "too_large", "too_complex", "batch_overflow",
 				"unsigned", Other,

@@ -13,9 +13,18 @@ type Levels struct {
 	// Partitions are those that this process owns. Each is told by its owner alone, so sums over processes are right.
 	Partitions []PartitionLevels
 	StoreBytes map[string]uint64 // bytes on disk by stream; empty where another process tells them
+	StoreLimit map[string]uint64 // how many they may become
+	Depth      Depth
 	// Quota holds the windows that have a limit, over all processes: each process that sends tells the same.
 	Quota        []Quota
 	BacklogClear float64 // seconds until what is pending here is delivered; +Inf if nobody can tell
+}
+
+// Depth is how much this process has read and not settled.
+type Depth struct {
+	Lanes     int // users of whom something waits or is under way
+	InFlight  int // changes that are being worked on
+	ReadAhead int // bytes of events in memory
 }
 
 // Quota is how many API calls a window (hour or minute) of the account's quota has, over all processes.
@@ -44,6 +53,7 @@ type levels struct {
 
 	pending, oldest, dead, difference, bytes, clear *prometheus.Desc
 	limit, reserve, allowed, used, remaining        *prometheus.Desc
+	room, lanes, inFlight, readAhead                *prometheus.Desc
 }
 
 func newLevels(l lists, now func() time.Time) *levels {
@@ -67,6 +77,10 @@ func newLevels(l lists, now func() time.Time) *levels {
 		allowed:   desc("quota_allowed", "API calls of a window that we may make at present: limit less reserve, or less after a 429.", "window"),
 		used:      desc("quota_used", "API calls we made in the window that ends now, over all processes.", "window"),
 		remaining: desc("quota_remaining", "API calls we may still make in the window that ends now.", "window"),
+		room:      desc("store_limit_bytes", "Bytes a stream may take. Above 80 % of state, users without a record are refused.", "stream"),
+		lanes:     desc("lanes", "Users of whom something is in memory, waiting or under way."),
+		inFlight:  desc("changes_in_flight", "Changes that are being worked on; delivery.concurrency is the most there can be."),
+		readAhead: desc("read_ahead_bytes", "Bytes of events that are in memory; beyond its bound the reader waits."),
 	}
 }
 
@@ -80,6 +94,7 @@ func (l *levels) set(read func() Levels) {
 func (l *levels) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		l.pending, l.oldest, l.dead, l.difference, l.bytes, l.clear, l.limit, l.reserve, l.allowed, l.used, l.remaining,
+		l.room, l.lanes, l.inFlight, l.readAhead,
 	} {
 		ch <- d
 	}
@@ -114,6 +129,9 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 	}
 	if len(v.Partitions) > 0 {
 		gauge(l.clear, v.BacklogClear)
+		gauge(l.lanes, float64(v.Depth.Lanes))
+		gauge(l.inFlight, float64(v.Depth.InFlight))
+		gauge(l.readAhead, float64(v.Depth.ReadAhead))
 	}
 	for _, q := range v.Quota {
 		window := known(l.lists.windows, q.Window)
@@ -128,6 +146,9 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 	}
 	for stream, n := range closed(l.lists.streams, v.StoreBytes) {
 		gauge(l.bytes, float64(n), stream)
+	}
+	for stream, n := range closed(l.lists.streams, v.StoreLimit) {
+		gauge(l.room, float64(n), stream)
 	}
 }
 

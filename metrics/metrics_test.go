@@ -164,7 +164,8 @@ func TestNothingGrows(t *testing.T) {
 		return Levels{
 			Partitions: []PartitionLevels{{Dead: map[string]int{"made up": 2, "exhausted": 1, Other: 1}}},
 			Quota:      []Quota{{Window: "fortnight", Used: 7}},
-			StoreBytes: map[string]uint64{"elsewhere": 5, "events": 6},
+			StoreBytes: map[string]uint64{"elsewhere": 5, "events": 6}, StoreLimit: map[string]uint64{"events": 60},
+			Depth: Depth{Lanes: 11, InFlight: 12, ReadAhead: 13},
 		}
 	})
 	before := strings.Count(scrape(t, m), "\n")
@@ -189,6 +190,10 @@ func TestNothingGrows(t *testing.T) {
 		`freshrelay_dead_letters{partition="0",reason="invalid"} 0`,
 		`freshrelay_store_bytes{stream="events"} 6`,
 		`freshrelay_store_bytes{stream="other"} 5`,
+		`freshrelay_store_limit_bytes{stream="events"} 60`,
+		`freshrelay_lanes 11`,
+		`freshrelay_changes_in_flight 12`,
+		`freshrelay_read_ahead_bytes 13`,
 		`freshrelay_quota_used{window="other"} 7`,
 		`freshrelay_events_total{outcome="dead",reason="other",type="other"} 500`,
 	} {

@@ -26,6 +26,8 @@ const (
 	// conflictPatience is how long a refused batch is compared again on replicas, which answer with what has been applied
 	// and refuse for what is on its way.
 	conflictPatience = 15 * time.Second
+	// MaxRecord is the largest record that is committed (bytes): half of what a message of the broker can be.
+	MaxRecord = 512 << 10
 )
 
 var errClosed = errors.New("the store is closing")
@@ -38,7 +40,7 @@ type Settlement struct {
 	Tally     Tally    // added to the counters in the same batch
 	Positions []uint64 // items that are settled by it
 	// Done is called once, from the committer, with the record's new revision. On an error nothing of the settlement
-	// is stored, or the partition has failed.
+	// is stored, or the partition has failed. The settlement of a new user waits while STATE has no room for one.
 	Done func(rev uint64, err error)
 
 	p       *Partition
@@ -50,6 +52,10 @@ type Settlement struct {
 // Commit hands a settlement to the committer and returns. A user must have only one on its way.
 func (p *Partition) Commit(s *Settlement) {
 	s.p = p
+	if len(s.Record) > MaxRecord {
+		s.Done(0, fmt.Errorf("%w: a record of %d bytes, the limit is %d", ErrTooLarge, len(s.Record), MaxRecord))
+		return
+	}
 	if err := p.s.committer.queue.put(s); err != nil {
 		s.Done(0, err)
 	}
@@ -62,6 +68,9 @@ type committer struct {
 	queue   commitQueue
 	stopped chan struct{} // the loop has ended
 	giveUp  context.CancelFunc
+
+	held  []*Settlement // of new users, for which STATE has no room
+	again *time.Timer   // for trying those again
 }
 
 func (s *Store) startCommitter() *committer {
@@ -86,11 +95,14 @@ func (c *committer) close() {
 func (c *committer) loop(ctx context.Context) {
 	defer close(c.stopped)
 	for {
-		settlements := c.gather()
-		if len(settlements) == 0 {
+		settlements, closed := c.gather()
+		if len(settlements) == 0 && closed {
+			for _, s := range c.held {
+				s.Done(0, errClosed)
+			}
 			return
 		}
-		settlements = c.sift(settlements)
+		settlements = c.sift(c.admit(ctx, settlements))
 		for len(settlements) > 0 {
 			revs, err := c.commit(ctx, settlements)
 			if lost, ok := errors.AsType[*lostError](err); ok {
@@ -148,12 +160,15 @@ func (c *committer) end(settlements []*Settlement, err error) {
 	}
 }
 
-// gather waits for a first settlement and lingers for more. It returns none once the queue is closed and empty.
-func (c *committer) gather() []*Settlement {
-	batch, closed := c.queue.take(maxCommit)
+// gather waits for a first settlement and lingers for more. closed says that the queue takes no more; it may have given some.
+// While settlements are held back it also returns with none, for them to be tried again.
+func (c *committer) gather() (batch []*Settlement, closed bool) {
+	batch, closed = c.queue.take(maxCommit)
 	for len(batch) == 0 && !closed {
 		<-c.queue.wake
-		batch, closed = c.queue.take(maxCommit)
+		if batch, closed = c.queue.take(maxCommit); len(c.held) > 0 {
+			break
+		}
 	}
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
@@ -161,13 +176,13 @@ func (c *committer) gather() []*Settlement {
 		select {
 		case <-c.queue.wake:
 		case <-timer.C:
-			return batch
+			return batch, closed
 		}
 		var more []*Settlement
 		more, closed = c.queue.take(maxCommit - len(batch))
 		batch = append(batch, more...)
 	}
-	return batch
+	return batch, closed
 }
 
 // commit stores settlements as one batch until its outcome is known and returns the records' new revisions. Its errors
@@ -179,11 +194,25 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 	}
 	b.began = time.Now()
 	var last uint64
+	var unanswered int32
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	err = backoff.RetryNotify(func() (err error) {
-		last, err = c.try(ctx, b)
+		if last, err = c.try(ctx, b); !unclear(err) {
+			unanswered = 0
+			return err
+		}
+		if unanswered++; ctx.Err() == nil {
+			if stuck := c.s.silent("records", unanswered, err); stuck != nil {
+				return backoff.Permanent(stuck)
+			}
+		}
 		return err
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
+		if code := errorCode(err); code == codeStreamFull || code == codeServerFull {
+			c.log.Error("STATE is full and nothing can be settled: give nats.max_bytes more room and start again; nothing is lost, everything waits",
+				zap.Int("records", len(settlements)), zap.Duration("wait", next))
+			return
+		}
 		c.log.Warn("a commit has no clear outcome, repeating it", zap.Int("records", len(settlements)), zap.Duration("wait", next), zap.Error(err))
 	})
 	if ctx.Err() != nil && err != nil {

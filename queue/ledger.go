@@ -114,15 +114,31 @@ func (p *Partition) ledger() Ledger {
 	return l
 }
 
-// Bytes is the size of each stream.
-func (s *Store) Bytes(ctx context.Context) (map[string]uint64, error) {
-	sizes := map[string]uint64{}
+// Size is what a stream takes, and may take, in bytes.
+type Size struct{ Bytes, Limit uint64 }
+
+// Sizes are those of the streams.
+func (s *Store) Sizes(ctx context.Context) (map[string]Size, error) {
+	sizes := map[string]Size{}
 	for name, stream := range map[string]jetstream.Stream{"EVENTS": s.events, "STATE": s.state, "DEAD": s.dead, "JOURNAL": s.journal, "AUDIT": s.audit} {
 		info, err := stream.Info(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("asking for the state of %s: %w", name, err)
 		}
-		sizes[name] = info.State.Bytes
+		sizes[name] = Size{Bytes: info.State.Bytes, Limit: uint64(max(0, info.Config.MaxBytes))}
 	}
 	return sizes, nil
+}
+
+// Bytes is the size of each stream.
+func (s *Store) Bytes(ctx context.Context) (map[string]uint64, error) {
+	sizes, err := s.Sizes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bytes := make(map[string]uint64, len(sizes))
+	for name, size := range sizes {
+		bytes[name] = size.Bytes
+	}
+	return bytes, nil
 }

@@ -151,8 +151,10 @@ func (p *publisher) send(ctx context.Context, out *outgoing) (conflict bool, _ e
 	failpoint.Hit(failpoint.PublishBefore)
 	ack, err := p.s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(out.id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(p.last))
 	if unclear(err) {
-		p.unclear.Add(1)
 		out.doubtful = true
+		if err := p.s.silent("events", p.unclear.Add(1), err); err != nil {
+			return false, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
+		}
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	p.unclear.Store(0)

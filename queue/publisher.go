@@ -95,6 +95,9 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 		}
 		items[i] = packed{kind: KindEvent, digest: s.identity.digest(e.UserID), data: e.Data}
 	}
+	if err := s.room.admit(ctx, items); err != nil {
+		return err
+	}
 	return s.publish(ctx, items)
 }
 

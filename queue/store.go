@@ -61,6 +61,7 @@ type Store struct {
 	waitingBytes atomic.Int64 // of events gathered and not stored yet, in all publishers
 	publishers   []*publisher // by partition
 	committer    *committer
+	room         room
 
 	mu    sync.Mutex
 	owned map[int]*Partition // by number; with an embedded broker all, from Open to Close
@@ -76,6 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		cfg.Logger = zap.NewNop()
 	}
 	s := &Store{cfg: cfg, names: names{prefix: cfg.Prefix}, log: cfg.Logger.Named("queue"), process: nuid.Next(), owned: map[int]*Partition{}}
+	s.room.s = s
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -251,17 +253,6 @@ func (s *Store) Close() error {
 // fullShare is how full the log may be, in percent, before Ready says so: senders should notice before it refuses.
 const fullShare = 90
 
-// unclearTries is how many tries to store a pack may go without an answer in a row before Ready says so. A full or
-// broken disk looks like this: the broker still tells its state but stores nothing, and only a restart heals it.
-const unclearTries = 3
-
-func (s *Store) silenceMend() string {
-	if s.cfg.External != nil {
-		return "see whether the NATS servers run and have a leader for the streams: nats stream report"
-	}
-	return "see whether the disk is full or broken, then restart"
-}
-
 // Ready is nil when events can be stored now. It says nothing about delivering them.
 func (s *Store) Ready(ctx context.Context) error {
 	for _, p := range s.publishers {
@@ -272,6 +263,9 @@ func (s *Store) Ready(ctx context.Context) error {
 	info, err := s.events.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if _, free := s.room.look(ctx); free < minFree {
+		return fmt.Errorf("%w: %d bytes are free on its disk", ErrFull, free)
 	}
 	if limit := info.Config.MaxBytes; limit > 0 && info.State.Bytes > uint64(limit)/100*fullShare {
 		return fmt.Errorf("%w: the log holds %d of %d bytes", ErrFull, info.State.Bytes, limit)

@@ -12,7 +12,9 @@ var (
 	// ErrUnavailable says that the broker cannot take events now, or did not answer in time: the outcome is
 	// unknown and the sender should repeat the call. Ingest answers 503.
 	ErrUnavailable = errors.New("the queue cannot store events now")
-	// ErrTooLarge says that one entry does not fit into a pack.
+	// ErrStuck says that the embedded broker stores nothing any more, as after a full disk. Only a new start goes on.
+	ErrStuck = errors.New("the store is stuck")
+	// ErrTooLarge says that one entry does not fit into a pack, or a record into a commit.
 	ErrTooLarge = errors.New("the event is larger than a pack can be")
 	// ErrNoLetter says that no dead letter has this id: it was never there, or it was replayed.
 	ErrNoLetter = errors.New("no such dead letter")

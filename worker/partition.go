@@ -23,6 +23,7 @@ type partition struct {
 // to stop, and an error when the partition can no longer be trusted.
 func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 	part := &partition{pool: p, log: log, backlog: newBacklog(p.cfg.ReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.mode.writes, p.log)}
+	defer p.backlogs.enter(part.backlog)()
 	if err := part.reconcile(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // stopping is not failing

@@ -53,6 +53,7 @@ type Pool struct {
 	began     time.Time
 	effort    effort
 	identity  *identity
+	backlogs  backlogs
 	places    chan struct{} // one element per turn under way
 	behind    chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
 }

@@ -76,6 +76,10 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 	if err != nil {
 		return fmt.Errorf("encoding a record: %w", err)
 	}
+	if len(data) > queue.MaxRecord && setAside != ReasonRecordTooLarge {
+		// No try would make it smaller. What the change did may be done; without being remembered it counts as not done.
+		return t.settle(t.lane.record.Clone(), failure, ReasonRecordTooLarge)
+	}
 	t.part.log.Commit(&queue.Settlement{
 		User: t.lane.user, Record: data, Rev: t.lane.rev, Tally: tally, Positions: positions,
 		Done: func(rev uint64, err error) { t.committed(record, rev, gone, setAside, err) },

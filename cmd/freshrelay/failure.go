@@ -15,6 +15,7 @@ const (
 	exitUsage       = 2 // wrong usage or configuration
 	exitUnreachable = 3 // the service cannot be reached
 	exitPartial     = 4 // some of it was done
+	exitRestart     = 5 // the service gave up while running; starting it again goes on
 )
 
 // failure is an error for the person at the terminal.
@@ -30,6 +31,12 @@ func (f *failure) Error() string { return f.what }
 type mender interface {
 	error
 	Mend() string
+}
+
+// restarter is an error after which the service may be started again.
+type restarter interface {
+	mender
+	Restart() bool
 }
 
 // fail says what is wrong and returns the exit code; nil is exitOK.
@@ -54,6 +61,9 @@ func asFailure(err error) *failure {
 	}
 	if wrong, ok := errors.AsType[*config.Error](err); ok {
 		return &failure{exitUsage, wrong.Error(), "correct this and try again; nothing was started"}
+	}
+	if r, ok := errors.AsType[restarter](err); ok {
+		return &failure{exitRestart, err.Error(), r.Mend()}
 	}
 	if m, ok := errors.AsType[mender](err); ok {
 		return &failure{exitFailed, err.Error(), m.Mend()}

@@ -73,7 +73,8 @@ const description = `A self-hosted Segment destination for Freshmarketer.
 
 To try it without an account: freshrelay serve --sandbox
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the service cannot be reached, 4 done in part.`
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 the service cannot be reached, 4 done in part,
+5 the service gave up while running and may be started again.`
 
 func (p *program) run(parent context.Context, args []string) int {
 	ctx, stop := signal.NotifyContext(parent, os.Interrupt, syscall.SIGTERM)

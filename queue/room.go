@@ -1,0 +1,112 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+
+	"github.com/freshrelay/freshrelay/failpoint"
+)
+
+const (
+	// tightShare is how full STATE may be, in percent, before users without a record are refused at the door. What is left is
+	// for the records of those who have one, and of those whose events were accepted before.
+	tightShare = 80
+	// lastShare is how full STATE may be before new records wait: the rest keeps known users, counters and floors going. A
+	// last-value stream that is quite full refuses every value that is larger than the one before (see DiscardNew).
+	lastShare = 95
+	// minFree is what must be free on the disk of the embedded broker for events to be taken. Once a write has failed for
+	// want of space the broker stores nothing any more until it is started again, so it must not come to that.
+	minFree = 32 << 20
+	// lookEvery bounds how often the levels are looked up.
+	lookEvery = time.Second
+)
+
+// room knows how full the store and its disk are. It looks when it is asked, but not more often than lookEvery.
+type room struct {
+	s *Store
+
+	mu    sync.Mutex
+	at    time.Time
+	state int    // percent of STATE in use
+	free  uint64 // bytes on the disk; the maximum where nobody can tell
+	tight bool   // as last said in the log
+	short bool   // likewise
+}
+
+// look returns the levels. What cannot be looked up stays as it was: a broker that does not answer is found out by others.
+func (r *room) look(ctx context.Context) (state int, free uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.at.IsZero() && time.Since(r.at) < lookEvery {
+		return r.state, r.free
+	}
+	r.at = time.Now()
+	if info, err := r.s.state.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
+		r.state = int(info.State.Bytes * 100 / uint64(info.Config.MaxBytes))
+	}
+	r.free = 1 << 62
+	var fs unix.Statfs_t
+	if r.s.broker != nil && !failpoint.NoRoom() && unix.Statfs(r.s.cfg.Dir, &fs) == nil {
+		r.free = fs.Bavail * uint64(fs.Bsize)
+	}
+	r.say()
+	return r.state, r.free
+}
+
+// say logs what has changed.
+func (r *room) say() {
+	if tight := r.state >= tightShare; tight != r.tight {
+		r.tight = tight
+		if tight {
+			r.s.log.Error("STATE is nearly full: events of users without a record are refused (503) until nats.max_bytes gives it more room",
+				zap.Int("percent", r.state), zap.Int("limit_percent", tightShare))
+		} else {
+			r.s.log.Info("STATE has room again", zap.Int("percent", r.state))
+		}
+	}
+	if short := r.free < minFree; short != r.short {
+		r.short = short
+		if short {
+			r.s.log.Error("the disk is nearly full: events are refused (503) until there is space again", zap.Uint64("free_bytes", r.free), zap.Uint64("needed_bytes", minFree))
+		} else {
+			r.s.log.Info("the disk has space again", zap.Uint64("free_bytes", r.free))
+		}
+	}
+}
+
+// admit refuses what there is no room for.
+func (r *room) admit(ctx context.Context, items []packed) error {
+	state, free := r.look(ctx)
+	if free < minFree {
+		return fmt.Errorf("%w: %d bytes are free on its disk and %d are needed: make space", ErrFull, free, uint64(minFree))
+	}
+	if state < tightShare {
+		return nil
+	}
+	for _, it := range items {
+		if it.kind != KindEvent {
+			continue
+		}
+		_, err := r.s.state.GetLastMsgForSubject(ctx, r.s.names.user(token(it.digest)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return fmt.Errorf("%w: STATE is %d %% full, so users without a record are refused: nats.max_bytes gives it more room", ErrFull, state)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+	}
+	return nil
+}
+
+// last says that what is left of STATE is for users who have a record.
+func (r *room) last(ctx context.Context) bool {
+	state, _ := r.look(ctx)
+	return state >= lastShare
+}

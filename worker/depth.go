@@ -1,0 +1,45 @@
+package worker
+
+import "sync"
+
+// Depth is how much is read and not settled, in all partitions of this process.
+type Depth struct {
+	Lanes     int // users of whom something waits or is under way
+	InFlight  int // changes that are being worked on; delivery.concurrency is the most there can be
+	ReadAhead int // bytes of events that are in memory; the reader is held back beyond its bound
+}
+
+// backlogs are those of the partitions that are being worked on.
+type backlogs struct {
+	mu  sync.Mutex
+	set map[*backlog]bool
+}
+
+// enter notes a backlog until the returned function is called.
+func (s *backlogs) enter(b *backlog) (leave func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set == nil {
+		s.set = map[*backlog]bool{}
+	}
+	s.set[b] = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.set, b)
+	}
+}
+
+// Depth reports for metrics.
+func (p *Pool) Depth() Depth {
+	p.backlogs.mu.Lock()
+	defer p.backlogs.mu.Unlock()
+	d := Depth{InFlight: len(p.places)}
+	for b := range p.backlogs.set {
+		b.mu.Lock()
+		d.Lanes += len(b.lanes)
+		d.ReadAhead += b.bytes
+		b.mu.Unlock()
+	}
+	return d
+}
