@@ -131,7 +131,7 @@ func (p *publisher) try(ctx context.Context, out *outgoing) error {
 		if stored, err := p.resolve(ctx, out); err != nil || stored {
 			return err
 		}
-		if err := pause(ctx, rand.N(10*time.Millisecond)); err != nil { // apart from the others that lost, too
+		if err := pause(ctx, rand.N(10*time.Millisecond)); err != nil { //nolint:gosec // only to be apart from the others that lost, too
 			return err
 		}
 	}

@@ -107,7 +107,7 @@ func freePorts(t testing.TB, n int) []int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() //nolint:errcheck,gocritic // all at once at the end, so that none is given twice
+		defer l.Close() // all at the end, so that none is given twice
 		ports[i] = l.Addr().(*net.TCPAddr).Port
 	}
 	return ports
@@ -120,7 +120,7 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command(os.Args[0]) //nolint:noctx // it ends by a signal
+	s.cmd = exec.Command(os.Args[0])
 	s.cmd.Env = append(os.Environ(), serverVariable+"="+string(spec))
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
