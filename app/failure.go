@@ -39,6 +39,8 @@ func mendStore(err error) error {
 		return &startError{err, "see how the other one is: freshrelay status"}
 	case errors.Is(err, queue.ErrForeignAccount):
 		return &startError{err, "nothing was changed in the directory"}
+	case errors.Is(err, queue.ErrMoved):
+		return &startError{err, "nothing was changed; see docs/cluster.md"}
 	case errors.Is(err, queue.ErrDrift), errors.Is(err, queue.ErrPartitions):
 		return &startError{err, "nothing was changed on the servers; see docs/cluster.md"}
 	case errors.Is(err, fs.ErrPermission):

@@ -75,12 +75,9 @@ func (s *service) account() string {
 
 func (s *service) openStore(ctx context.Context) error {
 	var err error
-	s.store, err = queue.Open(ctx, queue.Config{
-		Dir: s.cfg.DataDir, Prefix: s.cfg.NATS.Prefix, MaxBytes: int64(s.cfg.NATS.MaxBytes), Account: s.account(),
-		Partitions: s.cfg.NATS.Partitions, External: external(s.cfg.NATS),
-		Encryption: queue.Encryption{Key: string(s.cfg.NATS.EncryptionKey), OldKey: string(s.cfg.NATS.EncryptionOldKey)},
-		Logger:     s.log, OnPublish: s.metrics.Published,
-	})
+	cfg := storeConfig(s.cfg, s.account(), s.log)
+	cfg.OnPublish = s.metrics.Published
+	s.store, err = queue.Open(ctx, cfg)
 	if err != nil {
 		return mendStore(fmt.Errorf("opening the store: %w", err))
 	}

@@ -96,12 +96,18 @@ func (c counters) plus(settlements []*Settlement) counters {
 		}
 	}
 	pruneJobs(sums)
-	next := counters{Commit: c.Commit + 1, By: c.By, Rows: make([]counterValue, 0, len(sums))}
-	for count, n := range sums {
-		next.Rows = append(next.Rows, counterValue{Count: count, N: n})
-	}
-	slices.SortFunc(next.Rows, func(a, b counterValue) int { return strings.Compare(a.key(), b.key()) })
+	next := countersOf(sums)
+	next.Commit, next.By = c.Commit+1, c.By
 	return next
+}
+
+func countersOf(sums map[Count]int64) counters {
+	c := counters{Rows: make([]counterValue, 0, len(sums))}
+	for count, n := range sums {
+		c.Rows = append(c.Rows, counterValue{Count: count, N: n})
+	}
+	slices.SortFunc(c.Rows, func(a, b counterValue) int { return strings.Compare(a.key(), b.key()) })
+	return c
 }
 
 func (v counterValue) key() string { return v.Type + " " + v.Outcome + " " + v.Reason }

@@ -36,6 +36,10 @@ type Config struct {
 	Journal    Journal
 	// OnPublish is told of every stored pack: how long storing took and how many events it held. May be nil.
 	OnPublish func(took time.Duration, events int)
+	// Covers says whether a record holds what an item at a position did. Only Migrate asks.
+	Covers func(record []byte, position uint64) (bool, error)
+
+	moving bool // Migrate opens it, also if it has moved
 }
 
 // Journal bounds what explains the outcomes. The zero value keeps a week, in its share of MaxBytes.
@@ -92,6 +96,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.checkAccount(ctx); err != nil {
+		return err
+	}
+	if err := s.checkMoved(ctx); err != nil {
 		return err
 	}
 	s.committer = s.startCommitter()

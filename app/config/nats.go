@@ -101,3 +101,11 @@ func readable(key, path string, p *problems) {
 	}
 	_ = f.Close() // nothing was written
 }
+
+// WithNATS returns the configuration with another broker, checked.
+func (c Config) WithNATS(n NATS) (Config, error) {
+	c.NATS = n
+	p := &problems{from: map[string]string{}}
+	validateNATS(c, p)
+	return c, p.err("")
+}
