@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,52 +30,78 @@ const benchKey = "bench-key"
 const benchIdentify = `{"userId":"user-4711","messageId":"node-next-1763892611000-0a6c33a5-9d5e-4a6e-8b29-50a2d6f0a8a1","timestamp":"2026-11-23T10:10:11.000Z","traits":{"email":"ann.lee@example.test","firstName":"Ann","lastName":"Lee","phone":"+15550100","company":{"name":"Example","id":"c-17"},"address":{"city":"Leeds","country":"GB"},"plan":"pro","seats":12},"context":{"library":{"name":"@segment/analytics-node","version":"2.3.0"},"ip":"203.0.113.7","locale":"en-GB","userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},"integrations":{},"type":"identify"}`
 
 // BenchmarkStored sends single identifies through the door into the real store, which fsyncs before the answer, and by
-// turns to a handler that only reads the body. of_bare is the door's rate as a part of that handler's. One connection
-// cannot share its fsyncs: of_bound is its rate as a part of what a bare request and a raw fsync, one after the other,
-// would allow.
+// turns to a handler that only reads the body. of_bare is the door's rate as a part of that handler's, and cpu_of_bare
+// what it would be if only processor time counted. One connection cannot share its fsyncs: of_fsync is its rate as a part
+// of what a bare request and a raw fsync, one after the other, would allow; and of_store as a part of what a bare request
+// and the same event given to the store by itself would.
 func BenchmarkStored(b *testing.B) {
 	store := benchStore(b)
+	entries := entriesOf(b, "/v1/identify", benchIdentify)
 	for _, connections := range []int{1, 32, 256} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
 			door := newDoor(b, store, connections, "/v1/identify", benchIdentify)
 			bare := newSender(b, &http.Server{Handler: http.HandlerFunc(readOnly)}, connections, "/", benchIdentify)
-			took := takeTurns(b, connections, door.send, bare.send)
-			b.ReportMetric(took.other.Seconds()/took.own.Seconds(), "of_bare")
+			sides := []func(int){door.send, bare.send}
 			if connections == 1 {
-				bound := took.other.Seconds()/float64(b.N) + 1/took.fsyncs
-				b.ReportMetric(bound*float64(b.N)/took.own.Seconds(), "of_bound")
+				sides = append(sides, publish(b, store, entries, 1))
 			}
-			b.ReportMetric(float64(b.N)/took.own.Seconds(), "requests/s")
+			took := takeTurns(b, connections, sides...)
+			b.ReportMetric(took.of(1, 0), "of_bare")
+			b.ReportMetric(took.cpu[1].Seconds()/took.cpu[0].Seconds(), "cpu_of_bare")
+			if connections == 1 {
+				each := func(side int) float64 { return took.time[side].Seconds() / float64(b.N) }
+				b.ReportMetric((each(1)+1/took.fsyncs)/each(0), "of_fsync")
+				b.ReportMetric((each(1)+each(2))/each(0), "of_store")
+			}
+			b.ReportMetric(float64(b.N)/took.time[0].Seconds(), "requests/s")
 			b.ReportMetric(took.fsyncs, "raw-fsyncs/s")
 		})
 	}
 }
 
 // BenchmarkStoredBatch sends batches of 100 over HTTP and by turns gives the same entries to the store directly, from as
-// many goroutines as there are connections. of_publish is the rate over HTTP as a part of the direct one.
+// many goroutines as there are connections. of_publish is the rate over HTTP as a part of the direct one, cpu_of_publish
+// what it would be if only processor time counted.
 func BenchmarkStoredBatch(b *testing.B) {
 	const events = 100
 	batch := `{"batch":[` + strings.TrimSuffix(strings.Repeat(benchIdentify+",", events), ",") + `]}`
 	store := benchStore(b)
-	var keep keeper
-	newDoor(b, &keep, 1, "/v1/batch", batch).send(1)
-	if len(keep.entries) != events {
-		b.Fatalf("the door made %d entries of the batch, want %d", len(keep.entries), events)
+	entries := entriesOf(b, "/v1/batch", batch)
+	if len(entries) != events {
+		b.Fatalf("the door made %d entries of the batch, want %d", len(entries), events)
 	}
 	for _, connections := range []int{1, 8, 32} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
 			door := newDoor(b, store, connections, "/v1/batch", batch)
-			publish := func(n int) {
-				spread(n, connections, func() {
-					if err := store.Publish(context.Background(), keep.entries); err != nil {
-						b.Error(err)
-					}
-				})
-			}
-			took := takeTurns(b, connections, door.send, publish)
-			b.ReportMetric(took.other.Seconds()/took.own.Seconds(), "of_publish")
-			b.ReportMetric(float64(b.N*events)/took.own.Seconds(), "events/s")
+			took := takeTurns(b, connections, door.send, publish(b, store, entries, connections))
+			b.ReportMetric(took.of(1, 0), "of_publish")
+			b.ReportMetric(took.cpu[1].Seconds()/took.cpu[0].Seconds(), "cpu_of_publish")
+			b.ReportMetric(float64(b.N*events)/took.time[0].Seconds(), "events/s")
 			b.ReportMetric(took.fsyncs, "raw-fsyncs/s")
+		})
+	}
+}
+
+// entriesOf is what the door gives the store for a request.
+func entriesOf(b *testing.B, path, body string) []queue.Entry {
+	b.Helper()
+	var keep keeper
+	newDoor(b, &keep, 1, path, body).send(1)
+	for _, e := range keep.entries {
+		if len(e.Data) == 0 {
+			b.Fatal("the door made an empty entry")
+		}
+	}
+	return keep.entries
+}
+
+// publish gives the same entries to the store n times, from so many goroutines.
+func publish(b *testing.B, store *queue.Store, entries []queue.Entry, goroutines int) func(n int) {
+	return func(n int) {
+		spread(n, goroutines, func() {
+			if err := store.Publish(context.Background(), entries); err != nil {
+				b.Error(err)
+			}
 		})
 	}
 }
@@ -140,24 +167,29 @@ func benchStore(b *testing.B) *queue.Store {
 	return store
 }
 
-// turns says how long all requests of either side took, and how many appends with fsync the disk did in a second meanwhile.
+// turns says how long all requests of each side took, how much processor time this process spent on them, clients
+// included, and how many appends with fsync the disk did in a second meanwhile.
 type turns struct {
-	own, other time.Duration
-	fsyncs     float64
+	time, cpu []time.Duration
+	fsyncs    float64
 }
 
-// takeTurns gives b.N requests to each side, a stretch at a time, so that whatever else the machine does falls on both.
-// Between them one writer appends and fsyncs. The benchmark's own numbers are those of the first.
-func takeTurns(b *testing.B, least int, own, other func(n int)) turns {
+// of is the rate of one side as a part of another's.
+func (t turns) of(other, own int) float64 { return t.time[other].Seconds() / t.time[own].Seconds() }
+
+// takeTurns gives b.N requests to each side, a stretch at a time, so that whatever else the machine does falls on all.
+// Between them one writer appends and fsyncs. The benchmark's own numbers are those of the first side.
+func takeTurns(b *testing.B, least int, sides ...func(n int)) turns {
 	b.Helper()
 	raw, err := os.Create(filepath.Join(b.TempDir(), "raw"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer raw.Close()
-	own(least) // connects
-	other(least)
-	var took turns
+	for _, side := range sides {
+		side(least) // connects
+	}
+	took := turns{time: make([]time.Duration, len(sides)), cpu: make([]time.Duration, len(sides))}
 	var syncs int
 	var syncing time.Duration
 	// Many short stretches: the disk's speed changes within a second.
@@ -165,14 +197,15 @@ func takeTurns(b *testing.B, least int, own, other func(n int)) turns {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for left := b.N; left > 0; left -= stretch {
-		n := min(stretch, left)
-		began := time.Now()
-		own(n)
-		took.own += time.Since(began)
-		b.StopTimer()
-		began = time.Now()
-		other(n)
-		took.other += time.Since(began)
+		for i, side := range sides {
+			if i == 1 {
+				b.StopTimer()
+			}
+			began, spent := time.Now(), processorTime(b)
+			side(min(stretch, left))
+			took.time[i] += time.Since(began)
+			took.cpu[i] += processorTime(b) - spent
+		}
 		done, spent := appendFor(b, raw, 20*time.Millisecond)
 		syncs += done
 		syncing += spent
@@ -181,6 +214,16 @@ func takeTurns(b *testing.B, least int, own, other func(n int)) turns {
 	b.StopTimer()
 	took.fsyncs = float64(syncs) / syncing.Seconds()
 	return took
+}
+
+// processorTime is what this process has used so far.
+func processorTime(b *testing.B) time.Duration {
+	b.Helper()
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
 // appendFor appends 1 KB and fsyncs, over and over, for as long as told, at least once.
