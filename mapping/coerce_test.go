@@ -125,3 +125,17 @@ func TestTimesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// TestTheDayIsTheSenders: in whatever form the offset comes, the day is the one that was written.
+func TestTheDayIsTheSenders(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{
+		"2026-03-02T23:30:00-05:00", "2026-03-02T23:30:00-0500", "2026-03-02T23:30:00-05", "20260302T233000-0500", "2026-03-02 23:30:00 -05:00",
+		"Mon, 02 Mar 2026 23:30:00 -0500", "Mon Mar 02 2026 23:30:00 GMT-0500 (Eastern Standard Time)", "2026-03-02t23:30:00.5-05:00",
+		"2026-03-02T23:30", "2026-03-02", "2026-03-02T00:30:00+09:00", "2026-03-02T23:59:59Z",
+	} {
+		if got, reason := toDate(in); got != "2026-03-02" {
+			t.Errorf("%s: %v, %q", in, got, reason)
+		}
+	}
+}

@@ -72,7 +72,26 @@ func parseTimeString(s string) (time.Time, bool) {
 		}
 		return t, true
 	}
-	return segment.ParseTime(s)
+	t, ok := segment.ParseTime(s)
+	if zone := offsetOf(s); ok && zone != nil {
+		t = t.In(zone)
+	}
+	return t, ok
+}
+
+// offsetOf finds the offset at the end of a time in whatever form: it decides the calendar day. nil if there is none.
+func offsetOf(s string) *time.Location {
+	s, _, _ = strings.Cut(s, " (") // JavaScript adds the zone's name
+	i := strings.LastIndexAny(s, "+-")
+	if i < 0 || !strings.ContainsAny(s[:i], ":Tt") { // a date's own hyphens
+		return nil
+	}
+	for _, layout := range [...]string{"-0700", "-07:00", "-07"} {
+		if t, err := time.Parse(layout, s[i:]); err == nil {
+			return t.Location()
+		}
+	}
+	return nil
 }
 
 // firstMilli is the number from which Segment's integrations read milliseconds; below it seconds.

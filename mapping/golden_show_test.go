@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,8 +41,7 @@ func showFields(b *strings.Builder, fields []FieldChange) {
 		if f.Custom {
 			where = "  custom_field."
 		}
-		value, _ := json.Marshal(f.Value)
-		fmt.Fprintf(b, "%s%s = %s", where, f.Name, value)
+		fmt.Fprintf(b, "%s%s = %s", where, f.Name, compactJSON(f.Value))
 		if f.Add {
 			b.WriteString("   added")
 		}

@@ -26,8 +26,8 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) < 40 {
-		t.Fatalf("%d golden cases, want at least 40", len(files))
+	if len(files) < 120 {
+		t.Fatalf("%d golden cases, want at least 120", len(files))
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
