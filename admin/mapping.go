@@ -31,6 +31,9 @@ type Explanation = mapping.Explanation
 // Fate is what becomes of one trait.
 type Fate = mapping.Fate
 
+// Unmapped is one trait that finds no field.
+type Unmapped = mapping.Unmapped
+
 // Suggestion is a line for mapping.traits.
 type Suggestion = mapping.Suggestion
 

@@ -137,22 +137,33 @@ func newValues(c config.Config, fields []mapping.Field) []NewValue {
 		return []NewValue{}
 	}
 	out := []NewValue{{"External ID", "the userId", "freshrelay"}}
-	given := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(c.Contacts.OnCreate)) {
-		out = append(out, NewValue{key, c.Contacts.OnCreate[key], "contacts.on_create"})
+	given, wrong := map[string]bool{}, map[string]bool{}
+	if fields != nil {
+		defaults, bad := mapping.NewCatalogue(fields).Defaults(mappingOptions(c))
+		for _, d := range defaults {
+			given[d.Name] = true
+		}
+		for _, w := range bad {
+			wrong[w.Trait] = true
+		}
 	}
-	defaults, _ := mapping.NewCatalogue(fields).Defaults(mappingOptions(c))
-	for _, d := range defaults {
-		given[d.Name] = true
+	for _, key := range slices.Sorted(maps.Keys(c.Contacts.OnCreate)) {
+		if fields == nil {
+			given[mapping.DefaultField(key)] = true
+		}
+		if !wrong[key] {
+			out = append(out, NewValue{key, c.Contacts.OnCreate[key], "contacts.on_create"})
+		}
 	}
 	// Source: seen in recorded answers to creates: subscription_status 1, all subscription types.
-	for _, f := range [][2]string{{"subscription_status", "Subscription status"}, {"lifecycle_stage_id", "Lifecycle stage"}, {"owner_id", "Sales owner"}} {
-		value := "what the account gives"
-		if f[0] == "subscription_status" {
-			value = "what the account gives, usually Subscribed"
-		}
+	for _, f := range [][3]string{
+		{"subscription_status", "Subscription status", "what the account gives, usually Subscribed"},
+		{"lifecycle_stage_id", "Lifecycle stage", "what the account gives"},
+		{"lead_source_id", "Source", "what the account gives"},
+		{"owner_id", "Sales owner", "what the account gives"},
+	} {
 		if !given[f[0]] {
-			out = append(out, NewValue{f[1], value, "Freshmarketer"})
+			out = append(out, NewValue{f[1], f[2], "Freshmarketer"})
 		}
 	}
 	return out

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -24,8 +25,8 @@ type ExplainOptions struct {
 
 // ExplainReport is what calls would do, and what would be remembered then: by userId, for ExplainOptions.Record.
 type ExplainReport struct {
-	Explanations []mapping.Explanation     `json:"explanations"`
-	Records      map[string]mapping.Record `json:"records,omitempty"`
+	Explanations []mapping.Explanation      `json:"explanations"`
+	Records      map[string]json.RawMessage `json:"records,omitempty"`
 }
 
 // Explain says what calls would do without a service: with a saved list of fields, or with one asked of the API.
@@ -44,9 +45,18 @@ func Explain(ctx context.Context, o ExplainOptions, calls [][]byte) (ExplainRepo
 		}
 		e.Record = func(context.Context, string) (mapping.Record, error) { return record.Clone(), nil }
 	}
-	var r ExplainReport
-	r.Explanations, r.Records, err = e.Explain(ctx, o.Source, calls)
-	return r, err
+	r := ExplainReport{Records: map[string]json.RawMessage{}}
+	list, records, err := e.Explain(ctx, o.Source, calls)
+	if err != nil {
+		return r, err
+	}
+	r.Explanations = list
+	for lane, record := range records {
+		if r.Records[lane], err = record.Encode(); err != nil {
+			return r, err
+		}
+	}
+	return r, nil
 }
 
 // Fields are the account's contact fields: saved ones, or asked of the API.

@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// onCreateField knows the short names of Options.OnCreate: what people call these fields, whatever the account's labels are.
-func onCreateField(key string) string {
+// DefaultField knows the short names of Options.OnCreate: what people call these fields, whatever the account's labels are. Any other
+// key is returned as it is.
+func DefaultField(key string) string {
 	switch normal(key) {
 	case "subscriptionstatus":
 		return "subscription_status"
@@ -32,7 +33,7 @@ func (c *Catalogue) Defaults(o Options) ([]FieldChange, []LeftOut) {
 	var fields []FieldChange
 	var wrong []LeftOut
 	for _, key := range slices.Sorted(maps.Keys(o.OnCreate)) {
-		i, ok := c.byName[onCreateField(key)]
+		i, ok := c.byName[DefaultField(key)]
 		if !ok {
 			i, ok = c.resolve(key)
 		}

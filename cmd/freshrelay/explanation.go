@@ -43,7 +43,7 @@ func (p *program) printExplanation(e admin.Explanation) {
 		out("  no request: the contact has it all")
 	}
 	for i, r := range e.Requests {
-		out("  request %d: %s %s", i+1, r.Method, r.Path)
+		out("  request %d: %s …/crm/sales/api%s", i+1, r.Method, r.Path)
 		if r.Body != nil {
 			body, err := json.MarshalIndent(r.Body, "    ", "  ")
 			if err == nil {

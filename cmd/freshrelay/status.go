@@ -59,6 +59,7 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 	p.printLedger(st, now)
 	p.printTallies("discarded", st.Discards, "")
 	p.printTallies("dead letters", st.Dead, "see them: freshrelay dlq list --reason ")
+	p.printUnmapped(st.Unmapped, now)
 	out("")
 	sizes := make([]string, 0, len(st.StoreBytes))
 	for _, stream := range slices.Sorted(maps.Keys(st.StoreBytes)) {
@@ -126,6 +127,18 @@ func (p *program) printTallies(title string, list []admin.Tally, look string) {
 	if more := len(list) - maxTallies; more > 0 {
 		fmt.Fprintf(p.stdout, "            and %d more; see -o json\n", more)
 	}
+}
+
+// printUnmapped shows the traits that find no field.
+func (p *program) printUnmapped(list []admin.Unmapped, now time.Time) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(p.stdout, "\ntraits without a field")
+	for _, u := range list {
+		fmt.Fprintf(p.stdout, "%10d  %s (%s), last %s ago\n", u.Count, clean(u.Trait, 60), clean(u.Source, 40), ago(now, u.Last))
+	}
+	fmt.Fprintln(p.stdout, "            lines for them: freshrelay mapping suggest")
 }
 
 // answered is the status of an answer in words: 0 is none.

@@ -76,8 +76,7 @@ func suggestionBlock(list []admin.Suggestion) string {
 	if len(list) == 0 {
 		return "every trait finds its field\n"
 	}
-	var b strings.Builder
-	b.WriteString("mapping:\n  traits:\n")
+	var b, lines strings.Builder
 	var none []string
 	for _, s := range list {
 		if s.Field == "" {
@@ -92,7 +91,10 @@ func suggestionBlock(list []admin.Suggestion) string {
 			note = "; the field is guarded, think before you take it"
 		}
 		line := mark + yamlText(s.Trait) + ": " + yamlText(s.Target)
-		fmt.Fprintf(&b, "%-50s # %s from %s; %s: %s%s\n", line, times(s.Count), clean(strings.Join(s.Sources, ", "), 60), s.Confidence, s.Why, note)
+		fmt.Fprintf(&lines, "%-50s # %s from %s; %s: %s%s\n", line, times(s.Count), clean(strings.Join(s.Sources, ", "), 60), s.Confidence, s.Why, note)
+	}
+	if lines.Len() > 0 {
+		b.WriteString("mapping:\n  traits:\n" + lines.String())
 	}
 	if len(none) > 0 {
 		b.WriteString("# no field comes near: " + strings.Join(none, ", ") + "\n")
