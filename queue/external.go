@@ -85,7 +85,11 @@ func (e *External) connect(ctx context.Context, log *zap.Logger) (nc *nats.Conn,
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the NATS servers: %w: look at nats.url, nats.credentials_file and nats.tls", err)
 	}
-	if err := checkVersion(nc.ConnectedServerVersion()); err != nil {
+	err = checkVersion(nc.ConnectedServerVersion())
+	if limit := nc.MaxPayload(); limit < maxMessage {
+		err = errors.Join(err, fmt.Errorf("%w: the server's max_payload is %d bytes, at least %d are needed: leave it at its default of 1MB", ErrDrift, limit, maxMessage))
+	}
+	if err != nil {
 		nc.Close()
 		return nil, err
 	}

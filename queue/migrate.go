@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -338,7 +340,31 @@ func (m *move) finish(ctx context.Context) error {
 	if _, err := m.dst.js.Publish(ctx, m.dst.names.state("identity"), data, jetstream.WithExpectLastSequencePerSubject(0)); err != nil {
 		return fmt.Errorf("storing the store's identity: %w", err)
 	}
+	if m.src.broker == nil {
+		return nil
+	}
+	if err := os.WriteFile(filepath.Join(m.src.cfg.Dir, movedFile), []byte("This directory's store was moved to NATS servers by freshrelay migrate.\n"), 0o600); err != nil {
+		return fmt.Errorf("the store has moved, but its directory cannot say so: %w", err)
+	}
 	return nil
+}
+
+// movedFile in the data directory says that its embedded store was moved. The store itself can only be asked by starting it.
+const movedFile = "moved"
+
+// checkLeftBehind refuses to use other servers while the data directory holds an embedded store that was not moved: its events
+// and records would be forgotten without a word.
+func checkLeftBehind(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(dir, "jetstream")); err != nil {
+		return nil // there is none
+	}
+	if _, err := os.Stat(filepath.Join(dir, movedFile)); err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: nats.url is set and %s holds an embedded store that has not been moved: take nats.url out and run: freshrelay migrate --to URL; or give this process another data_dir if nothing in it is needed", ErrMismatch, dir)
 }
 
 // checkMoved refuses a store that was copied elsewhere: what it would deliver has been delivered from there.

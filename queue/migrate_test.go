@@ -103,6 +103,11 @@ func TestAStoreMovesToACluster(t *testing.T) {
 		}
 		closeStore(t, s)
 
+		left := target(4)
+		left.Dir = dir
+		if _, err := Open(t.Context(), left); !errors.Is(err, ErrMismatch) {
+			t.Errorf("a store that was not moved is forgotten: %v", err)
+		}
 		m, err := Migrate(t.Context(), embedded, target(4))
 		if err != nil || m.Partitions != 4 || m.Letters != 6 || m.Accepted != users || m.Records != users+2 {
 			t.Fatalf("%+v, %v", m, err)
@@ -116,7 +121,9 @@ func TestAStoreMovesToACluster(t *testing.T) {
 		if _, err := Open(t.Context(), target(8)); !errors.Is(err, ErrPartitions) {
 			t.Errorf("it opens with another number of partitions: %v", err)
 		}
-		moved := checkMoved(t, target(4), before)
+		cfg := target(4)
+		cfg.Dir = dir // the process that moves in is the one that was there
+		moved := checkMoved(t, cfg, before)
 		if moved <= m.FirstSeq {
 			t.Errorf("new events begin at %d, the old log ended at %d", moved, m.FirstSeq-1)
 		}

@@ -129,6 +129,7 @@ func (o *ownership) round(ctx context.Context) error {
 		if o.active() >= share {
 			break
 		}
+		o.renew() // taking many over takes its time
 		if err := o.take(ctx, f); err != nil {
 			return err
 		}

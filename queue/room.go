@@ -48,6 +48,8 @@ func (r *room) look(ctx context.Context) (state int, free uint64) {
 		return r.state, r.free
 	}
 	r.at = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, lookEvery/2) // callers wait for each other here
+	defer cancel()
 	if info, err := r.s.state.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
 		r.state = int(info.State.Bytes * 100 / uint64(info.Config.MaxBytes))
 	}

@@ -120,6 +120,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 // connect starts or finds the broker.
 func (s *Store) connect(ctx context.Context) (err error) {
 	if s.cfg.External != nil {
+		if err := checkLeftBehind(s.cfg.Dir); err != nil {
+			return err
+		}
 		s.nc, err = s.cfg.External.connect(ctx, s.log)
 	} else if s.broker, err = startEmbedded(ctx, s.cfg.Dir, s.cfg.Encryption, s.cfg.Logger); err == nil {
 		s.nc, err = s.broker.connect()
