@@ -1,0 +1,174 @@
+package queue
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func TestOldServersAreRefused(t *testing.T) {
+	for version, ok := range map[string]bool{
+		"2.15.0": true, "2.15.2-beta.1": true, "v2.16.1": true, "3.0.0": true, "dev": true,
+		"2.14.9": false, "2.9.25": false, "1.99.0": false,
+	} {
+		if err := checkVersion(version); ok != (err == nil) || !ok && !errors.Is(err, ErrDrift) {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
+}
+
+// reopen tries to open a store on a broker and says what came of it.
+func reopen(t *testing.T, broker *embedded, change func(*Config)) error {
+	t.Helper()
+	cfg := Config{
+		MaxBytes: MinMaxBytes, Account: "sandbox",
+		External: &External{Replicas: 1, Dial: func(opts ...nats.Option) (*nats.Conn, error) {
+			return nats.Connect("", append(opts, nats.InProcessServer(broker.server))...)
+		}},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	s, err := Open(t.Context(), cfg)
+	if err == nil {
+		closeStore(t, s)
+	}
+	return err
+}
+
+// Whatever somebody has edited is named, with what to run, and nothing is changed back.
+func TestEditedStreamsAreRefusedWithTheWayBack(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		if err := reopen(t, broker, nil); err != nil {
+			t.Fatal(err)
+		}
+		nc, err := broker.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			stream string
+			edit   func(*jetstream.StreamConfig)
+			says   []string
+		}{
+			{"EVENTS", func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, []string{"stream edit FRESHRELAY_EVENTS", "--discard=new"}},
+			{"EVENTS", func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, []string{"max age is 1h0m0s", "--max-age=0s"}},
+			{"EVENTS", func(c *jetstream.StreamConfig) { c.MaxMsgs = 10 }, []string{"--max-msgs=-1"}},
+			{"EVENTS", func(c *jetstream.StreamConfig) { c.Subjects = []string{"freshrelay.events.0"} }, []string{"--subjects=freshrelay.events.*"}},
+			{"EVENTS", func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1000 }, []string{"--max-msg-size=-1"}},
+			{"STATE", func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 5 }, []string{"FRESHRELAY_STATE", "--max-msgs-per-subject=1"}},
+			{"STATE", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }, []string{"--allow-batch"}},
+			{"STATE", func(c *jetstream.StreamConfig) { c.AllowDirect = true }, []string{"--no-allow-direct"}},
+			{"DEAD", func(c *jetstream.StreamConfig) { c.DiscardNewPerSubject = true }, []string{"--no-discard-per-subject"}},
+		} {
+			stream, err := js.Stream(t.Context(), "FRESHRELAY_"+c.stream)
+			if err != nil {
+				t.Fatal(err)
+			}
+			good := stream.CachedInfo().Config
+			edited := good
+			c.edit(&edited)
+			if _, err := js.UpdateStream(t.Context(), edited); err != nil {
+				t.Fatalf("%v: %v", c.says, err)
+			}
+			err = reopen(t, broker, nil)
+			for _, word := range c.says {
+				if !errors.Is(err, ErrDrift) || !strings.Contains(err.Error(), word) {
+					t.Errorf("%q is not in: %v", word, err)
+				}
+			}
+			if after, err := js.Stream(t.Context(), good.Name); err != nil || drift(after.CachedInfo().Config, good) == nil {
+				t.Errorf("%s was changed back, %v", good.Name, err)
+			}
+			if _, err := js.UpdateStream(t.Context(), good); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := reopen(t, broker, nil); err != nil {
+			t.Errorf("as it was before: %v", err)
+		}
+		if err := reopen(t, broker, func(c *Config) { c.External.Replicas = 3 }); !errors.Is(err, ErrDrift) || !strings.Contains(err.Error(), "--replicas=3") {
+			t.Errorf("fewer replicas than configured: %v", err)
+		}
+		if err := reopen(t, broker, func(c *Config) { c.Account = "another" }); !errors.Is(err, ErrForeignAccount) {
+			t.Errorf("another account: %v", err)
+		}
+		if err := reopen(t, broker, func(c *Config) { c.Partitions = 3 }); !errors.Is(err, ErrPartitions) || !strings.Contains(err.Error(), "migrate") {
+			t.Errorf("another number of partitions: %v", err)
+		}
+	})
+}
+
+func TestAStreamThatCannotBeEditedIsNotToldToBe(t *testing.T) {
+	want := (&Store{names: names{prefix: "freshrelay"}, cfg: Config{External: &External{Replicas: 1}}}).streamConfig("STATE", MinMaxBytes, "")
+	got := want
+	got.Retention = jetstream.WorkQueuePolicy
+	if err := drift(got, want); !errors.Is(err, ErrDrift) || strings.Contains(err.Error(), "stream edit") || !strings.Contains(err.Error(), "nats.prefix") {
+		t.Error(err)
+	}
+}
+
+// The first start of several processes at once makes one store, which they all find.
+func TestProcessesThatStartTogetherMakeOneStore(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		nodes := make([]*node, 5)
+		var wg sync.WaitGroup
+		for i := range nodes {
+			wg.Go(func() { nodes[i] = join(t, broker, 4) })
+		}
+		wg.Wait()
+		for _, n := range nodes {
+			if n.identity.ID != nodes[0].identity.ID || string(n.identity.Key) != string(nodes[0].identity.Key) {
+				t.Error("two identities")
+			}
+			n.leave(t)
+		}
+	})
+}
+
+// Codes of the broker that say "not now" are tried again; those that say "no" are not.
+func TestWhatIsUnclear(t *testing.T) {
+	for code, want := range map[jetstream.ErrorCode]bool{
+		10008: true, 10009: true, 10118: true, 10194: true, 10158: true, 10163: true,
+		10071: false, 10164: false, 10023: false, 10077: false, 10174: false, 10201: false,
+	} {
+		if got := unclear(&jetstream.APIError{ErrorCode: code}); got != want {
+			t.Errorf("%d: %v", code, got)
+		}
+	}
+	for _, err := range []error{nats.ErrTimeout, jetstream.ErrNoStreamResponse, nats.ErrConnectionClosed, nats.ErrReconnectBufExceeded} {
+		if !unclear(err) {
+			t.Errorf("%v passes for an answer", err)
+		}
+	}
+	if unclear(nil) {
+		t.Error("a success passes for unclear")
+	}
+}
+
+// The lease runs out by whichever clock is further: the machine may have slept, or its wall clock been set.
+func TestALeaseIsJudgedByTheMoreCarefulClock(t *testing.T) {
+	now := time.Now()
+	wall := func(d time.Duration) time.Time { return now.Round(0).Add(d) } // without a monotonic reading
+	fresh := lease{time: leaseTime, sent: now.Add(-10 * time.Second)}
+	if left := fresh.left(now); left != 20*time.Second {
+		t.Errorf("%v are left after 10 s", left)
+	}
+	slept := lease{time: leaseTime, sent: wall(-time.Hour)}
+	if left := slept.left(now); left > 0 {
+		t.Errorf("%v are left after an hour's sleep", left)
+	}
+	if fresh.due(now.Add(-3*time.Second)) || !fresh.due(now) {
+		t.Error("a renewal is due after 8 s")
+	}
+}
