@@ -58,8 +58,8 @@ func (s *service) quotaLevels(l *metrics.Levels, pending int64) {
 		l.Quota = append(l.Quota, metrics.Quota{Window: w.Window, Limit: w.Limit, Reserve: w.Reserve, Allowed: w.Allowed, Used: w.Used, Remaining: w.Left})
 	}
 	l.BacklogClear = math.Inf(1)
-	if clear := s.pool.BacklogClear(pending); clear != worker.Never {
-		l.BacklogClear = clear.Seconds()
+	if estimate := s.pool.BacklogClear(pending); estimate != worker.Never {
+		l.BacklogClear = estimate.Seconds()
 	}
 }
 
@@ -83,11 +83,11 @@ func (s *service) sending() admin.Sending {
 	}
 	out := sendingOf(s.pool.Status(), s.started)
 	out.BacklogClear = func(pending int64) *float64 {
-		clear := s.pool.BacklogClear(pending)
-		if clear == worker.Never {
+		estimate := s.pool.BacklogClear(pending)
+		if estimate == worker.Never {
 			return nil
 		}
-		seconds := clear.Seconds()
+		seconds := estimate.Seconds()
 		return &seconds
 	}
 	return out

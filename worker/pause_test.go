@@ -29,8 +29,8 @@ func TestAPauseStopsEveryCallUntilResume(t *testing.T) {
 		if p := r.pool.Status().Pauses; len(p) != 1 || p[0].Reason != worker.HoldOperator || p[0].Since.IsZero() {
 			t.Errorf("pauses %+v", p)
 		}
-		if clear := r.pool.BacklogClear(2); clear != worker.Never {
-			t.Errorf("the backlog is clear in %v", clear)
+		if estimate := r.pool.BacklogClear(2); estimate != worker.Never {
+			t.Errorf("the backlog is clear in %v", estimate)
 		}
 		if err := r.pool.Resume(t.Context()); err != nil {
 			t.Fatal(err)

@@ -254,6 +254,14 @@ func (g *grant) done() {
 	defer g.quota.mu.Unlock()
 	g.block.flying--
 	g.block.last = time.Now()
+	g.quota.over(g.block)
+}
+
+// over lets those who wait look again when nothing more can come of a block: until then its calls count as not made yet.
+func (q *quota) over(b *block) {
+	if b != q.block && b.flying == 0 && b.granted == b.made {
+		signal(q.wake)
+	}
 }
 
 // unspend takes back a spend whose call was not made after all.
@@ -378,7 +386,7 @@ func (q *quota) mind(calls int) time.Duration {
 	const pause = time.Minute
 	limits := q.seen.limits(q.cfg, q.brokerTime(time.Now()))
 	space := max(time.Hour/time.Duration(limits.hour), time.Minute/time.Duration(limits.minute)) * time.Duration(calls)
-	wait := max(space-time.Since(q.begun), pause-time.Since(q.short))
+	wait := max(0, space-time.Since(q.begun), pause-time.Since(q.short))
 	for _, w := range q.windowsLocked() {
 		keep := w.Allowed / 10
 		if w.Window == WindowMinute {

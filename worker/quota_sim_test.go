@@ -52,7 +52,7 @@ func (d *door) open(owner string, q Quota) *door {
 	p.gate = newGate(p.client.Probe, newQuota(q, p.store, owner, zap.NewNop()), 2*time.Second, metrics.New(), zap.NewNop())
 	ctx, cancel := context.WithCancel(d.t.Context())
 	p.cancel = cancel
-	p.wg.Go(func() { p.gate.run(ctx) })
+	p.wg.Go(func() { p.run(ctx) })
 	p.wg.Go(func() { p.quota.run(ctx) })
 	return p
 }
@@ -161,6 +161,9 @@ func TestADayOfTheSmallestPlan(t *testing.T) {
 				calls := d.box.Calls()
 				hour, minute := within(t, calls, time.Hour, 900), within(t, calls, time.Minute, 360)
 				t.Logf("%d calls in %d h, at most %d in an hour and %d in a minute; %d contacts, %d activities", len(calls), hours, hour, minute, contacts.Load(), activities.Load())
+				if n := refused(calls); n != 0 {
+					t.Errorf("%d calls were answered 429", n)
+				}
 				if len(calls) < 900*hours*98/100 || activities.Load() > 5 { // a few while nothing was short yet
 					t.Errorf("%d of %d calls were made, %d of them for activities", len(calls), 900*hours, activities.Load())
 				}

@@ -50,6 +50,14 @@ func (q *quota) tryTake(ctx context.Context, needed int) (wait time.Duration, er
 	calls, wait := s.room(now, allowed, needed, max(needed, q.blockSize(allowed)))
 	if calls == 0 {
 		q.mu.Unlock()
+		if len(closed) > 0 || told > 0 { // others who wait should know, too
+			if err := q.write(ctx, s, rev); err != nil {
+				return 0, err
+			}
+			q.mu.Lock()
+			q.written(s, closed, told)
+			q.mu.Unlock()
+		}
 		return wait, nil
 	}
 	q.blocks++

@@ -13,12 +13,12 @@ func TestPauseAndResume(t *testing.T) {
 	got := r.run(t, "pause")
 	wantCode(t, got, exitOK)
 	wantParts(t, "pause", got.out, "sending is paused; calls are taken in and wait. To go on: freshrelay resume\n", "held besides: key_refused", "Put a valid key")
-	if !r.store.paused {
+	if !r.paused {
 		t.Error("nothing was paused")
 	}
 	sent := decode[admin.Sent](t, r.run(t, "resume", "-o", "json").out)
-	if r.store.paused || len(sent.Paused) != 1 || sent.Paused[0].Reason != "key_refused" {
-		t.Errorf("resume: %v, %+v", r.store.paused, sent)
+	if r.paused || len(sent.Paused) != 1 || sent.Paused[0].Reason != "key_refused" {
+		t.Errorf("resume: %v, %+v", r.paused, sent)
 	}
 	if got := r.run(t, "resume", "now"); got.code != exitUsage {
 		t.Errorf("a word too many: %+v", got)

@@ -80,11 +80,11 @@ func newRig(t *testing.T) *rig {
 		Mode: admin.ModeSandbox, Account: "acme.example",
 		Ready: func(context.Context) error { return nil }, User: func(id string) string { return "hash-" + id },
 		Sending: func() admin.Sending {
-			clear := 5400.0
+			estimate := 5400.0
 			return admin.Sending{
 				Paused: []admin.Pause{{Reason: "key_refused", Since: time.Now().Add(-time.Minute), Detail: "401\x1b[31m"}}, Mode: "canary",
 				Quota:        []admin.Quota{{Window: "hour", Limit: 1000, Reserve: 100, Allowed: 450, Used: 200, Left: 250}},
-				BacklogClear: func(int64) *float64 { return &clear },
+				BacklogClear: func(int64) *float64 { return &estimate },
 			}
 		},
 		Operator: r.store, Letters: r.store, Replayer: r.store, Journal: r.store, Books: r.store,
