@@ -24,7 +24,11 @@ func showChange(b *strings.Builder, res Result) {
 	case c.Empty():
 		b.WriteString("nothing to send\n")
 	case res.Record.ContactID == "":
-		fmt.Fprintf(b, "create %s for user %s\n", c.Email, c.UserID)
+		user := "without a userId"
+		if c.UserID != "" {
+			user = "for user " + c.UserID
+		}
+		fmt.Fprintf(b, "create %s %s\n", c.Email, user)
 	default:
 		fmt.Fprintf(b, "update contact %s\n", res.Record.ContactID)
 	}
