@@ -31,8 +31,9 @@ var rooms = map[string][]string{
 	"freshmarketer/sandbox": {}, // written from the API reference: it must not share our client's misunderstandings
 	"ingest":                {"queue", "mapping", "freshmarketer", "metrics", "segment"},
 	"worker":                {"queue", "mapping", "freshmarketer", "metrics", "segment", "failpoint"},
-	"admin":                 {"queue", "mapping", "freshmarketer", "metrics", "segment"},
-	"app":                   {"ingest", "worker", "admin", "queue", "mapping", "freshmarketer", "freshmarketer/sandbox", "metrics", "segment"},
+	"replay":                {"queue"},
+	"admin":                 {"replay", "queue", "mapping", "freshmarketer", "metrics", "segment"},
+	"app":                   {"ingest", "worker", "admin", "replay", "queue", "mapping", "freshmarketer", "freshmarketer/sandbox", "metrics", "segment"},
 	"cmd":                   {"app", "admin", "freshmarketer/sandbox"},
 	"examples":              {}, // like a user: they run the binary and speak HTTP
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/replay"
 )
 
 // requestTimeout bounds one request; the command line asks again, and nobody waits longer than this for a page.
@@ -24,13 +25,8 @@ const requestTimeout = 30 * time.Second
 // Letters reads dead letters. *queue.Store is one.
 type Letters interface {
 	Letters(ctx context.Context, q queue.LetterQuery) (queue.LetterPage, error)
+	LetterGroups(ctx context.Context, f queue.LetterFilter) (groups []queue.LetterGroup, total int, err error)
 	Letter(ctx context.Context, id string) (queue.Letter, error)
-}
-
-// Replayer sends dead letters again. *queue.Store is one.
-type Replayer interface {
-	EachLetter(ctx context.Context, each func(queue.Letter) error) error
-	Replay(ctx context.Context, ids []string) error
 }
 
 // Operator stops all sending and lets it go on. *worker.Pool is one.
@@ -42,12 +38,14 @@ type Operator interface {
 // Journal tells what became of an event. *queue.Store is one.
 type Journal interface {
 	Journal(ctx context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error)
+	JournalTail(ctx context.Context, after uint64, limit int) (lines []queue.JournalEntry, next uint64, err error)
+	JournalOff() bool
 }
 
 // Books takes stock of the store. *queue.Store is one.
 type Books interface {
 	Ledger(ctx context.Context) (queue.Ledger, error)
-	Bytes(ctx context.Context) (map[string]uint64, error)
+	Sizes(ctx context.Context) (map[string]queue.Size, error)
 }
 
 // Config is what the handler shows and works on. All fields are needed.
@@ -66,10 +64,15 @@ type Config struct {
 	User     func(userID string) string      // the token a userId is filed under
 	Operator Operator                        // nil: this process does not send
 	Letters  Letters
-	Replayer Replayer
+	Replays  Replays
 	Journal  Journal
 	Books    Books
 	Mapping  Mapping
+	AuditLog AuditLog
+	Exchange Exchange
+	// Preview says what would become of letters if they were sent again, with values changed.
+	Preview func(ctx context.Context, letters []queue.Letter, edits []queue.Edit) ([]Preview, error)
+	Ages    func() replay.Ages // of the dead letters
 }
 
 // Modes of a service.
@@ -97,10 +100,19 @@ func New(cfg Config) http.Handler {
 	mux.Handle("/api/resume", s.closed(post(s.resume)))
 	mux.Handle("/api/letters", s.closed(get(s.letters)))
 	mux.Handle("/api/letters/{id}", s.closed(get(s.letter)))
-	mux.Handle("/api/letters/lookup", s.closed(post(s.lookup)))
-	mux.Handle("/api/letters/replay", s.closed(post(s.replay)))
+	mux.Handle("/api/letters/groups", s.closed(get(s.groups)))
+	mux.Handle("/api/letters/count", s.closed(post(s.count)))
+	mux.Handle("/api/letters/preview", s.closed(post(s.preview)))
+	mux.Handle("/api/letters/export", s.closed(get(s.export)))
+	mux.Handle("/api/letters/import", s.closed(post(s.importLetters)))
+	mux.Handle("/api/replays", s.closed(byMethod(s.replays, s.startReplay)))
+	mux.Handle("/api/replays/{id}", s.closed(get(s.replayRoute(s.Replays.Report, ""))))
+	mux.Handle("/api/replays/{id}/stop", s.closed(post(s.replayRoute(s.Replays.Stop, "stop"))))
+	mux.Handle("/api/replays/{id}/resume", s.closed(post(s.replayRoute(s.Replays.Continue, "resume"))))
 	mux.Handle("/api/events", s.closed(get(s.events)))
 	s.mappingRoutes(mux)
+	mux.Handle("/api/events/tail", s.closed(get(s.tail)))
+	mux.Handle("/api/audit", s.closed(get(s.auditLog)))
 	mux.Handle("/api/", s.closed(nothingHere))
 	mux.Handle("/", s.open(nothingHere))
 	return mux

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/replay"
 	"github.com/freshrelay/freshrelay/segment"
 )
 
@@ -31,10 +31,12 @@ type store struct {
 	list     []queue.Letter
 	journal  []queue.JournalEntry
 	ledger   queue.Ledger
-	replayed [][]string
-	failing  error // of every call
-	failAt   int   // Replay fails from this call on; 0: never
 	orders   []string
+	jobs     []replay.Job
+	audits   []queue.AuditEntry
+	imported []queue.Letter
+	edits    []queue.Edit // of the last preview
+	failing  error        // of every call
 	query    queue.LetterQuery
 }
 
@@ -59,22 +61,66 @@ func (s *store) Letter(_ context.Context, id string) (queue.Letter, error) {
 	return queue.Letter{}, errors.Join(s.failing, queue.ErrNoLetter)
 }
 
-func (s *store) EachLetter(_ context.Context, each func(queue.Letter) error) error {
+func (s *store) LetterGroups(_ context.Context, f queue.LetterFilter) ([]queue.LetterGroup, int, error) {
+	var groups []queue.LetterGroup
 	for _, l := range s.list {
-		if err := each(l); err != nil {
-			return err
+		if f.Matches(l) {
+			groups = append(groups, queue.LetterGroup{Cause: queue.Cause(l), Reason: l.Reason, Count: 1})
 		}
 	}
+	return groups, len(groups), s.failing
+}
+
+func (s *store) Start(_ context.Context, j replay.Job) (replay.Report, error) {
+	s.jobs = append(s.jobs, j)
+	return replay.Report{ID: replay.Name(7), Action: j.Action, Actor: j.Actor, State: replay.StateRunning}, s.failing
+}
+
+func (s *store) about(id uint64, state string) (replay.Report, error) {
+	if id != 7 {
+		return replay.Report{}, replay.ErrNoJob
+	}
+	return replay.Report{ID: "7", State: state}, s.failing
+}
+
+func (s *store) Stop(_ context.Context, id uint64) (replay.Report, error) {
+	return s.about(id, replay.StateStopped)
+}
+
+func (s *store) Continue(context.Context, uint64) (replay.Report, error) {
+	return replay.Report{}, fmt.Errorf("%w: it is done", replay.ErrState)
+}
+
+func (s *store) Report(_ context.Context, id uint64) (replay.Report, error) {
+	return s.about(id, replay.StateRunning)
+}
+
+func (s *store) Reports(context.Context) ([]replay.Report, error) { return nil, s.failing }
+
+func (s *store) Audit(_ context.Context, e queue.AuditEntry) error {
+	if s.failing != nil {
+		return s.failing
+	}
+	s.audits = append(s.audits, e)
+	return nil
+}
+
+func (s *store) AuditLog(context.Context, uint64, int) ([]queue.AuditEntry, error) {
+	return s.audits, s.failing
+}
+
+func (s *store) Import(_ context.Context, letters []queue.Letter) error {
+	s.imported = append(s.imported, letters...)
 	return s.failing
 }
 
-func (s *store) Replay(_ context.Context, ids []string) error {
-	s.replayed = append(s.replayed, slices.Clone(ids))
-	if s.failAt > 0 && len(s.replayed) >= s.failAt {
-		return queue.ErrUnavailable
-	}
-	return s.failing
+func (*store) ID() string { return "this-store" }
+
+func (s *store) JournalTail(_ context.Context, after uint64, _ int) ([]queue.JournalEntry, uint64, error) {
+	return s.journal, after + 1, s.failing
 }
+
+func (*store) JournalOff() bool { return false }
 
 func (s *store) Pause(context.Context) error {
 	s.orders = append(s.orders, "pause")
@@ -98,8 +144,8 @@ func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.Journa
 
 func (s *store) Ledger(context.Context) (queue.Ledger, error) { return s.ledger, s.failing }
 
-func (s *store) Bytes(context.Context) (map[string]uint64, error) {
-	return map[string]uint64{"EVENTS": 5}, s.failing
+func (s *store) Sizes(context.Context) (map[string]queue.Size, error) {
+	return map[string]queue.Size{"EVENTS": {Bytes: 5}, "DEAD": {Bytes: 91, Limit: 100}, "JOURNAL": {Bytes: 9, Limit: 9}}, s.failing
 }
 
 func (s *store) explain(_ context.Context, source string, calls [][]byte) ([]mapping.Explanation, error) {
@@ -136,11 +182,16 @@ func newService(t *testing.T, change ...func(*Config)) service {
 		Ready:    func(context.Context) error { return nil },
 		Sending:  func() Sending { return Sending{} },
 		User:     func(id string) string { return "hash-of-" + id },
-		Operator: st, Letters: st, Replayer: st, Journal: st, Books: st,
+		Operator: st, Letters: st, Replays: st, Journal: st, Books: st, AuditLog: st, Exchange: st,
 		Mapping: Mapping{
 			Fields:   func() ([]mapping.Field, time.Time) { return st.fields, time.Unix(4000, 0) },
 			Unmapped: func() []mapping.Unmapped { return st.unmapped },
 			Explain:  st.explain, Resync: st.resync,
+		},
+		Ages: func() replay.Ages { return replay.Ages{Expiring: 4, Oldest: time.Unix(50, 0).UTC()} },
+		Preview: func(_ context.Context, letters []queue.Letter, edits []queue.Edit) ([]Preview, error) {
+			st.edits = edits
+			return []Preview{{ID: letters[0].ID, Outcome: queue.Delivered, Requests: []PreviewRequest{{Method: "PUT", Path: "/x", Body: json.RawMessage(`{"contact":{"email":"ada@example.com"}}`)}}}}, st.failing
 		},
 	}
 	for _, c := range change {
@@ -221,7 +272,9 @@ func TestEveryAPIPathIsClosed(t *testing.T) {
 		"with a token": newService(t), "without": newService(t, func(c *Config) { c.Token = "" }),
 	} {
 		for _, path := range []string{
-			"/api/status", "/api/letters", "/api/letters/a.1", "/api/letters/replay", "/api/letters/lookup", "/api/events",
+			"/api/status", "/api/letters", "/api/letters/a.1", "/api/letters/groups", "/api/letters/count", "/api/letters/preview",
+			"/api/letters/export", "/api/letters/import", "/api/replays", "/api/replays/7", "/api/replays/7/stop", "/api/events",
+			"/api/events/tail", "/api/audit",
 			"/api/mapping/fields", "/api/mapping/unmapped", "/api/mapping/suggestions", "/api/mapping/explain", "/api/resync",
 			"/api/", "/api/unknown", "/api/letters/a.1/more", "/api/pause", "/api/resume",
 		} {
@@ -250,7 +303,13 @@ func TestErrorsAreJSON(t *testing.T) {
 		"no such API":         {"GET", "/api/unknown", "", 404, "nothing at this path"},
 		"wrong method":        {"POST", "/api/status", "", 405, "does not take POST"},
 		"GET pause":           {"GET", "/api/pause", "", 405, "does not take GET"},
-		"GET replay":          {"GET", "/api/letters/replay", "", 405, "does not take GET"},
+		"GET a count":         {"GET", "/api/letters/count", "", 405, "does not take GET"},
+		"PUT replays":         {"PUT", "/api/replays", "", 405, "does not take PUT"},
+		"no such replay":      {"GET", "/api/replays/8", "", 404, "no such replay"},
+		"no replay's name":    {"POST", "/api/replays/!/stop", "", 404, "no such replay"},
+		"resume what is done": {"POST", "/api/replays/7/resume", "", 409, "it is done"},
+		"status in words":     {"GET", "/api/letters?status=bad", "", 400, "status"},
+		"since not a time":    {"GET", "/api/letters?since=today", "", 400, "since is not a time"},
 		"DELETE letter":       {"DELETE", "/api/letters/a.1", "", 405, "does not take DELETE"},
 		"no such letter":      {"GET", "/api/letters/a.1", "", 404, "no such dead letter"},
 		"limit in words":      {"GET", "/api/letters?limit=all", "", 400, "limit"},
@@ -260,13 +319,21 @@ func TestErrorsAreJSON(t *testing.T) {
 		"filter twice":        {"GET", "/api/letters?type=a&type=b", "", 400, "more than once"},
 		"no message id":       {"GET", "/api/events", "", 400, "message_id is missing"},
 		"since in words":      {"GET", "/api/events?message_id=x&since=today", "", 400, "since is not a time"},
-		"replay nothing":      {"POST", "/api/letters/replay", "{}", 400, "which letters it means"},
-		"replay two ways":     {"POST", "/api/letters/replay", `{"all":true,"reason":"x"}`, 400, "which letters it means"},
-		"misspelt selection":  {"POST", "/api/letters/replay", `{"alll":true}`, 400, "alll"},
-		"replay without JSON": {"POST", "/api/letters/replay", "all", 400, "not what this path takes"},
-		"replay two values":   {"POST", "/api/letters/replay", `{"all":true}{"all":true}`, 400, "more than one JSON value"},
-		"replay an essay":     {"POST", "/api/letters/replay", `{"reason":"` + strings.Repeat("x", maxBody) + `"}`, 413, "larger than"},
-		"lookup too many":     {"POST", "/api/letters/lookup", `{"ids":["a"` + strings.Repeat(`,"a"`, maxLookup) + `]}`, 400, "more than 1000"},
+		"replay nothing":      {"POST", "/api/replays", "{}", 400, "which letters it means"},
+		"replay two ways":     {"POST", "/api/replays", `{"all":true,"filter":{"reason":"x"}}`, 400, "which letters it means"},
+		"nobody's letters":    {"POST", "/api/replays", `{"all":true}`, 400, "no dead letter is selected"},
+		"misspelt selection":  {"POST", "/api/replays", `{"alll":true}`, 400, "alll"},
+		"misspelt in filter":  {"POST", "/api/replays", `{"filter":{"reasn":"x"}}`, 400, "reasn"},
+		"an unknown action":   {"POST", "/api/replays", `{"all":true,"action":"burn"}`, 400, "no such action"},
+		"discard, no note":    {"POST", "/api/replays", `{"all":true,"action":"discard"}`, 400, "needs a note"},
+		"a note on a replay":  {"POST", "/api/replays", `{"all":true,"note":"x"}`, 400, "a note belongs"},
+		"edit the userId":     {"POST", "/api/replays", `{"all":true,"edits":[{"path":"userId","value":1}]}`, 400, "cannot be edited"},
+		"preview an edit":     {"POST", "/api/letters/preview", `{"all":true,"edits":[{"path":"x"}]}`, 400, "cannot be edited"},
+		"replay without JSON": {"POST", "/api/replays", "all", 400, "not what this path takes"},
+		"replay two values":   {"POST", "/api/replays", `{"all":true}{"all":true}`, 400, "more than one JSON value"},
+		"replay an essay":     {"POST", "/api/replays", `{"note":"` + strings.Repeat("x", maxBody) + `"}`, 413, "larger than"},
+		"too many ids":        {"POST", "/api/letters/count", `{"ids":["a"` + strings.Repeat(`,"a"`, replay.MaxIDs) + `]}`, 400, "more than 5000"},
+		"import nothing":      {"POST", "/api/letters/import", `{"letters":[{}]}`, 400, "letter 1 of this part"},
 	} {
 		w := s.ask(t, tt.method, tt.path, tt.body)
 		var p Problem
@@ -320,14 +387,20 @@ func TestNoPersonalDataInLogs(t *testing.T) {
 	s.ask(t, "GET", "/api/events?message_id=ada@example.com", "")
 	s.store.failing = nil
 	s.ask(t, "GET", "/api/letters/user.1?reveal=true", "")
-	s.ask(t, "POST", "/api/letters/replay", `{"ids":["user.1"]}`)
+	s.ask(t, "POST", "/api/replays", `{"ids":["user.1"]}`)
+	s.ask(t, "GET", "/api/letters/export?user_id=ada@example.com&message_id=ada@example.com&text=ada@example.com", "")
+	for _, e := range s.store.audits {
+		if strings.Contains(fmt.Sprint(e), "ada") {
+			t.Errorf("the audit log names somebody: %+v", e)
+		}
+	}
 	for _, entry := range s.logs.All() {
 		line := entry.Message + fmt.Sprint(entry.ContextMap())
 		if strings.Contains(line, "ada") || strings.Contains(line, token) {
 			t.Errorf("a log line names somebody: %s", line)
 		}
 	}
-	if s.logs.FilterMessage("event of a dead letter revealed").Len() != 1 || s.logs.FilterMessage("replay queued").Len() != 1 {
+	if s.logs.FilterMessage("event of a dead letter revealed").Len() != 1 || len(s.store.audits) < 2 {
 		t.Errorf("looking and replaying leave no trace: %v", s.logs.All())
 	}
 }

@@ -46,6 +46,20 @@ type Problem struct {
 func get(h handler) handler  { return only(http.MethodGet, h) }
 func post(h handler) handler { return only(http.MethodPost, h) }
 
+// byMethod answers GET (and HEAD) by one handler and POST by another.
+func byMethod(read, write handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		switch r.Method {
+		case http.MethodGet, http.MethodHead:
+			return read(w, r)
+		case http.MethodPost:
+			return write(w, r)
+		}
+		w.Header().Set("Allow", "GET, POST")
+		return &problem{http.StatusMethodNotAllowed, "this path does not take " + r.Method, "use GET or POST"}
+	}
+}
+
 // only lets one method through (and HEAD where GET is).
 func only(method string, h handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -87,6 +101,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 
 // problemOf says what an error from below means to the caller.
 func problemOf(err error) *problem {
+	if p := replayProblem(err); p != nil {
+		return p
+	}
 	switch {
 	case errors.Is(err, queue.ErrNoLetter):
 		return &problem{

@@ -80,6 +80,7 @@ func TestStatus(t *testing.T) {
 	s.store.unmapped = make([]mapping.Unmapped, 1, 12)
 	s.store.unmapped[0] = mapping.Unmapped{Trait: "cart", Source: "website", Count: 12, First: at, Last: at}
 	got := read[Status](t, s, "GET", "/api/status", "", 200)
+	oldest := time.Unix(50, 0).UTC()
 	want := Status{
 		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
 		Ledger:        Ledger{Accepted: 20, Delivered: 10, Discarded: 5, Dead: 2, Pending: 2, Difference: 1, SettledReading: true},
@@ -94,8 +95,12 @@ func TestStatus(t *testing.T) {
 		Paused:     []Pause{{"throttled", at, "429", Advise(AboutPause, "throttled").Mend}},
 		API:        API{LastSuccess: &at, LastError: &APIError{"update_contact", "throttled", 429}},
 		Quota:      []Quota{},
-		StoreBytes: map[string]uint64{"events": 5},
+		StoreBytes: map[string]uint64{"events": 5, "dead": 91, "journal": 9},
 		Unmapped:   []mapping.Unmapped{{Trait: "cart", Source: "website", Count: 12, First: at, Last: at}},
+		StoreFull:  map[string]int{"dead": 91},
+		Causes:     []queue.LetterGroup{},
+		Letters:    LetterAges{Oldest: &oldest, Expiring: 4},
+		Journal:    true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -20,14 +19,15 @@ type Letter = queue.Letter
 
 // Limits of one answer.
 const (
-	maxPage   = 1000 // letters of a page
-	maxLookup = 1000 // ids of a lookup
+	maxPage    = 1000 // letters of a page
+	maxHistory = 50   // journal lines about a letter
 )
 
 // LetterList is the answer of /api/letters.
 type LetterList struct {
 	Letters []Letter `json:"letters"`
-	Total   int      `json:"total"` // letters that match, those of other pages included
+	Total   int      `json:"total"`          // letters that match, those of other pages included
+	Next    string   `json:"next,omitempty"` // after of the next page; missing with the last
 }
 
 // LetterView is the answer of /api/letters/{id}: what came in, what went wrong, what to do.
@@ -36,6 +36,11 @@ type LetterView struct {
 
 	Meaning  string `json:"meaning"`    // what the reason says
 	WhatToDo string `json:"what_to_do"` // and the way to mend it
+
+	Docs    string   `json:"docs"`    // page with all reasons
+	Cause   string   `json:"cause"`   // letters that one mend should help have the same
+	Edited  []string `json:"edited"`  // paths that operators have changed
+	History []Event  `json:"history"` // what the journal says of its tries, oldest first
 
 	Surface    string          `json:"surface"`              // webhook or tracking
 	ReceivedAt time.Time       `json:"received_at,omitzero"` // at our door
@@ -56,17 +61,17 @@ func (s *server) letters(w http.ResponseWriter, r *http.Request) error {
 	if page.Letters == nil {
 		page.Letters = []Letter{}
 	}
-	return answer(w, http.StatusOK, LetterList{Letters: page.Letters, Total: page.Total})
+	return answer(w, http.StatusOK, LetterList{Letters: page.Letters, Total: page.Total, Next: page.Next})
 }
 
 func (s *server) letterQuery(r *http.Request) (queue.LetterQuery, error) {
-	v, err := queryOf(r, "reason", "user_id", "user", "type", "source", "limit", "offset")
+	v, err := queryOf(r, append(filterNames(), "sort", "limit", "offset", "after")...)
 	if err != nil {
 		return queue.LetterQuery{}, err
 	}
-	q := queue.LetterQuery{LetterFilter: queue.LetterFilter{Reason: v["reason"], User: v["user"], Type: v["type"], Source: v["source"]}}
-	if id := v["user_id"]; id != "" {
-		q.User = s.User(id)
+	q := queue.LetterQuery{Sort: v["sort"], After: v["after"]}
+	if q.LetterFilter, err = s.filterOf(v); err != nil {
+		return queue.LetterQuery{}, err
 	}
 	if q.Limit, err = number(v, "limit", 100, 1, maxPage); err != nil {
 		return queue.LetterQuery{}, err
@@ -99,15 +104,30 @@ func (s *server) letter(w http.ResponseWriter, r *http.Request) error {
 	}
 	if reveal {
 		// Who looks at people's data leaves a trace; the letter's id names nobody.
+		if err := s.audit(r, "reveal", 1, "letter "+l.ID); err != nil {
+			return err
+		}
 		s.Logger.Info("event of a dead letter revealed", zap.String("letter", l.ID))
 	}
-	return answer(w, http.StatusOK, viewOf(l, reveal))
+	view := viewOf(l, reveal)
+	view.History, err = s.Journal.Journal(r.Context(), queue.JournalQuery{User: l.User, MessageID: l.MessageID, Limit: maxHistory})
+	if err != nil {
+		return fmt.Errorf("read the journal: %w", err)
+	}
+	if view.History == nil {
+		view.History = []Event{}
+	}
+	return answer(w, http.StatusOK, view)
 }
 
 func viewOf(l Letter, reveal bool) LetterView {
 	advice := Advise(AboutDead, l.Reason)
 	v := LetterView{
 		Letter: l, Meaning: advice.Meaning, WhatToDo: strings.ReplaceAll(advice.Mend, "<id>", l.ID), Masked: !reveal,
+		Docs: "docs/errors.md#dead-letters", Cause: queue.Cause(l), Edited: []string{},
+	}
+	for _, e := range l.Edits {
+		v.Edited = append(v.Edited, e.Path)
 	}
 	received, err := segment.Decode(l.Event)
 	if err == nil {
@@ -124,34 +144,4 @@ func viewOf(l Letter, reveal bool) LetterView {
 		v.Event = Mask(received.Body)
 	}
 	return v
-}
-
-// LookupRequest asks which of these letters are still there.
-type LookupRequest struct {
-	IDs []string `json:"ids"`
-}
-
-// lookup answers a LetterList with those of the asked-for letters that exist. It is how a replay is followed: a letter
-// that is gone was settled, one with a newer try failed again.
-func (s *server) lookup(w http.ResponseWriter, r *http.Request) error {
-	var req LookupRequest
-	if err := body(w, r, &req); err != nil {
-		return err
-	}
-	if len(req.IDs) > maxLookup {
-		return badRequest(fmt.Sprintf("more than %d ids", maxLookup), "ask in several requests")
-	}
-	out := LetterList{Letters: []Letter{}}
-	for _, id := range req.IDs {
-		l, err := s.Letters.Letter(r.Context(), id)
-		if errors.Is(err, queue.ErrNoLetter) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("look a dead letter up: %w", err)
-		}
-		out.Letters = append(out.Letters, l)
-	}
-	out.Total = len(out.Letters)
-	return answer(w, http.StatusOK, out)
 }

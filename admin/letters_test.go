@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/replay"
 )
 
 func TestLetterList(t *testing.T) {
@@ -92,63 +94,123 @@ func TestUnreadableLetter(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
-	t.Parallel()
-	s := newService(t)
-	s.store.list = []queue.Letter{aLetter(1, "invalid"), aLetter(2, "invalid")}
-	got := read[LetterList](t, s, "POST", "/api/letters/lookup", `{"ids":["user.2","user.9"]}`, 200)
-	if got.Total != 1 || got.Letters[0].ID != "user.2" {
-		t.Errorf("%+v", got)
-	}
-	s.store.failing = queue.ErrUnavailable
-	read[Problem](t, s, "POST", "/api/letters/lookup", `{"ids":["user.2"]}`, 503)
-}
-
+// TestReplay: a replay is counted, written down and begun, in this order.
 func TestReplay(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		body    string
-		count   int
-		missing []string
-		want    [][]string
+		body   string
+		want   replay.Job
+		audits []queue.AuditEntry
 	}{
-		"ids":           {`{"ids":["user.3","user.1","user.3","gone.7"]}`, 2, []string{"gone.7"}, [][]string{{"user.1", "user.3"}}},
-		"reason":        {`{"reason":"exhausted"}`, 1, nil, [][]string{{"user.2"}}},
-		"unused reason": {`{"reason":"never"}`, 0, nil, nil},
-		"all":           {`{"all":true}`, 3, nil, [][]string{{"user.1", "user.2", "user.3"}}},
-		"dry run":       {`{"all":true,"dry_run":true}`, 3, nil, nil},
+		"ids": {
+			`{"ids":["user.3","user.1","user.3"]}`,
+			replay.Job{Action: "replay", IDs: []string{"user.1", "user.3"}},
+			[]queue.AuditEntry{{Action: "replay", Count: 2, Detail: "user.1, user.3"}},
+		},
+		"filter": {
+			`{"filter":{"reason":"exhausted","user_id":"ada"}}`,
+			replay.Job{Action: "replay", Filter: queue.LetterFilter{Reason: "exhausted", User: "user"}},
+			[]queue.AuditEntry{{Action: "replay", Count: 1, Detail: "reason exhausted, user user"}},
+		},
+		"all, edited": {
+			`{"all":true,"edits":[{"path":"traits.plan","value":"Gold"}]}`,
+			replay.Job{Action: "replay", Edits: []queue.Edit{{Path: "traits.plan", Value: json.RawMessage(`"Gold"`)}}},
+			[]queue.AuditEntry{{Action: "set", Count: 3, Detail: "paths traits.plan; all letters"}, {Action: "replay", Count: 3, Detail: "all letters"}},
+		},
+		"discard": {
+			`{"all":true,"action":"discard","note":"old tests"}`,
+			replay.Job{Action: "discard", Reason: "by_operator"},
+			[]queue.AuditEntry{{Action: "discard", Count: 3, Detail: "all letters; note: old tests"}},
+		},
 	} {
-		s := newService(t)
+		s := newService(t, func(c *Config) { c.User = func(string) string { return "user" } })
 		s.store.list = []queue.Letter{aLetter(1, "invalid"), aLetter(2, "exhausted"), aLetter(3, "invalid")}
-		got := read[ReplayAnswer](t, s, "POST", "/api/letters/replay", tt.body, 200)
-		dry := strings.Contains(tt.body, "dry_run")
-		if got.Count != tt.count || got.Queued == dry || (len(got.Letters) == 0) != (dry || tt.count == 0) {
-			t.Errorf("%s: %+v", name, got)
+		read[Replay](t, s, "POST", "/api/replays", tt.body, 200)
+		tt.want.Actor = "unknown"
+		for i := range tt.audits {
+			tt.audits[i].Actor = "unknown"
 		}
-		if !slices.Equal(got.Missing, tt.missing) || got.Missing == nil {
-			t.Errorf("%s: missing = %v, want %v", name, got.Missing, tt.missing)
+		if diff := cmp.Diff([]replay.Job{tt.want}, s.store.jobs); diff != "" {
+			t.Errorf("%s: %s", name, diff)
 		}
-		if diff := cmp.Diff(tt.want, s.store.replayed); diff != "" {
+		if diff := cmp.Diff(tt.audits, s.store.audits); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
 }
 
-func TestReplayInChunks(t *testing.T) {
+// TestNothingIsDoneThatCannotBeWrittenDown: without an audit log there is no replay and no look at anybody's data.
+func TestNothingIsDoneThatCannotBeWrittenDown(t *testing.T) {
+	t.Parallel()
+	deaf := &brokenAudit{}
+	s := newService(t, func(c *Config) { c.AuditLog = deaf })
+	s.store.list = []queue.Letter{aLetter(1, "invalid")}
+	for _, request := range [][3]string{
+		{"POST", "/api/replays", `{"all":true}`},
+		{"GET", "/api/letters/user.1?reveal=true", ""},
+		{"GET", "/api/letters/export", ""},
+		{"POST", "/api/letters/preview", `{"all":true,"reveal":true}`},
+		{"POST", "/api/replays/7/stop", ""},
+	} {
+		if w := s.ask(t, request[0], request[1], request[2]); w.Code != 503 || strings.Contains(w.Body.String(), "ada@") {
+			t.Errorf("%s answers %d: %s", request[1], w.Code, w.Body)
+		}
+	}
+	if len(s.store.jobs) != 0 {
+		t.Errorf("%+v", s.store.jobs)
+	}
+}
+
+type brokenAudit struct{}
+
+func (*brokenAudit) Audit(context.Context, queue.AuditEntry) error { return queue.ErrUnavailable }
+
+func (*brokenAudit) AuditLog(context.Context, uint64, int) ([]queue.AuditEntry, error) {
+	return nil, queue.ErrUnavailable
+}
+
+func TestCountPreviewAndGroups(t *testing.T) {
 	t.Parallel()
 	s := newService(t)
-	for i := range replayChunk + 3 {
-		s.store.list = append(s.store.list, aLetter(i, "invalid"))
+	s.store.list = []queue.Letter{aLetter(1, "invalid"), aLetter(2, "exhausted")}
+	counted := read[Counted](t, s, "POST", "/api/letters/count", `{"ids":["user.1","gone.7"]}`, 200)
+	if diff := cmp.Diff(Counted{Count: 1, Groups: []queue.LetterGroup{}, Missing: []string{"gone.7"}}, counted); diff != "" {
+		t.Error(diff)
 	}
-	got := read[ReplayAnswer](t, s, "POST", "/api/letters/replay", `{"all":true}`, 200)
-	if got.Count != replayChunk+3 || len(s.store.replayed) != 2 || len(s.store.replayed[0]) != replayChunk || len(s.store.replayed[1]) != 3 {
-		t.Errorf("%d letters in %d chunks", got.Count, len(s.store.replayed))
+	if counted = read[Counted](t, s, "POST", "/api/letters/count", `{"all":true}`, 200); counted.Count != 2 || len(counted.Groups) != 2 {
+		t.Errorf("%+v", counted)
 	}
-	s.store.replayed, s.store.failAt = nil, 2
-	p := read[Problem](t, s, "POST", "/api/letters/replay", `{"all":true}`, 503)
-	if !strings.Contains(p.Error, "only 500 of 503") || !strings.Contains(p.Mend, "twice") {
-		t.Errorf("a replay that stopped half-way: %+v", p)
+	if groups := read[GroupList](t, s, "GET", "/api/letters/groups?reason=invalid", "", 200); groups.Total != 1 {
+		t.Errorf("%+v", groups)
 	}
+	got := read[PreviewList](t, s, "POST", "/api/letters/preview", `{"all":true,"edits":[{"path":"traits.a","value":1}]}`, 200)
+	if !got.Masked || got.Total != 2 || string(got.Previews[0].Requests[0].Body) != `{"contact":{"email":"<string>"}}` || len(s.store.edits) != 1 || len(s.store.audits) != 0 {
+		t.Errorf("%+v", got)
+	}
+	got = read[PreviewList](t, s, "POST", "/api/letters/preview", `{"all":true,"reveal":true}`, 200)
+	if got.Masked || !strings.Contains(string(got.Previews[0].Requests[0].Body), "ada@") || len(s.store.audits) != 1 {
+		t.Errorf("%+v %+v", got, s.store.audits)
+	}
+}
+
+// TestImportFromElsewhere: in another store a user has another token, and a position means nothing.
+func TestImportFromElsewhere(t *testing.T) {
+	t.Parallel()
+	s := newService(t)
+	s.store.list = []queue.Letter{aLetter(1, "invalid")}
+	page := read[Export](t, s, "GET", "/api/letters/export", "", 200)
+	here, err := json.Marshal(ImportRequest{Letters: page.Letters})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read[Imported](t, s, "POST", "/api/letters/import", string(here), 200)
+	read[Imported](t, s, "POST", "/api/letters/import", strings.ReplaceAll(string(here), "this-store", "another"), 200)
+	there := s.store.list[0]
+	there.User, there.Position = "hash-of-ada", 0
+	if diff := cmp.Diff([]queue.Letter{s.store.list[0], there}, s.store.imported); diff != "" {
+		t.Error(diff)
+	}
+	read[Problem](t, s, "POST", "/api/letters/import", `{"letters":[{"reason":"invalid","first_try":"2026-01-01T00:00:00Z","stored":"x"}]}`, 400)
 }
 
 func TestEvents(t *testing.T) {

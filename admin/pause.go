@@ -14,17 +14,20 @@ type Sent struct {
 
 // pause stops all calls of the API, in all processes, until resume. Events are taken in as before.
 func (s *server) pause(w http.ResponseWriter, r *http.Request) error {
-	return s.order(w, r, Operator.Pause)
+	return s.order(w, r, "pause", Operator.Pause)
 }
 
 // resume ends a pause, and nothing else that holds sending.
 func (s *server) resume(w http.ResponseWriter, r *http.Request) error {
-	return s.order(w, r, Operator.Resume)
+	return s.order(w, r, "resume", Operator.Resume)
 }
 
-func (s *server) order(w http.ResponseWriter, r *http.Request, give func(Operator, context.Context) error) error {
+func (s *server) order(w http.ResponseWriter, r *http.Request, action string, give func(Operator, context.Context) error) error {
 	if s.Operator == nil {
 		return &problem{http.StatusConflict, "this process takes calls in and sends nothing", "ask a process that sends: one with the role all or worker"}
+	}
+	if err := s.audit(r, action, 1, "all sending"); err != nil {
+		return err
 	}
 	if err := give(s.Operator, r.Context()); err != nil {
 		return err

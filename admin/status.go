@@ -2,6 +2,7 @@ package admin
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,9 +31,27 @@ type Status struct {
 	// BacklogClear estimates the seconds until what is pending is delivered; null while nobody can tell.
 	BacklogClear *float64          `json:"backlog_clear_seconds"`
 	StoreBytes   map[string]uint64 `json:"store_bytes"` // by stream
+	StoreFull    map[string]int    `json:"store_full"`  // percent of its room, for the streams that refuse when they are full
+	// Causes are the dead letters by cause, the most frequent first, while there are few enough to look at each.
+	Causes  []queue.LetterGroup `json:"causes"`
+	Letters LetterAges          `json:"letters"`
+	Journal bool                `json:"journal"` // what becomes of calls is written down
 	// Unmapped are the traits that find no field, the most frequent ten; /api/mapping/unmapped has the others.
 	Unmapped []mapping.Unmapped `json:"unmapped"`
 }
+
+// LetterAges says how long dead letters have waited. Times are null without letters, or when they are kept for ever.
+type LetterAges struct {
+	Oldest   *time.Time `json:"oldest"`   // first try of the oldest, as of the last hourly look
+	Expires  *time.Time `json:"expires"`  // when the first one is given up
+	Expiring int        `json:"expiring"` // letters that are given up within a week
+}
+
+const (
+	maxCauses = 5
+	// causesUpTo is how many letters are looked at for a status: more would make it slow.
+	causesUpTo = 20_000
+)
 
 // statusUnmapped keeps the status one screen.
 const statusUnmapped = 10
@@ -105,10 +124,15 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	bytes, err := s.Books.Bytes(r.Context())
+	sizes, err := s.Books.Sizes(r.Context())
 	if err != nil {
 		return err
 	}
+	causes, err := s.causes(r.Context(), books.Dead)
+	if err != nil {
+		return err
+	}
+	ages := s.Ages()
 	sending := s.Sending()
 	st := Status{
 		Version: s.Version, Started: s.Started, Mode: s.Mode, Account: s.Account,
@@ -122,13 +146,21 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		Paused:     advised(sending.Paused),
 		API:        sending.API,
 		Quota:      append([]Quota{}, sending.Quota...),
-		StoreBytes: make(map[string]uint64, len(bytes)),
+		StoreBytes: make(map[string]uint64, len(sizes)),
+		StoreFull:  map[string]int{},
+		Causes:     causes,
+		Letters:    LetterAges{Oldest: moment(ages.Oldest), Expires: moment(ages.Expires), Expiring: ages.Expiring},
+		Journal:    !s.Journal.JournalOff(),
 	}
 	if sending.BacklogClear != nil {
 		st.BacklogClear = sending.BacklogClear(books.Pending)
 	}
-	for stream, n := range bytes {
-		st.StoreBytes[strings.ToLower(stream)] = n
+	for stream, size := range sizes {
+		name := strings.ToLower(stream)
+		st.StoreBytes[name] = size.Bytes
+		if size.Limit > 0 && slices.Contains([]string{"EVENTS", "STATE", "DEAD"}, stream) {
+			st.StoreFull[name] = int(size.Bytes * 100 / size.Limit)
+		}
 	}
 	unmapped := s.Mapping.Unmapped()
 	st.Unmapped = append([]mapping.Unmapped{}, unmapped[:min(len(unmapped), statusUnmapped)]...)
@@ -136,6 +168,25 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		st.OldestPending = &books.Oldest
 	}
 	return answer(w, http.StatusOK, st)
+}
+
+// causes groups the dead letters while they are few.
+func (s *server) causes(ctx context.Context, dead int64) ([]queue.LetterGroup, error) {
+	if dead == 0 || dead > causesUpTo {
+		return []queue.LetterGroup{}, nil
+	}
+	groups, _, err := s.Letters.LetterGroups(ctx, queue.LetterFilter{})
+	if err != nil {
+		return nil, err
+	}
+	return append([]queue.LetterGroup{}, groups[:min(len(groups), maxCauses)]...), nil
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
 }
 
 // tallies lists the counters of one outcome, the most frequent first. Counters that went back to 0 (letters that were

@@ -15,6 +15,7 @@ import (
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/replay"
 	"github.com/freshrelay/freshrelay/worker"
 )
 
@@ -74,6 +75,7 @@ type service struct {
 	client    *freshmarketer.Client
 	store     *queue.Store
 	pool      *worker.Pool
+	replays   *replay.Runner
 	started   time.Time
 	failed    chan error // capacity for every part that can end by itself
 }
@@ -127,7 +129,7 @@ func (s *service) start(ctx context.Context) error {
 	if s.opts.Role != RoleIngest {
 		steps = append(steps, s.startWorker)
 	}
-	steps = append(steps, s.startAdmin)
+	steps = append(steps, s.startReplays, s.startAdmin)
 	if s.opts.Role != RoleWorker {
 		steps = append(steps, s.startIngest)
 	}

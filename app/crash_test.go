@@ -273,7 +273,7 @@ func (r *crashRig) replay(ctx context.Context, n int) {
 		}
 		pause(ctx, 50*time.Millisecond)
 	}
-	request := admin.ReplayRequest{All: n == 0}
+	request := admin.ReplayRequest{Selection: admin.Selection{All: n == 0}}
 	for _, l := range list.Letters[:min(n, len(list.Letters))] {
 		request.IDs = append(request.IDs, l.ID)
 	}
@@ -281,8 +281,8 @@ func (r *crashRig) replay(ctx context.Context, n int) {
 	if err != nil {
 		r.t.Error(err)
 	}
-	var out admin.ReplayAnswer
-	r.ask(ctx, http.MethodPost, "/api/letters/replay", string(body), &out)
+	var out admin.Replay
+	r.ask(ctx, http.MethodPost, "/api/replays", string(body), &out)
 }
 
 // check compares what the sandbox saw, what the senders know and what the ledger says.

@@ -45,6 +45,10 @@ func (s *service) levels() metrics.Levels {
 	for stream, size := range sizes {
 		l.StoreBytes[strings.ToLower(stream)], l.StoreLimit[strings.ToLower(stream)] = size.Bytes, size.Limit
 	}
+	if s.replays != nil { // not yet, at the very beginning
+		ages := s.replays.Ages()
+		l.OldestLetter, l.Expiring = ages.Oldest, ages.Expiring
+	}
 	return l
 }
 

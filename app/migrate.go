@@ -44,6 +44,7 @@ func storeConfig(cfg config.Config, account string, log *zap.Logger) queue.Confi
 	return queue.Config{
 		Dir: cfg.DataDir, Prefix: n.Prefix, MaxBytes: int64(n.MaxBytes), Account: account, Partitions: n.Partitions, External: external(n),
 		Encryption: queue.Encryption{Key: string(n.EncryptionKey), OldKey: string(n.EncryptionOldKey)}, Logger: log,
+		Journal: queue.Journal{Off: !cfg.Journal.Enabled, MaxAge: cfg.Journal.MaxAge, MaxBytes: int64(cfg.Journal.MaxBytes)},
 	}
 }
 

@@ -138,7 +138,8 @@ func (s *service) startAdmin(ctx context.Context) error {
 	handler := admin.New(admin.Config{
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
-		Operator: operator, Letters: s.store, Replayer: s.store, Journal: s.store, Books: s.store,
+		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, AuditLog: s.store, Exchange: s.store,
+		Preview: s.preview, Ages: s.replays.Ages,
 		Mapping: admin.Mapping{Fields: s.pool.ContactFields, Unmapped: s.pool.Unmapped, Explain: s.pool.Explain, Resync: s.resync},
 	})
 	// Only operators and scrapers come here; a slow one must not hold a connection for ever.

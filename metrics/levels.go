@@ -15,6 +15,9 @@ type Levels struct {
 	StoreBytes map[string]uint64 // bytes on disk by stream; empty where another process tells them
 	StoreLimit map[string]uint64 // how many they may become
 	Depth      Depth
+	// OldestLetter is the first try of the oldest dead letter, zero without letters; Expiring are those given up within a week.
+	OldestLetter time.Time
+	Expiring     int
 	// Quota holds the windows that have a limit, over all processes: each process that sends tells the same.
 	Quota        []Quota
 	BacklogClear float64 // seconds until what is pending here is delivered; +Inf if nobody can tell
@@ -54,6 +57,7 @@ type levels struct {
 	pending, oldest, dead, difference, bytes, clear *prometheus.Desc
 	limit, reserve, allowed, used, remaining        *prometheus.Desc
 	room, lanes, inFlight, readAhead                *prometheus.Desc
+	oldestLetter, expiring                          *prometheus.Desc
 }
 
 func newLevels(l lists, now func() time.Time) *levels {
@@ -81,6 +85,9 @@ func newLevels(l lists, now func() time.Time) *levels {
 		lanes:     desc("lanes", "Users of whom something is in memory, waiting or under way."),
 		inFlight:  desc("changes_in_flight", "Changes that are being worked on; delivery.concurrency is the most there can be."),
 		readAhead: desc("read_ahead_bytes", "Bytes of events that are in memory; beyond its bound the reader waits."),
+		oldestLetter: desc("oldest_dead_letter_timestamp_seconds",
+			"When the oldest dead letter was tried first (Unix time); the time of the scrape while there is none."),
+		expiring: desc("dead_letters_expiring", "Dead letters that are given up within a week, because of dead.retention."),
 	}
 }
 
@@ -94,7 +101,7 @@ func (l *levels) set(read func() Levels) {
 func (l *levels) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		l.pending, l.oldest, l.dead, l.difference, l.bytes, l.clear, l.limit, l.reserve, l.allowed, l.used, l.remaining,
-		l.room, l.lanes, l.inFlight, l.readAhead,
+		l.room, l.lanes, l.inFlight, l.readAhead, l.oldestLetter, l.expiring,
 	} {
 		ch <- d
 	}
@@ -150,6 +157,12 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 	for stream, n := range closed(l.lists.streams, v.StoreLimit) {
 		gauge(l.room, float64(n), stream)
 	}
+	oldestLetter := v.OldestLetter
+	if oldestLetter.IsZero() {
+		oldestLetter = l.now()
+	}
+	gauge(l.oldestLetter, float64(oldestLetter.UnixMilli())/1e3)
+	gauge(l.expiring, float64(v.Expiring))
 }
 
 // closed gives every key of the list a value, 0 if it has none, and adds what is not on the list to Other.

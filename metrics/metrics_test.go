@@ -236,11 +236,15 @@ func TestLevels(t *testing.T) {
 			`freshrelay_ledger_difference{partition="0"} 0`,
 			`freshrelay_dead_letters{partition="0",reason="email_conflict"} 0`,
 			`freshrelay_store_bytes{stream="journal"} 0`,
+			`freshrelay_oldest_dead_letter_timestamp_seconds 5000`,
+			`freshrelay_dead_letters_expiring 0`,
 		}},
-		"something waits": {Levels{Partitions: []PartitionLevels{{Number: 7, Pending: 12, OldestPending: time.UnixMilli(4321500), LedgerDifference: -2}}}, []string{
+		"something waits": {Levels{Partitions: []PartitionLevels{{Number: 7, Pending: 12, OldestPending: time.UnixMilli(4321500), LedgerDifference: -2}}, StoreBytes: map[string]uint64{"dead": 1}, OldestLetter: time.UnixMilli(4000500), Expiring: 3}, []string{
 			`freshrelay_pending_events{partition="7"} 12`,
 			`freshrelay_oldest_pending_timestamp_seconds{partition="7"} 4321.5`,
 			`freshrelay_ledger_difference{partition="7"} -2`,
+			`freshrelay_oldest_dead_letter_timestamp_seconds 4000.5`,
+			`freshrelay_dead_letters_expiring 3`,
 		}},
 	} {
 		l = tt.levels

@@ -30,6 +30,28 @@ type orderData struct {
 	Order
 }
 
+// JobResults is what has become of a job's letters so far, by outcome and reason, as the owners of all partitions have committed it.
+func (s *Store) JobResults(ctx context.Context, job uint64) (map[string]int64, error) {
+	sum := map[string]int64{}
+	for number := range s.Partitions() {
+		data, rev, err := s.readState(ctx, s.names.counters(number))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if rev == 0 {
+			continue
+		}
+		c, err := decodeCounters(data)
+		if err != nil {
+			return nil, err
+		}
+		for result, n := range JobResults(c.values(), job) {
+			sum[result] += n
+		}
+	}
+	return sum, nil
+}
+
 // Command puts one command per letter into the log, all with the same order; each takes its turn in its user's lane. A letter
 // that is not there any more is passed over when its turn comes. Errors: ErrNoLetter for an id that is none, and those of Publish.
 func (s *Store) Command(ctx context.Context, ids []string, o Order) error {

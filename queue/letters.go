@@ -31,6 +31,8 @@ type LetterFilter struct {
 	Status    int       `json:"status,omitempty"`
 	Since     time.Time `json:"since,omitzero"` // of the last try
 	Until     time.Time `json:"until,omitzero"` // of the last try; itself excluded
+	// FirstBefore selects letters that were tried first before it: by age, however often they were tried again.
+	FirstBefore time.Time `json:"first_before,omitzero"`
 }
 
 // LetterQuery asks for a page of the letters that a filter selects.
@@ -61,6 +63,7 @@ func (f LetterFilter) Matches(l Letter) bool {
 		(f.Source == "" || f.Source == l.Source) && (f.MessageID == "" || f.MessageID == l.MessageID) &&
 		(f.Field == "" || f.Field == l.Field) && (f.Status == 0 || f.Status == l.Status) &&
 		(f.Since.IsZero() || !l.LastTry.Before(f.Since)) && (f.Until.IsZero() || l.LastTry.Before(f.Until)) &&
+		(f.FirstBefore.IsZero() || l.FirstTry.Before(f.FirstBefore)) &&
 		(f.Text == "" || strings.Contains(strings.ToLower(l.Error), strings.ToLower(f.Text))) && (f.Cause == "" || f.Cause == Cause(l))
 }
 

@@ -170,6 +170,9 @@ func (s *Store) User(userID string) string { return token(s.identity.digest(user
 // ID is the store's own name, made with it: letters exported from a store find their old place only in the same one.
 func (s *Store) ID() string { return s.identity.ID }
 
+// Alone says that no other process can have this store open: the embedded one is locked.
+func (s *Store) Alone() bool { return s.cfg.External == nil }
+
 // Partitions is how many partitions the store has.
 func (s *Store) Partitions() int { return s.identity.Partitions }
 

@@ -174,12 +174,7 @@ func (t *turn) line(c *call, f fate, attempts int, now time.Time) queue.JournalE
 	for _, edit := range c.edits {
 		e.Edited = append(e.Edited, edit.Path)
 	}
-	for _, field := range c.outcome.Fields {
-		e.Fields = append(e.Fields, queue.JournalField{Field: field.Name, Label: field.Label, Trait: field.Trait, Action: string(field.Action)})
-	}
-	for _, left := range c.outcome.LeftOut {
-		e.LeftOut = append(e.LeftOut, queue.JournalLeftOut{Trait: left.Trait, Field: left.Field, Reason: string(left.Reason)})
-	}
+	e.Fields, e.LeftOut = c.journalFields()
 	return e
 }
 

@@ -33,6 +33,8 @@ type Config struct {
 	Contacts      Contacts      `yaml:"contacts"`
 	Mapping       Mapping       `yaml:"mapping"`
 	Retry         Retry         `yaml:"retry"`
+	Dead          Dead          `yaml:"dead"`
+	Journal       Journal       `yaml:"journal"`
 	Log           Log           `yaml:"log"`
 
 	// File is the path of the file that was read, "" if there was none.
@@ -196,6 +198,18 @@ type Retry struct {
 	MaxAge  time.Duration `yaml:"max_age"` // after this the event is set aside as a dead letter
 }
 
+// Dead is about dead letters.
+type Dead struct {
+	Retention time.Duration `yaml:"retention"` // after it was tried first, a letter is kept so long; 0 keeps it for ever
+}
+
+// Journal is about the lines that explain outcomes. The ledger does not need them.
+type Journal struct {
+	Enabled  bool          `yaml:"enabled"`
+	MaxAge   time.Duration `yaml:"max_age"`   // of a line
+	MaxBytes Size          `yaml:"max_bytes"` // 0: its share of nats.max_bytes
+}
+
 // Log is about what the service writes to standard error.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
@@ -236,7 +250,9 @@ func Defaults() Config {
 		Mapping: Mapping{
 			MissingTraits: MissingClear, Match: Match{Label: true, Spelling: true, Reserved: true}, ResendAfter: 7 * 24 * time.Hour,
 		},
-		Retry: Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
-		Log:   Log{Level: "info", Format: FormatAuto},
+		Retry:   Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
+		Dead:    Dead{Retention: 30 * 24 * time.Hour},
+		Journal: Journal{Enabled: true, MaxAge: 7 * 24 * time.Hour},
+		Log:     Log{Level: "info", Format: FormatAuto},
 	}
 }

@@ -80,6 +80,10 @@ func topKeys() []key[Config] {
 		duration("retry.initial", func(c *Config) *time.Duration { return &c.Retry.Initial }),
 		duration("retry.max", func(c *Config) *time.Duration { return &c.Retry.Max }),
 		duration("retry.max_age", func(c *Config) *time.Duration { return &c.Retry.MaxAge }),
+		duration("dead.retention", func(c *Config) *time.Duration { return &c.Dead.Retention }),
+		boolean("journal.enabled", func(c *Config) *bool { return &c.Journal.Enabled }),
+		duration("journal.max_age", func(c *Config) *time.Duration { return &c.Journal.MaxAge }),
+		size("journal.max_bytes", func(c *Config) *Size { return &c.Journal.MaxBytes }),
 		text("log.level", func(c *Config) *string { return &c.Log.Level }),
 		text("log.format", func(c *Config) *string { return &c.Log.Format }),
 	}

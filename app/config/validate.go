@@ -94,6 +94,12 @@ func validatePairs(key string, pairs map[string]string, mend string, p *problems
 	}
 }
 
+// minRetention and minJournal are where a setting is surely a slip.
+const (
+	minRetention      = 24 * time.Hour
+	minJournal   Size = 1 << 20
+)
+
 // validateTimes refuses intervals that are not positive: a timer with 0 would spin or never fire.
 func validateTimes(c Config, p *problems) {
 	positive := func(key string, d time.Duration) {
@@ -107,6 +113,13 @@ func validateTimes(c Config, p *problems) {
 	positive("retry.initial", c.Retry.Initial)
 	positive("retry.max", c.Retry.Max)
 	positive("retry.max_age", c.Retry.MaxAge)
+	positive("journal.max_age", c.Journal.MaxAge)
+	if r := c.Dead.Retention; r != 0 && r < minRetention {
+		p.add("dead.retention", quoted(r), "leaves nobody the time to look at a dead letter", "use at least "+minRetention.String()+", or 0 to keep them for ever")
+	}
+	if b := c.Journal.MaxBytes; b != 0 && b < minJournal {
+		p.add("journal.max_bytes", quoted(b), "is too small for a journal", "give it at least "+minJournal.String()+", or 0; journal.enabled: false switches it off")
+	}
 	if c.Retry.Max > 0 && c.Retry.Max < c.Retry.Initial {
 		p.add("retry.max", quoted(c.Retry.Max), "is shorter than retry.initial", "use at least "+c.Retry.Initial.String())
 	}

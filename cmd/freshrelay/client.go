@@ -55,6 +55,7 @@ func (c *client) do(ctx context.Context, method, path string, in []byte, out any
 		return &failure{exitUsage, "not an address: " + c.base, "give the admin listener like --admin-url http://127.0.0.1:8081"}
 	}
 	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set(admin.ActorHeader, operator())
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

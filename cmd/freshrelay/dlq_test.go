@@ -1,12 +1,9 @@
 package main
 
 import (
-	"context"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -46,7 +43,18 @@ func TestDLQList(t *testing.T) {
 	if list := decode[admin.LetterList](t, r.run(t, "dlq", "list", "-o", "json", "--user-id", "nobody").out); list.Total != 0 {
 		t.Errorf("--user-id: %+v", list)
 	}
-	wantParts(t, "paged", r.run(t, "dlq", "list", "--limit", "2").out, "2 of 3")
+	wantParts(t, "paged", r.run(t, "dlq", "list", "--limit", "2").out, "2 of 3; the next page: --after 2")
+	wantParts(t, "the last page", r.run(t, "dlq", "list", "--limit", "2", "--after", "2").out, "user.3", "1 of 3; this is the last page")
+	got = r.run(t, "dlq", "list", "--group")
+	wantParts(t, "groups", got.out, "LETTERS", "invalid", "exhausted", "3 dead letters in all", queue.Cause(r.list[0]))
+	groups := decode[admin.GroupList](t, r.run(t, "dlq", "list", "--group", "--text", "CHOICE", "--status", "400", "-o", "json").out)
+	if groups.Total != 2 || len(groups.Groups) != 2 || groups.Groups[0].Count != 1 {
+		t.Errorf("%+v", groups)
+	}
+	if list := decode[admin.LetterList](t, r.run(t, "dlq", "list", "--since", "24h", "-o", "json").out); list.Total != 0 {
+		t.Errorf("--since: %+v", list)
+	}
+	wantCode(t, r.run(t, "dlq", "list", "--since", "yesterday"), exitUsage)
 }
 
 func TestDLQShow(t *testing.T) {
@@ -56,12 +64,15 @@ func TestDLQShow(t *testing.T) {
 	got := r.run(t, "dlq", "show", "user.1")
 	wantCode(t, got, exitOK)
 	wantParts(t, "show", got.out, "message id m-1", "by tracking", "email_conflict: The email belongs to", "400 not a choice\uFFFD",
-		"freshrelay dlq replay user.1", "--reveal shows them", `"email": "<string>"`)
+		"freshrelay dlq replay user.1", "--reveal shows them", `"email": "<string>"`, "came in", "sent and answered (tries: 3", "what to do", "docs/errors.md")
 	if strings.Contains(got.out, "ada@example.com") || strings.Contains(got.out, "\x1b") {
 		t.Errorf("%q", got.out)
 	}
 	got = r.run(t, "dlq", "show", "--reveal", "user.1")
 	wantParts(t, "reveal", got.out, `"email": "ada@example.com"`)
+	if len(r.audits) != 1 || r.audits[0].Action != "reveal" || r.audits[0].Actor == "" || strings.Contains(r.audits[0].Detail, "ada") {
+		t.Errorf("audited: %+v", r.audits)
+	}
 	view := decode[admin.LetterView](t, r.run(t, "dlq", "show", "user.1", "-o", "json").out)
 	if view.ID != "user.1" || !view.Masked || len(view.Event) == 0 {
 		t.Errorf("%+v", view)
@@ -82,142 +93,5 @@ func TestAnswerText(t *testing.T) {
 		if got := answerText(stored); got != want {
 			t.Errorf("%q: %q, want %q", stored, got, want)
 		}
-	}
-}
-
-// TestReplayTwice: once delivers, twice does nothing, and says so.
-func TestReplayTwice(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.list = []queue.Letter{aLetter(1, "invalid"), aLetter(2, "exhausted")}
-	got := r.run(t, "dlq", "replay", "user.1")
-	wantCode(t, got, exitOK)
-	if want := "1 dead letter sent again: 1 settled\n  m-1  delivered\n"; got.out != want || got.errOut != "" {
-		t.Errorf("%q %q, want %q", got.out, got.errOut, want)
-	}
-	got = r.run(t, "dlq", "replay", "user.1")
-	wantCode(t, got, exitOK)
-	wantParts(t, "twice", got.out, "user.1 is no dead letter (any more)", "nothing to replay")
-	if want := []string{"user.1"}; !slices.Equal(r.replayed, want) {
-		t.Errorf("replayed %v, want %v", r.replayed, want)
-	}
-	report := decode[ReplayReport](t, r.run(t, "dlq", "replay", "--all", "-o", "json").out)
-	want := ReplayReport{Count: 1, Settled: 1, Missing: []string{}, Outcomes: map[string]string{"m-2": "delivered"}}
-	if diff := cmp.Diff(want, report); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestReplayOutcomes(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		onReplay func(*store, string)
-		args     []string
-		code     int
-		want     ReplayReport
-		said     []string
-	}{
-		"all fail again": {
-			failAgain,
-			[]string{"--all"},
-			exitFailed,
-			ReplayReport{Count: 3, Dead: 3, Missing: []string{}, Outcomes: map[string]string{}},
-			[]string{"3 dead letters failed again", "dlq list"},
-		},
-		"one fails again": {
-			func(s *store, id string) {
-				if id == "user.2" {
-					failAgain(s, id)
-				} else {
-					deliver(s, id)
-				}
-			},
-			[]string{"--all"},
-			exitPartial,
-			ReplayReport{Count: 3, Settled: 2, Dead: 1, Missing: []string{}, Outcomes: map[string]string{"m-1": "delivered", "m-3": "delivered"}},
-			[]string{"1 of 3 dead letters failed again"},
-		},
-		"by reason": {
-			nil,
-			[]string{"--reason", "exhausted", "--yes"},
-			exitOK,
-			ReplayReport{Count: 1, Settled: 1, Missing: []string{}, Outcomes: map[string]string{"m-2": "delivered"}},
-			nil,
-		},
-		"no outcome in time": {
-			func(*store, string) {},
-			[]string{"--all", "--timeout", "20ms"},
-			exitPartial,
-			ReplayReport{Count: 3, Waiting: 3, Missing: []string{}},
-			[]string{"the outcome of 3 dead letters is not known yet", "freshrelay status"},
-		},
-		"nobody waits": {
-			func(*store, string) {}, []string{"--all", "--no-wait"}, exitOK, ReplayReport{Count: 3, Waiting: 3, Missing: []string{}}, nil,
-		},
-		"unknown reason": {nil, []string{"--reason", "never"}, exitOK, ReplayReport{Missing: []string{}}, nil},
-		"some are gone": {
-			nil,
-			[]string{"user.1", "user.8"},
-			exitOK,
-			ReplayReport{Count: 1, Settled: 1, Missing: []string{"user.8"}, Outcomes: map[string]string{"m-1": "delivered"}},
-			nil,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newRig(t)
-			r.list = []queue.Letter{aLetter(1, "invalid"), aLetter(2, "exhausted"), aLetter(3, "invalid")}
-			r.onReplay = tt.onReplay
-			got := r.run(t, append([]string{"dlq", "replay", "-o", "json"}, tt.args...)...)
-			wantCode(t, got, tt.code)
-			report := decode[ReplayReport](t, got.out)
-			if len(report.Outcomes) == 0 && len(tt.want.Outcomes) == 0 {
-				report.Outcomes, tt.want.Outcomes = nil, nil
-			}
-			if diff := cmp.Diff(tt.want, report); diff != "" {
-				t.Error(diff)
-			}
-			wantParts(t, "stderr", got.errOut, tt.said...)
-		})
-	}
-}
-
-// TestReplayLater: the letters are settled only after a while, one after the other.
-func TestReplayLater(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	for i := range chosenOutcomes + 5 {
-		r.list = append(r.list, aLetter(i, "invalid"))
-	}
-	waiting := make(chan string, len(r.list))
-	r.onReplay = func(_ *store, id string) { waiting <- id }
-	go func() {
-		for range chosenOutcomes + 5 {
-			id := <-waiting
-			r.mu.Lock()
-			deliver(r.store, id)
-			r.mu.Unlock()
-		}
-	}()
-	got := r.run(t, "dlq", "replay", "--all")
-	wantCode(t, got, exitOK)
-	if want := "30 dead letters sent again: 30 settled\n"; got.out != want || got.errOut != "" {
-		t.Errorf("%q %q, want %q", got.out, got.errOut, want)
-	}
-}
-
-// TestReplayInterrupted: Ctrl-C ends the waiting and nothing else.
-func TestReplayInterrupted(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.list = []queue.Letter{aLetter(1, "invalid")}
-	ctx, cancel := context.WithCancel(t.Context())
-	r.onReplay = func(*store, string) { cancel() }
-	got := r.runCtx(t, ctx, "dlq", "replay", "--all")
-	if got.code != exitPartial && got.code != exitFailed {
-		t.Errorf("exit code %d\n%s", got.code, got.errOut)
-	}
-	if got.errOut == "" || !slices.Equal(r.replayed, []string{"user.1"}) {
-		t.Errorf("%q %v", got.errOut, r.replayed)
 	}
 }

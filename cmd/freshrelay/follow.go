@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net/url"
 	"slices"
@@ -187,15 +186,4 @@ func fieldsOf(fields []admin.EventField, action string) []string {
 		out = append(out, name)
 	}
 	return out
-}
-
-// sorted goes through a map by its keys.
-func sorted(m map[string]string) iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) {
-		for _, k := range slices.Sorted(maps.Keys(m)) {
-			if !yield(k, m[k]) {
-				return
-			}
-		}
-	}
 }

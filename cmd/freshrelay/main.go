@@ -50,6 +50,8 @@ type cli struct {
 	Sandbox sandboxCmd `cmd:"" help:"Run a Freshmarketer for trying and testing, on its own port."`
 	Send    sendCmd    `cmd:"" help:"Post sample calls and follow each to its outcome."`
 	DLQ     dlqCmd     `cmd:"" name:"dlq" help:"Look at dead letters and send them again."`
+	Events  eventsCmd  `cmd:"" help:"Look at what became of calls."`
+	Audit   auditCmd   `cmd:"" help:"List what operators did: replays, changes, discards, looks at people's data."`
 	Status  statusCmd  `cmd:"" help:"Show how the service is, on one screen."`
 	Pause   pauseCmd   `cmd:"" help:"Stop sending to Freshmarketer until resume; calls are still taken in and wait."`
 	Resume  resumeCmd  `cmd:"" help:"Send again after pause."`

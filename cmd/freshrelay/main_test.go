@@ -133,7 +133,7 @@ func TestExitCodes(t *testing.T) {
 		"no token":                 {nil, []string{"status", "--data-dir", "elsewhere"}, exitUnreachable, []string{"no admin token", "freshrelay serve"}},
 		"no such letter":           {nil, []string{"dlq", "show", "user.9"}, exitFailed, []string{"no such dead letter", "dlq list"}},
 		"limit out of range":       {nil, []string{"dlq", "list", "--limit", "5000"}, exitUsage, []string{"limit", "correct it"}},
-		"replay what":              {nil, []string{"dlq", "replay"}, exitUsage, []string{"which letters", "--reason, or --all"}},
+		"replay what":              {nil, []string{"dlq", "replay"}, exitUsage, []string{"which letters", "or --all"}},
 		"replay two ways":          {nil, []string{"dlq", "replay", "user.1", "--all"}, exitUsage, []string{"which letters"}},
 		"replay both kinds":        {nil, []string{"dlq", "replay", "--reason", "x", "--all"}, exitUsage, []string{"--reason", "--all"}},
 		"send a missing file":      {nil, []string{"send", "none.json"}, exitUsage, []string{"none.json", "no such file"}},

@@ -90,7 +90,7 @@ func TestReplayAsksOnATerminal(t *testing.T) {
 		}
 		wantParts(t, answer, screen, "Send 2 dead letters again? [y/N]")
 		if code == exitOK {
-			wantParts(t, answer, screen, "replaying", "2 dead letters sent again: 2 settled")
+			wantParts(t, answer, screen, "replaying", "2 dead letters taken up = 2 delivered")
 		}
 	}
 	r := newRig(t)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/replay"
 	"github.com/freshrelay/freshrelay/segment"
 	"github.com/freshrelay/freshrelay/worker"
 )
@@ -46,6 +48,10 @@ type store struct {
 	journal  []queue.JournalEntry
 	replayed []string
 	onReplay func(*store, string) // what becomes of a letter; nil: it is delivered
+	jobs     []*fakeJob
+	tailed   func() // called when a tail has shown everything
+	audits   []queue.AuditEntry
+	imported []queue.Letter
 	requests []request
 	answer   int                            // status of the door; 0: 200
 	outcome  func(call) *queue.JournalEntry // what becomes of a call; nil: it is delivered
@@ -74,7 +80,7 @@ const testToken = "token-of-the-tests"
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{store: &store{}, dir: t.TempDir()}
+	r := &rig{store: &store{tailed: func() {}}, dir: t.TempDir()}
 	r.admin = httptest.NewServer(admin.New(admin.Config{
 		Token: testToken, Metrics: http.NotFoundHandler(), Logger: zap.NewNop(), Version: "v1.2.3", Started: time.Now().Add(-3 * time.Hour),
 		Mode: admin.ModeSandbox, Account: "acme.example",
@@ -87,7 +93,8 @@ func newRig(t *testing.T) *rig {
 				BacklogClear: func(int64) *float64 { return &estimate },
 			}
 		},
-		Operator: r.store, Letters: r.store, Replayer: r.store, Journal: r.store, Books: r.store,
+		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, AuditLog: r.store, Exchange: r.store,
+		Preview: r.preview, Ages: func() replay.Ages { return replay.Ages{Expiring: 2, Expires: time.Now().Add(time.Hour)} },
 		Mapping: admin.Mapping{
 			Fields: func() ([]mapping.Field, time.Time) { return r.fields, time.Now() }, Unmapped: func() []mapping.Unmapped { return r.unmapped },
 			Explain: r.explain, Resync: r.resync,
@@ -223,13 +230,38 @@ func (s *store) Letters(_ context.Context, q queue.LetterQuery) (queue.LetterPag
 	defer s.mu.Unlock()
 	var out []queue.Letter
 	for _, l := range s.list {
-		if (q.Reason == "" || l.Reason == q.Reason) && (q.User == "" || l.User == q.User) {
+		if q.Matches(l) {
 			out = append(out, l)
 		}
 	}
 	total := len(out)
-	out = out[min(q.Offset, total):]
-	return queue.LetterPage{Letters: out[:min(q.Limit, len(out))], Total: total}, nil
+	after, _ := strconv.Atoi(q.After)
+	out = out[min(q.Offset+after, total):]
+	page := queue.LetterPage{Letters: out[:min(q.Limit, len(out))], Total: total}
+	if len(page.Letters) < len(out) {
+		page.Next = strconv.Itoa(after + len(page.Letters))
+	}
+	return page, nil
+}
+
+func (s *store) LetterGroups(_ context.Context, f queue.LetterFilter) ([]queue.LetterGroup, int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var groups []queue.LetterGroup
+	total := 0
+	for _, l := range s.list {
+		if !f.Matches(l) {
+			continue
+		}
+		total++
+		i := slices.IndexFunc(groups, func(g queue.LetterGroup) bool { return g.Cause == queue.Cause(l) })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, queue.LetterGroup{Cause: queue.Cause(l), Reason: l.Reason, Field: l.Field, Status: l.Status, Error: l.Error})
+		}
+		groups[i].Count++
+	}
+	return groups, total, nil
 }
 
 func (s *store) Letter(_ context.Context, id string) (queue.Letter, error) {
@@ -241,32 +273,6 @@ func (s *store) Letter(_ context.Context, id string) (queue.Letter, error) {
 		}
 	}
 	return queue.Letter{}, queue.ErrNoLetter
-}
-
-func (s *store) EachLetter(_ context.Context, each func(queue.Letter) error) error {
-	s.mu.Lock()
-	list := slices.Clone(s.list)
-	s.mu.Unlock()
-	for _, l := range list {
-		if err := each(l); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *store) Replay(_ context.Context, ids []string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.replayed = append(s.replayed, ids...)
-	for _, id := range ids {
-		if s.onReplay != nil {
-			s.onReplay(s, id)
-			continue
-		}
-		deliver(s, id)
-	}
-	return nil
 }
 
 // deliver lets a letter be delivered; the store is locked.
@@ -287,7 +293,7 @@ func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.Journa
 	defer s.mu.Unlock()
 	var out []queue.JournalEntry
 	for _, e := range s.journal {
-		if e.MessageID == q.MessageID && !e.At.Before(q.Since) {
+		if (q.MessageID == "" || e.MessageID == q.MessageID) && (q.User == "" || e.User == q.User) && !e.At.Before(q.Since) {
 			out = append(out, e)
 		}
 	}
@@ -304,8 +310,8 @@ func (s *store) Ledger(context.Context) (queue.Ledger, error) {
 	}, nil
 }
 
-func (s *store) Bytes(context.Context) (map[string]uint64, error) {
-	return map[string]uint64{"EVENTS": 3 << 20, "STATE": 100}, nil
+func (s *store) Sizes(context.Context) (map[string]queue.Size, error) {
+	return map[string]queue.Size{"EVENTS": {Bytes: 3 << 20}, "STATE": {Bytes: 100}, "DEAD": {Bytes: 91, Limit: 100}}, nil
 }
 
 func decode[T any](t *testing.T, text string) T {

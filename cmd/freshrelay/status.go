@@ -59,6 +59,7 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 	p.printLedger(st, now)
 	p.printTallies("discarded", st.Discards, "")
 	p.printTallies("dead letters", st.Dead, "see them: freshrelay dlq list --reason ")
+	p.printCauses(st, now)
 	p.printUnmapped(st.Unmapped, now)
 	out("")
 	sizes := make([]string, 0, len(st.StoreBytes))
@@ -66,6 +67,39 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 		sizes = append(sizes, stream+" "+bytesText(st.StoreBytes[stream]))
 	}
 	out("store       %s", strings.Join(sizes, ", "))
+	for _, stream := range slices.Sorted(maps.Keys(st.StoreFull)) {
+		if percent := st.StoreFull[stream]; percent >= nearlyFull {
+			out("            %s", p.loud(fmt.Sprintf("%s uses %d %% of its room", clean(stream, 20), percent))+": "+whenFull(stream))
+		}
+	}
+	if !st.Journal {
+		out("journal     off: events show and dlq show know less (journal.enabled)")
+	}
+}
+
+// nearlyFull is when a stream's fullness is said, in percent.
+const nearlyFull = 80
+
+// whenFull is what happens when a stream is full, and what helps.
+func whenFull(stream string) string {
+	switch stream {
+	case "dead":
+		return "when it is full, calls that must be set aside wait and hold up their users; replay, export or discard dead letters, or raise nats.max_bytes"
+	case "state":
+		return "when it is full, calls of new users are refused; raise nats.max_bytes"
+	}
+	return "when it is full, senders are refused; see why nothing is delivered, or raise nats.max_bytes"
+}
+
+// printCauses shows what the dead letters have in common, and which will soon be given up.
+func (p *program) printCauses(st admin.Status, now time.Time) {
+	for _, g := range st.Causes {
+		fmt.Fprintf(p.stdout, "%10d  cause %s: %s %s  %s\n", g.Count, clean(g.Cause, 20), clean(g.Reason, 20), clean(g.Field, 24), clean(answerText(g.Error), 50))
+	}
+	if st.Letters.Expiring > 0 && st.Letters.Expires != nil {
+		fmt.Fprintf(p.stdout, "            %s; replay, export or discard them (dead.retention)\n",
+			p.loud(fmt.Sprintf("%s will be given up, the first in %s", letters(st.Letters.Expiring), ago(*st.Letters.Expires, now))))
+	}
 }
 
 // printQuota shows what is left of the account's calls, and when the backlog will be gone.

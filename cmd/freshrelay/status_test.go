@@ -20,7 +20,8 @@ func TestStatus(t *testing.T) {
 		"backlog     clear in about 1h30m",
 		"accepted          12", "delivered          7", "pending            1   the oldest for 1m",
 		"do not add up: accepted is off by 1", "2  missing_email (identify)", "Send email among the traits",
-		"dead letters", "1  invalid (identify)", "see them: freshrelay dlq list --reason invalid\n", "store       events 3.0 MiB, state 100 B", "last success none yet")
+		"dead letters", "1  invalid (identify)", "see them: freshrelay dlq list --reason invalid\n", "store       dead 91 B, events 3.0 MiB, state 100 B", "last success none yet",
+		"2 dead letters will be given up, the first in 59m", "dead uses 91 % of its room: when it is full, calls that must be set aside wait")
 	if strings.Contains(got.out, "\x1b") {
 		t.Errorf("colours in a pipe, or an escape that came from outside: %q", got.out)
 	}

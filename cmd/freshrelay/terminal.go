@@ -88,6 +88,8 @@ func (p *program) newBar(what string, total int) bar {
 	b.writer.SetOutputWriter(p.stderr)
 	b.writer.SetUpdateFrequency(100 * time.Millisecond)
 	b.writer.Style().Visibility.ETA = true
+	b.writer.Style().Visibility.Speed = true
+	b.writer.Style().Visibility.Value = true
 	b.writer.AppendTracker(b.tracker)
 	go func() {
 		defer close(b.done)
@@ -96,8 +98,10 @@ func (p *program) newBar(what string, total int) bar {
 	return b
 }
 
-func (b bar) set(n int) {
+// set moves the bar; text says what has come of it.
+func (b bar) set(n int, text string) {
 	if b.tracker != nil {
+		b.tracker.UpdateMessage(text)
 		b.tracker.SetValue(int64(n))
 	}
 }

@@ -1,0 +1,128 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// apiPath is where the API lives on the account's host. Source: Freshworks CRM API, "Authentication".
+const apiPath = "/crm/sales/api"
+
+// Preview is what would become of one letter if it were sent again now.
+type Preview struct {
+	Letter   queue.Letter
+	Outcome  string // queue.Delivered, or queue.Discarded with Reason, or queue.Dead if it cannot be read
+	Reason   string
+	Requests []Request // that would write; none if the contact has it all already
+	Fields   []queue.JournalField
+	LeftOut  []queue.JournalLeftOut
+}
+
+// Request is a call to the API that was not made. Its Body holds values of the event.
+type Request struct {
+	Method, Path string
+	Body         json.RawMessage
+}
+
+// Preview maps letters with today's mapping onto the records of their users, those of one user one after the other, and says
+// which requests would follow. It writes nothing and calls nothing that does. With custom fields a contact is read first when it
+// is really sent, and what it has in them is sent along; that is not in the preview.
+func (p *Pool) Preview(ctx context.Context, letters []queue.Letter, edits []queue.Edit) ([]Preview, error) {
+	fields, err := p.catalogue.get(ctx, ctx)
+	if err != nil {
+		return nil, err
+	}
+	records := map[string]mapping.Record{}
+	previews := make([]Preview, len(letters))
+	for i, l := range letters {
+		record, known := records[l.User]
+		if !known {
+			data, _, err := p.store.State(ctx, "user."+l.User)
+			if err != nil {
+				return nil, err
+			}
+			if record, err = mapping.DecodeRecord(data); err != nil {
+				return nil, fmt.Errorf("user %s: %w", l.User, err)
+			}
+		}
+		previews[i], records[l.User] = p.preview(fields, record, l, edits)
+	}
+	return previews, nil
+}
+
+func (p *Pool) preview(fields *mapping.Catalogue, record mapping.Record, l queue.Letter, edits []queue.Edit) (Preview, mapping.Record) {
+	c := call{position: l.Position, stored: l.Event, letter: &l, edits: mergeEdits(l.Edits, edits)}
+	c.decode()
+	out := Preview{Letter: l}
+	var result mapping.Result
+	if c.mapped() {
+		result = mapping.Fold(fields, p.cfg.Mapping, record, []mapping.Call{{Event: c.event, Pos: c.position, Replay: true}}, time.Now())
+		c.outcome = result.Outcomes[0]
+	}
+	f := c.fate("")
+	out.Outcome, out.Reason = f.outcome, f.reason
+	out.Fields, out.LeftOut = c.journalFields()
+	if f.outcome != queue.Delivered {
+		return out, record
+	}
+	if !result.Change.Empty() {
+		out.Requests = requests(record.ContactID, result.Change)
+	}
+	return out, result.Record
+}
+
+// requests are those that send makes when nothing unforeseen is answered.
+func requests(contactID string, change mapping.Change) []Request {
+	w := write(change)
+	if contactID != "" {
+		return []Request{{http.MethodPut, apiPath + "/contacts/" + contactID, body(w, nil)}}
+	}
+	first := freshmarketer.ContactWrite{Fields: freshmarketer.Fields{"external_id": change.UserID}}
+	maps.Copy(first.Fields, w.Fields)
+	list := []Request{{http.MethodPost, apiPath + "/contacts/upsert", body(first, map[string]any{"external_id": change.UserID})}}
+	if len(w.Custom) > 0 {
+		list = append(list, Request{http.MethodPut, apiPath + "/contacts/{id of the contact}", body(freshmarketer.ContactWrite{Custom: w.Custom}, nil)})
+	}
+	return list
+}
+
+func body(w freshmarketer.ContactWrite, identifier map[string]any) json.RawMessage {
+	contact := map[string]any{}
+	for name, value := range w.Fields {
+		if name == "email" && identifier != nil {
+			name = "emails" // as an upsert has it
+		}
+		contact[name] = value
+	}
+	if len(w.Custom) > 0 {
+		contact["custom_field"] = w.Custom
+	}
+	all := map[string]any{"contact": contact}
+	if identifier != nil {
+		all["unique_identifier"] = identifier
+	}
+	b, err := json.Marshal(all)
+	if err != nil { // fields hold strings, numbers, booleans and nil
+		return json.RawMessage("{}")
+	}
+	return b
+}
+
+// journalFields is what the mapping did to the call's traits, as the journal tells of it.
+func (c *call) journalFields() (fields []queue.JournalField, leftOut []queue.JournalLeftOut) {
+	for _, f := range c.outcome.Fields {
+		fields = append(fields, queue.JournalField{Field: f.Name, Label: f.Label, Trait: f.Trait, Action: string(f.Action)})
+	}
+	for _, l := range c.outcome.LeftOut {
+		leftOut = append(leftOut, queue.JournalLeftOut{Trait: l.Trait, Field: l.Field, Reason: string(l.Reason)})
+	}
+	return fields, leftOut
+}
