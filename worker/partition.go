@@ -17,6 +17,7 @@ type partition struct {
 	log     *queue.Partition
 	backlog *backlog
 	again   *redelivery
+	bulks   *bulks
 }
 
 // work reads and delivers one partition until ctx ends, then lets calls under way finish. It returns nil when it was told
@@ -24,6 +25,7 @@ type partition struct {
 func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 	part := &partition{pool: p, log: log, backlog: newBacklog(p.cfg.ReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.mode.writes, p.log)}
 	defer p.backlogs.enter(part.backlog)()
+	part.bulks = newBulks(part, p.log)
 	if err := part.reconcile(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil // stopping is not failing
@@ -57,6 +59,20 @@ func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 		case <-waitCtx.Done():
 			return
 		}
+		for { // trouble with our own store ends by itself, or ends the process
+			err := part.bulks.recover(waitCtx, callCtx)
+			if waitCtx.Err() != nil {
+				return
+			}
+			if err == nil {
+				break
+			}
+			p.log.Error("the marks of bulks could not be read, trying again", zap.Error(err))
+			if !sleep(waitCtx, time.Second) {
+				return
+			}
+		}
+		serving.Go(func() { part.bulks.run(waitCtx, callCtx) })
 		for range p.cfg.Concurrency {
 			serving.Go(func() { part.serve(waitCtx, callCtx) })
 		}

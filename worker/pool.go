@@ -54,6 +54,8 @@ type Pool struct {
 	effort    effort
 	identity  *identity
 	backlogs  backlogs
+	custom    *bulkCustom
+	pace      pace
 	places    chan struct{} // one element per turn under way
 	behind    chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
 }
@@ -79,6 +81,7 @@ func New(cfg Config) (*Pool, error) {
 		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
 		customs:   &customs{store: cfg.Store, log: log, configured: cfg.CustomFields},
+		custom:    newBulkCustom(),
 		unmapped:  &unmapped{store: cfg.Store, log: log},
 		resyncs:   &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
 	}, nil

@@ -24,7 +24,11 @@ func (t *turn) notStored(c freshmarketer.Contact) []string {
 		if f.Custom {
 			got, shown = c.Custom[f.Name], true
 		}
-		if !shown || f.Value == nil || t.stored(f, got) {
+		if !shown || f.Value == nil {
+			continue
+		}
+		if t.stored(f, got) {
+			t.p.custom.confirm(t.p.catalogue, f)
 			continue
 		}
 		names = append(names, f.Name)

@@ -35,9 +35,11 @@ type turn struct {
 	pass   *pass                      // leave to make the change's calls; nil: none yet
 	more   int                        // calls that an earlier try of this turn turned out to need
 
-	fresh   *freshmarketer.Contact // the user's contact as an answer has just shown it, at freshAt
-	freshAt time.Time
-	claimed []string // contacts that no other lane may adopt meanwhile
+	learning func()                 // to be called once the turn has ended that finds something out for all
+	folded   time.Time              // when the change was made
+	fresh    *freshmarketer.Contact // the user's contact as an answer has just shown it, at freshAt
+	freshAt  time.Time
+	claimed  []string // contacts that no other lane may adopt meanwhile
 
 	refused  map[uint64]map[string]mapping.Reason // fields that the API refused, by the position of the call that set them
 	dropped  []string                             // the same in the order of the refusals
@@ -67,9 +69,14 @@ type call struct {
 	imported *queue.Letter // the entry is this letter and no event; it becomes a dead letter again
 }
 
-// run ends with the lane settled, planned for later, or given back. On an error nothing has been done with the lane.
+// run ends with the lane settled, planned for later, given back, or handed over to a bulk. On an error nothing has been done with the lane.
 func (t *turn) run() error {
 	defer t.leave()
+	defer func() {
+		if t.learning != nil {
+			t.learning()
+		}
+	}()
 	if err := t.load(); err != nil {
 		return err
 	}
@@ -92,6 +99,13 @@ func (t *turn) run() error {
 		}
 		if t.result.Change.Empty() {
 			return t.settle(t.result.Record, nil, "")
+		}
+		if t.mayLearn() {
+			t.learnBulk()
+			continue // time went by
+		}
+		if t.part.bulks.take(t) {
+			return nil
 		}
 		if waited, err := t.enter(); err != nil {
 			return err
@@ -221,6 +235,7 @@ func (t *turn) foldOnto(record mapping.Record) error {
 		}
 	}
 	t.unread = false
+	t.folded = time.Now()
 	if t.before = nil; t.noEmail != "" {
 		t.dropEmail()
 	}

@@ -1,0 +1,261 @@
+package worker
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+)
+
+const (
+	// bulkLeast is how many changes must be ready before they are sent together: a few go faster alone.
+	bulkLeast = 10
+	// bulkShare of the calls left this minute is how many changes must be ready at least.
+	bulkShare = 10
+	// bulkLinger is how long a bulk that is not full waits for more.
+	bulkLinger = 300 * time.Millisecond
+	// bulkWaiting bounds the changes that wait for a bulk; more wait in their lanes, where they cost less memory.
+	bulkWaiting = 3 * freshmarketer.MaxBulk
+	// bulkFlights is how many jobs a process has under way. More than a few are answered 405 (seen in client code).
+	bulkFlights = 3
+	// bulkWorth is the fewest changes for which a bulk, which takes two calls, is cheaper.
+	bulkWorth = 3
+)
+
+// bulks sends the changes of a partition's lanes together while more are ready than the account takes one by one. A
+// lane in a bulk is busy until the job has ended and its settlement is committed, so nothing of one user overtakes
+// anything.
+type bulks struct {
+	part *partition
+	log  *zap.Logger
+	wake chan struct{} // capacity 1: a change waits
+	room chan struct{} // capacity 1: changes were taken away
+	revs [bulkFlights]uint64
+	free chan int // slots of jobs
+
+	mu      sync.Mutex
+	waiting []*turn
+}
+
+func newBulks(part *partition, log *zap.Logger) *bulks {
+	b := &bulks{part: part, log: log, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), free: make(chan int, bulkFlights)}
+	for slot := range bulkFlights {
+		b.free <- slot
+	}
+	return b
+}
+
+// pressed says whether so many changes are ready that they go together.
+func (b *bulks) pressed() bool {
+	ready := b.part.backlog.readyLanes()
+	b.mu.Lock()
+	ready += len(b.waiting)
+	b.mu.Unlock()
+	return ready > bulkLeast && ready > b.part.pool.gate.quota.leftThisMinute()/bulkShare
+}
+
+// take takes a change over from its runner, if it may be sent with others now.
+func (b *bulks) take(t *turn) bool {
+	if !b.pressed() {
+		return false
+	}
+	if !t.bulkable() {
+		return t.mayFly() && t.p.custom.park(func() { b.part.backlog.giveBack(t.lane) })
+	}
+	for {
+		b.mu.Lock()
+		if len(b.waiting) < bulkWaiting {
+			b.waiting = append(b.waiting, t)
+			b.mu.Unlock()
+			signal(b.wake)
+			return true
+		}
+		b.mu.Unlock()
+		select {
+		case <-b.room:
+		case <-t.waitCtx.Done():
+			return true // the lane is let go: what is not settled is read again
+		}
+	}
+}
+
+// bulkable says whether nothing about the change needs the answer that only a single call gives.
+func (t *turn) bulkable() bool {
+	if !t.mayFly() {
+		return false
+	}
+	for _, f := range t.result.Change.Fields {
+		if f.Custom && (t.p.customs.mode(freshmarketer.OpBulkUpsert) != CustomFieldsMerge || !t.p.custom.bulkable(t.p.catalogue, f)) {
+			return false
+		}
+	}
+	return true
+}
+
+// mayFly is bulkable but for what is known of custom fields.
+func (t *turn) mayFly() bool {
+	l := t.lane
+	if l.record.ContactID == "" || l.alone || l.trouble != nil || l.limit > 0 || !l.doubted.IsZero() || len(t.dropped) > 0 || t.noEmail != "" {
+		return false
+	}
+	for _, c := range t.calls {
+		if c.letter != nil {
+			return false
+		}
+	}
+	for _, f := range t.result.Change.Fields {
+		if f.Add {
+			return false
+		}
+	}
+	return true
+}
+
+// run sends what waits until waitCtx ends, and returns when no job is followed any more.
+func (b *bulks) run(waitCtx, callCtx context.Context) {
+	var flights sync.WaitGroup
+	defer flights.Wait()
+	for b.gathered(waitCtx) {
+		var slot int
+		select {
+		case slot = <-b.free:
+		case <-waitCtx.Done():
+			return
+		}
+		f, err := b.depart(waitCtx, callCtx, slot)
+		if f == nil {
+			b.free <- slot
+			if err != nil && waitCtx.Err() != nil {
+				return
+			}
+			continue
+		}
+		flights.Go(func() {
+			f.run()
+			b.free <- slot
+			signal(b.wake)
+		})
+	}
+}
+
+// gathered waits until a bulk is full, or has lingered.
+func (b *bulks) gathered(ctx context.Context) bool {
+	for {
+		n := b.size()
+		if n >= freshmarketer.MaxBulk || n > 0 && b.part.backlog.readyLanes() == 0 {
+			return ctx.Err() == nil
+		}
+		var linger <-chan time.Time
+		if n > 0 {
+			linger = time.After(bulkLinger)
+		}
+		select {
+		case <-b.wake:
+		case <-linger:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (b *bulks) size() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.waiting)
+}
+
+// depart gets leave for a job's calls, and only then takes the changes: while it waits, more come, and those that are
+// there grow. It returns nil if there is nothing to send together.
+func (b *bulks) depart(waitCtx, callCtx context.Context, slot int) (*flight, error) {
+	pass, waited, err := b.part.pool.gate.enter(waitCtx, classContact, 2)
+	if err != nil {
+		return nil, err
+	}
+	var turns []*turn
+	for _, t := range b.cut() {
+		if waited || time.Since(t.folded) > freshFor {
+			if !t.refresh() {
+				continue
+			}
+		}
+		turns = append(turns, t)
+	}
+	if len(turns) < bulkWorth {
+		pass.leave()
+		for _, t := range turns {
+			t.aside()
+		}
+		return nil, nil //nolint:nilnil // nothing to send is an ordinary outcome
+	}
+	return newFlight(waitCtx, callCtx, b, slot, pass, turns), nil
+}
+
+func (b *bulks) cut() []*turn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.waiting), freshmarketer.MaxBulk)
+	turns := append([]*turn(nil), b.waiting[:n]...)
+	b.waiting = append([]*turn(nil), b.waiting[n:]...)
+	signal(b.room)
+	return turns
+}
+
+// refresh makes the change anew. It returns false if the lane has been settled or given back instead.
+func (t *turn) refresh() bool {
+	err := t.gather()
+	if err == nil && len(t.calls) == 0 {
+		t.part.backlog.giveBack(t.lane)
+		return false
+	}
+	if err == nil {
+		err = t.fold()
+	}
+	if err == nil && t.result.Change.Empty() {
+		err = t.settle(t.result.Record, nil, "")
+		if err == nil {
+			return false
+		}
+	}
+	if err != nil {
+		t.stall(err)
+		return false
+	}
+	if !t.bulkable() {
+		t.part.backlog.giveBack(t.lane)
+		return false
+	}
+	return true
+}
+
+// aside lets the lane's next change go alone.
+func (t *turn) aside() {
+	t.lane.alone = true
+	t.part.backlog.giveBack(t.lane)
+}
+
+// stall lets the lane come again after trouble with our own store.
+func (t *turn) stall(err error) {
+	if t.waitCtx.Err() != nil {
+		return // stopping: what is not settled is read again
+	}
+	t.p.log.Error("a user's events could not be worked on, trying again", zap.String("lane", t.lane.user), zap.Error(err))
+	t.part.retryLater(t.lane, t.lane.stall())
+}
+
+// row is the change as a line of a bulk.
+func (t *turn) row() freshmarketer.BulkRow {
+	return freshmarketer.BulkRow{Identifier: "id", Value: t.lane.record.ContactID, Write: write(t.result.Change)}
+}
+
+// delivered settles a change that a job has made.
+func (t *turn) delivered() {
+	record := t.result.Record
+	record.ContactID = t.lane.record.ContactID
+	if err := t.settle(record, nil, ""); err != nil {
+		t.stall(err)
+	}
+}

@@ -1,0 +1,213 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+const (
+	// bulkUnclear is how long a job may still be at work that cannot be asked for: its POST was not answered, or nobody
+	// answers for it. Only then may anything newer be written to its contacts.
+	bulkUnclear = 2 * time.Minute
+	// bulkBusy is how long to wait after a 405, which says that too many jobs are under way (seen in client code).
+	bulkBusy = 5 * time.Second
+)
+
+// flight is one bulk from its POST to the end of its job.
+type flight struct {
+	b                *bulks
+	waitCtx, callCtx context.Context //nolint:containedctx // a flight is one job's worth of state
+	slot             int
+	pass             *pass
+	turns            []*turn
+	rows             []freshmarketer.BulkRow
+	mark             mark
+	calls            []queue.JournalCall
+}
+
+func newFlight(waitCtx, callCtx context.Context, b *bulks, slot int, pass *pass, turns []*turn) *flight {
+	f := &flight{b: b, waitCtx: waitCtx, callCtx: callCtx, slot: slot, pass: pass, turns: turns}
+	for _, t := range turns {
+		f.rows = append(f.rows, t.row())
+	}
+	return f
+}
+
+// run sends the bulk and ends with every lane settled, given back or, on stopping, let go.
+func (f *flight) run() {
+	job, err := f.post()
+	switch {
+	case err == nil:
+		f.conclude(f.follow(job))
+	case f.waitCtx.Err() != nil:
+	case unclear(err):
+		f.b.log.Warn("a bulk was not answered, waiting until it cannot be at work any more", zap.Int("contacts", len(f.turns)), zap.Duration("wait", bulkUnclear))
+		if sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear))) {
+			f.clear()
+			f.giveBack(false)
+		}
+	default:
+		f.clear()
+		f.refusedWhole(err)
+	}
+}
+
+// unclear says whether a POST may have made a job all the same.
+func unclear(err error) bool {
+	api := apiError(err)
+	if api == nil {
+		return false
+	}
+	switch api.Kind {
+	case freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:
+		return true
+	case freshmarketer.KindMisrouted:
+		return api.Status >= 200 && api.Status < 300
+	}
+	return false
+}
+
+// refusedWhole gives the lanes back after a POST that has surely made no job. What is the account's trouble holds
+// everything anyway; what is not is found out one by one.
+func (f *flight) refusedWhole(err error) {
+	switch kind := freshmarketer.KindOf(err); {
+	case kind == freshmarketer.KindThrottled && apiError(err).Status == http.StatusMethodNotAllowed:
+		sleep(f.waitCtx, bulkBusy)
+		f.giveBack(false)
+	case errors.Is(err, errHeld), kind == freshmarketer.KindThrottled, kind == freshmarketer.KindAuth:
+		f.giveBack(false)
+	default:
+		f.b.log.Warn("a bulk was refused as a whole, sending its changes one by one", zap.String("kind", string(kind)), zap.Int("contacts", len(f.turns)))
+		f.giveBack(true)
+	}
+}
+
+func (f *flight) giveBack(alone bool) {
+	for _, t := range f.turns {
+		t.lane.alone = t.lane.alone || alone
+		t.part.backlog.giveBack(t.lane)
+	}
+}
+
+// post hands the bulk over. It is marked before and after, so that whoever follows us after a crash knows of the job.
+func (f *flight) post() (job string, err error) {
+	defer f.pass.leave()
+	if err := f.b.part.log.Hold(f.waitCtx, f.b.part.pool.cfg.Client.Timeout()); err != nil {
+		return "", err
+	}
+	if err := f.write(mark{At: time.Now().UTC(), Contacts: len(f.rows)}); err != nil {
+		return "", err
+	}
+	if err := f.pass.admit(); err != nil {
+		return "", err
+	}
+	failpoint.Hit(failpoint.EffectBefore)
+	began := time.Now()
+	taken, err := f.b.part.pool.cfg.Client.BulkUpsert(freshmarketer.Guarded(f.callCtx, f.b.part.log.Held), f.rows)
+	failpoint.Hit(failpoint.EffectAfter)
+	told := err
+	if api := apiError(err); api != nil && api.Kind == freshmarketer.KindThrottled && api.Status == http.StatusMethodNotAllowed {
+		told = nil // it says nothing about the quota of other calls
+	}
+	f.pass.report("", told)
+	f.note(freshmarketer.OpBulkUpsert, began, err)
+	f.b.part.pool.effort.add(1, 0)
+	if err == nil || unclear(err) {
+		for _, t := range f.turns {
+			t.lane.wrote(len(t.items))
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	f.mark.Job = taken.ID
+	if err := f.write(f.mark); err != nil { // then a crash costs those who follow the longer wait
+		f.b.log.Warn("a bulk job could not be noted", zap.Error(err))
+	}
+	return taken.ID, nil
+}
+
+func (f *flight) note(op string, began time.Time, err error) {
+	status := http.StatusOK
+	if api := apiError(err); api != nil {
+		status = api.Status
+	}
+	f.calls = append(f.calls, journalCall(op, began, status, err))
+}
+
+// follow asks for the job until it has ended, sparingly: each question is a call. certain is false if nobody can tell what
+// became of each row; then it returns only when the job cannot be at work any more, or when we are stopping.
+func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain bool) {
+	pace := &f.b.part.pool.pace
+	for wait := pace.first(); ; wait = pace.next(time.Since(f.mark.At)) {
+		if !sleep(f.waitCtx, wait) {
+			return status, false
+		}
+		began := time.Now()
+		status, err := f.b.ask(f.waitCtx, f.callCtx, job, f.rows)
+		f.note(freshmarketer.OpJobStatus, began, err)
+		switch {
+		case err == nil && (status.State == freshmarketer.JobDone || status.State == freshmarketer.JobFailed):
+			pace.took(time.Since(f.mark.At))
+			if status.Certain() {
+				return status, true
+			}
+			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))
+			return status, false
+		case freshmarketer.KindOf(err) == freshmarketer.KindGone:
+			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))
+			return status, false
+		}
+	}
+}
+
+// ask asks for a job once.
+func (b *bulks) ask(waitCtx, callCtx context.Context, job string, rows []freshmarketer.BulkRow) (freshmarketer.JobStatus, error) {
+	pass, _, err := b.part.pool.gate.enter(waitCtx, classSystem, 1)
+	if err != nil {
+		return freshmarketer.JobStatus{}, err
+	}
+	defer pass.leave()
+	defer func() { b.part.pool.effort.add(1, 0) }()
+	if err := pass.admit(); err != nil {
+		return freshmarketer.JobStatus{}, err
+	}
+	status, err := b.part.pool.cfg.Client.JobStatus(callCtx, job, rows)
+	told := err
+	if freshmarketer.KindOf(err) == freshmarketer.KindGone {
+		told = nil
+	}
+	pass.report("", told)
+	return status, err
+}
+
+// conclude settles what the job has done, and lets the others go one by one for their real error.
+func (f *flight) conclude(status freshmarketer.JobStatus, certain bool) {
+	if f.waitCtx.Err() != nil && !certain {
+		return // the mark stays: whoever comes next follows the job
+	}
+	f.clear()
+	failed := map[int]bool{}
+	for _, row := range status.Failures {
+		failed[row.Row] = true
+	}
+	if !certain || len(failed) > 0 {
+		f.b.log.Info("not all of a bulk was taken", zap.Int("contacts", len(f.turns)), zap.Int("failed", status.Failed), zap.Bool("told", certain))
+	}
+	for i, t := range f.turns {
+		t.api = append(t.api, f.calls...)
+		if certain && !failed[i] {
+			t.delivered()
+		} else {
+			t.aside()
+		}
+	}
+}
