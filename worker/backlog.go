@@ -65,13 +65,6 @@ func (b *backlog) add(items []queue.Item, again bool) {
 	signal(b.more)
 }
 
-// readyLanes is how many lanes with events wait for a runner.
-func (b *backlog) readyLanes() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.ready)
-}
-
 // hasRoom waits until the reader may go on.
 func (b *backlog) hasRoom(ctx context.Context) error {
 	for {

@@ -11,10 +11,6 @@ import (
 )
 
 const (
-	// bulkLeast is how many changes must be ready before they are sent together: a few go faster alone.
-	bulkLeast = 10
-	// bulkShare of the calls left this minute is how many changes must be ready at least.
-	bulkShare = 10
 	// bulkLinger is how long a bulk that is not full waits for more.
 	bulkLinger = 300 * time.Millisecond
 	// bulkWaiting bounds the changes that wait for a bulk; more wait in their lanes, where they cost less memory.
@@ -50,11 +46,7 @@ func newBulks(part *partition, log *zap.Logger) *bulks {
 
 // pressed says whether so many changes are ready that they go together.
 func (b *bulks) pressed() bool {
-	ready := b.part.backlog.readyLanes()
-	b.mu.Lock()
-	ready += len(b.waiting)
-	b.mu.Unlock()
-	return ready > bulkLeast && ready > b.part.pool.gate.quota.leftThisMinute()/bulkShare
+	return b.part.pool.gate.bulkPays(b.part.backlog.changes() + b.size())
 }
 
 // take takes a change over from its runner, if it may be sent with others now.
@@ -145,18 +137,23 @@ func (b *bulks) run(waitCtx, callCtx context.Context) {
 func (b *bulks) gathered(ctx context.Context) bool {
 	for {
 		n := b.size()
-		if n >= freshmarketer.MaxBulk || n > 0 && b.part.backlog.readyLanes() == 0 {
+		if n >= freshmarketer.MaxBulk || n > 0 && b.part.backlog.changes() == 0 {
 			return ctx.Err() == nil
 		}
-		var linger <-chan time.Time
+		wait := time.Hour // until somebody wakes us
 		if n > 0 {
-			linger = time.After(bulkLinger)
+			wait = bulkLinger
 		}
+		timer := time.NewTimer(wait)
 		select {
 		case <-b.wake:
-		case <-linger:
-			return true
+			timer.Stop()
+		case <-timer.C:
+			if n > 0 {
+				return true
+			}
 		case <-ctx.Done():
+			timer.Stop()
 			return false
 		}
 	}
