@@ -82,7 +82,12 @@ func (c *customs) learn(ctx context.Context, op string, mode CustomFields) {
 		return
 	}
 	c.log.Info("learnt what the account does to custom fields that a write does not name", zap.String("operation", op), zap.String("does", string(mode)))
-	c.change(ctx, func(learnt map[string]CustomFields) { learnt[op] = mode })
+	c.change(ctx, func(learnt map[string]CustomFields) {
+		if learnt[op] != "" {
+			clear(learnt) // an account that has changed one way may have changed the others
+		}
+		learnt[op] = mode
+	})
 }
 
 func (c *customs) forget(ctx context.Context) {
