@@ -18,6 +18,8 @@ type Readiness struct {
 	Reason  string   `json:"reason,omitempty"` // why not
 	Sending bool     `json:"sending"`          // nothing holds the sender
 	Paused  []string `json:"paused"`           // why it is held
+	// Recovering is there while the store is being opened or closed.
+	Recovering *Recovery `json:"recovering,omitempty"`
 }
 
 func (s *server) health(w http.ResponseWriter, _ *http.Request) error {

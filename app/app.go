@@ -77,6 +77,7 @@ type service struct {
 	pool      *worker.Pool
 	replays   *replay.Runner
 	started   time.Time
+	adminDoor door
 	failed    chan error // capacity for every part that can end by itself
 }
 
@@ -125,7 +126,7 @@ func (s *service) start(ctx context.Context) error {
 	if err := s.checkRole(); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{s.listenSandbox, s.connect, s.openStore, s.startSandbox}
+	steps := []func(context.Context) error{s.listenAdmin, s.listenSandbox, s.connect, s.openStore, s.startSandbox}
 	if s.opts.Role != RoleIngest {
 		steps = append(steps, s.startWorker)
 	}

@@ -135,15 +135,22 @@ func (s *service) startAdmin(ctx context.Context) error {
 	if s.pool != nil {
 		operator = s.pool
 	}
-	handler := admin.New(admin.Config{
+	s.adminDoor.set(admin.New(admin.Config{
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, AuditLog: s.store, Exchange: s.store,
 		Preview: s.preview, Ages: s.replays.Ages,
 		Mapping: admin.Mapping{Fields: s.pool.ContactFields, Unmapped: s.pool.Unmapped, Explain: s.pool.Explain, Resync: s.resync},
-	})
+	}))
+	s.onStop("the admin API", stopQuick, func(context.Context) error { s.between("stopping", 0); return nil })
+	return nil
+}
+
+// listenAdmin comes first: whoever watches sees that the process lives and reads its store, which can take a while.
+func (s *service) listenAdmin(ctx context.Context) error {
+	s.between("recovering the store", queue.StoredBytes(s.cfg.DataDir))
 	// Only operators and scrapers come here; a slow one must not hold a connection for ever.
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server := &http.Server{Handler: &s.adminDoor, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	listener, err := listen(ctx, "the admin listener", s.cfg.Admin.Listen, "admin.listen or --admin-listen")
 	if err != nil {
 		return err

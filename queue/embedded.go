@@ -57,10 +57,12 @@ func startEmbedded(ctx context.Context, dir string, keys Encryption, log *zap.Lo
 	}
 	e.log = &brokerLog{log: log.Named("broker").Sugar(), fatal: make(chan string, 1)}
 	e.server.SetLoggerV2(e.log, false, false, false)
+	began, size := time.Now(), StoredBytes(dir)
 	e.server.Start()
 	if err := e.ready(ctx, e.log.fatal); err != nil {
 		return nil, errors.Join(err, e.stop())
 	}
+	log.Named("queue").Info("the store is read", zap.Int64("bytes", size), zap.Duration("took", time.Since(began)))
 	return e, nil
 }
 

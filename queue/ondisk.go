@@ -54,6 +54,20 @@ func storedStreams(dir string) ([]storedStream, error) {
 	return streams, nil
 }
 
+// StoredBytes is the size of what an embedded broker will read when it is started on dir.
+func StoredBytes(dir string) (bytes int64) {
+	_ = filepath.WalkDir(filepath.Join(dir, "jetstream"), func(_ string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // it is for people to read; what cannot be seen does not count
+		}
+		if info, err := d.Info(); err == nil && info.Mode().IsRegular() {
+			bytes += info.Size()
+		}
+		return nil
+	})
+	return bytes
+}
+
 func exists(dir, name string) bool {
 	_, err := os.Stat(filepath.Join(dir, name))
 	return err == nil
