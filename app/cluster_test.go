@@ -262,6 +262,8 @@ func TestProcessesThatShareABrokerLoseNothing(t *testing.T) {
 			r := newClusterRig(t, program, 3, fmt.Sprintf("nats: {url: %q, durability: fsync, prefix: %s, partitions: 8, max_bytes: 128MiB}\n", queuetest.URLs(servers), at))
 			passing := 3
 			switch at {
+			case failpoint.Fold, failpoint.EffectBefore, failpoint.EffectAfter:
+				passing = 2 * *clusterUsers // past the users' first calls, which would have nothing older to write
 			case failpoint.LeaseBefore, failpoint.LeaseAfter, failpoint.HorizonBefore, failpoint.HorizonAfter, failpoint.LetterBefore, failpoint.LetterAfter:
 				passing = 1 // these are rare
 			}
