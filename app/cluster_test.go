@@ -267,10 +267,13 @@ func TestProcessesThatShareABrokerLoseNothing(t *testing.T) {
 			case failpoint.LeaseBefore, failpoint.LeaseAfter, failpoint.HorizonBefore, failpoint.HorizonAfter, failpoint.LetterBefore, failpoint.LetterAfter:
 				passing = 1 // these are rare
 			}
-			r.nodes[0].start("")
-			r.nodes[1].start("")
 			r.nodes[2].start(fmt.Sprintf("%s=%d:stop", at, passing))
 			done := r.traffic(ctx, clusterPace())
+			if at == failpoint.HorizonBefore || at == failpoint.HorizonAfter {
+				pause(ctx, 2*time.Second) // it must be the first to read: the others will not have to commit one
+			}
+			r.nodes[0].start("")
+			r.nodes[1].start("")
 			pause(ctx, 2*time.Second)
 			r.nodes[1].signal(syscall.SIGKILL)
 			r.nodes[1].start("")
