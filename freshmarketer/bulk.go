@@ -92,7 +92,7 @@ func (c *Client) jobID(raw string) (id, problem string) {
 		return "", "the URL of the job cannot be read"
 	}
 	if u.Host != "" && !c.isOwnHost(u.Host) {
-		return "", "the job's URL is that of another host"
+		return "", "the job's URL is that of another host than the account's; behind a proxy of your own, set freshmarketer.domain beside base_url"
 	}
 	_, id, found := strings.Cut(u.Path, "/job_statuses/")
 	if id = strings.TrimSuffix(id, "/"); !found || !isID(id) {

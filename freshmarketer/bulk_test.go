@@ -163,9 +163,10 @@ func TestJobAnswers(t *testing.T) {
 	rows := []freshmarketer.BulkRow{
 		row("emails", "ann@x.test", freshmarketer.Fields{"first_name": "Annabel", "mobile_number": "555-0102"}),
 		row("external_id", "u-2", freshmarketer.Fields{"first_name": "Bob"}),
+		row("external_id", "400", nil),
 	}
 	report := func(entries string) string {
-		inner, err := json.Marshal(`{"record_status":{"succeeded":1,"failed":1},"detailed_failure_report":[` + entries + `]}`)
+		inner, err := json.Marshal(`{"record_status":{"succeeded":2,"failed":1},"detailed_failure_report":[` + entries + `]}`)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,30 +180,39 @@ func TestJobAnswers(t *testing.T) {
 		{"queued, no data", `{"status":"QUEUED","data":null}`, freshmarketer.JobStatus{State: freshmarketer.JobQueued}, false},
 		{"running, empty data", `{"status":"in_progress","data":""}`, freshmarketer.JobStatus{State: freshmarketer.JobRunning}, false},
 		{"an unknown word", `{"status":"PARTIAL"}`, freshmarketer.JobStatus{State: freshmarketer.JobFailed}, false},
-		{"data without the string", `{"status":"SUCCESS","data":{"record_status":{"succeeded":2,"failed":0}}}`, freshmarketer.JobStatus{State: freshmarketer.JobDone, Succeeded: 2}, true},
+		{"data without the string", `{"status":"SUCCESS","data":{"record_status":{"succeeded":3,"failed":0}}}`, freshmarketer.JobStatus{State: freshmarketer.JobDone, Succeeded: 3}, true},
 		{"found by the address", report(`{"record":{"emails":["ANN@x.test"]},"errors":{"message":["Annabel: MobileNumber 555-0102 is not unique"]}}`), freshmarketer.JobStatus{
-			State: freshmarketer.JobDone, Succeeded: 1, Failed: 1,
+			State: freshmarketer.JobDone, Succeeded: 2, Failed: 1,
 			Failures: []freshmarketer.JobFailure{{Row: 0, Kind: freshmarketer.KindConflict, Field: "mobile_number", Text: "[value]: MobileNumber [value] is not unique"}},
 		}, true},
 		{"a list", report(`["u-2","Invalid first name"]`), freshmarketer.JobStatus{
-			State: freshmarketer.JobDone, Succeeded: 1, Failed: 1,
+			State: freshmarketer.JobDone, Succeeded: 2, Failed: 1,
 			Failures: []freshmarketer.JobFailure{{Row: 1, Kind: freshmarketer.KindInvalid, Field: "first_name", Text: "[value]; Invalid first name"}},
 		}, true},
 		{"throttled", report(`{"external_id":"u-2","error":"response_code :: 429 :: x"}`), freshmarketer.JobStatus{
-			State: freshmarketer.JobDone, Succeeded: 1, Failed: 1,
+			State: freshmarketer.JobDone, Succeeded: 2, Failed: 1,
 			Failures: []freshmarketer.JobFailure{{Row: 1, Kind: freshmarketer.KindThrottled, Text: "response_code :: 429 :: x"}},
 		}, true},
 		{"not told", report(`{"row":5,"message":"Carol is bad"}`), freshmarketer.JobStatus{
-			State: freshmarketer.JobDone, Succeeded: 1, Failed: 1, Failures: []freshmarketer.JobFailure{{Row: -1, Kind: freshmarketer.KindInvalid}},
+			State: freshmarketer.JobDone, Succeeded: 2, Failed: 1, Failures: []freshmarketer.JobFailure{{Row: -1, Kind: freshmarketer.KindInvalid}},
 		}, false},
 		{"two in one", report(`{"a":"u-2","b":"ann@x.test"}`), freshmarketer.JobStatus{
-			State: freshmarketer.JobDone, Succeeded: 1, Failed: 1, Failures: []freshmarketer.JobFailure{{Row: -1, Kind: freshmarketer.KindInvalid}},
+			State: freshmarketer.JobDone, Succeeded: 2, Failed: 1, Failures: []freshmarketer.JobFailure{{Row: -1, Kind: freshmarketer.KindInvalid}},
 		}, false},
-		{"counted but not listed", report(``), freshmarketer.JobStatus{State: freshmarketer.JobDone, Succeeded: 1, Failed: 1}, false},
+		{"done, and not a word of the rows", `{"status":"SUCCESS"}`, freshmarketer.JobStatus{State: freshmarketer.JobDone}, false},
+		{"the code is somebody's id", report(`{"who":"?","error":{"code":400,"message":"400"}},{"row":400,"code":400}`), freshmarketer.JobStatus{
+			State: freshmarketer.JobDone, Succeeded: 2, Failed: 2,
+			Failures: []freshmarketer.JobFailure{{Row: -1, Kind: freshmarketer.KindInvalid}, {Row: -1, Kind: freshmarketer.KindInvalid}},
+		}, false},
+		{"an external id in other letters", report(`{"external_id":"U-2","error":"x"}`), freshmarketer.JobStatus{
+			State: freshmarketer.JobDone, Succeeded: 2, Failed: 1, Failures: []freshmarketer.JobFailure{{Row: -1, Kind: freshmarketer.KindInvalid}},
+		}, false},
+		{"counted but not listed", report(``), freshmarketer.JobStatus{State: freshmarketer.JobDone, Succeeded: 2, Failed: 1}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			tt.want.Rows = len(rows)
 			got, err := clientOf(t, reply{200, nil, tt.body}.ServeHTTP).JobStatus(t.Context(), "7", rows)
 			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil || got.Certain() != tt.certain {
 				t.Errorf("certain %t, error %v, status (-want +got):\n%s", got.Certain(), err, diff)
@@ -212,6 +222,22 @@ func TestJobAnswers(t *testing.T) {
 	for _, body := range []string{``, `{}`, `{"status":"SUCCESS","data":"{"}`, `{"status":"SUCCESS","data":[1]}`, `{"status":{}}`, `true`} {
 		if got, err := clientOf(t, reply{200, nil, body}.ServeHTTP).JobStatus(t.Context(), "7", rows); freshmarketer.KindOf(err) != freshmarketer.KindTemporary {
 			t.Errorf("%s: got %+v, %v, want kind temporary", body, got, err)
+		}
+	}
+}
+
+// Of two rows with one identifier nobody can tell which one failed.
+func TestRowsThatLookAlike(t *testing.T) {
+	t.Parallel()
+	rows := []freshmarketer.BulkRow{row("emails", "Ann@x.test", nil), row("emails", "ann@x.test", nil), row("external_id", "A", nil), row("external_id", "a", nil)}
+	for entry, want := range map[string]int{`{"emails":"ann@x.test"}`: -1, `{"external_id":"a"}`: 3, `{"external_id":"A"}`: 2} {
+		body, err := json.Marshal(map[string]any{"status": "SUCCESS", "data": `{"detailed_failure_report":[` + entry + `]}`})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := clientOf(t, reply{200, nil, string(body)}.ServeHTTP).JobStatus(t.Context(), "7", rows)
+		if err != nil || len(got.Failures) != 1 || got.Failures[0].Row != want {
+			t.Errorf("%s: got %+v, %v, want row %d", entry, got, err, want)
 		}
 	}
 }
@@ -321,5 +347,32 @@ func TestLimits(t *testing.T) {
 		if diff := cmp.Diff(tt.want, got); diff != "" || said != tt.said {
 			t.Errorf("%s: told %t, want %t (-want +got):\n%s", tt.name, said, tt.said, diff)
 		}
+	}
+}
+
+// Labels are what people call the fields, in their own language; error texts use them, once the client has read them.
+func TestErrorsNameFieldsByLabel(t *testing.T) {
+	t.Parallel()
+	_, client := sandboxClient(t, sandbox.Options{
+		Language:     sandbox.Dutch,
+		CustomFields: []sandbox.Field{{Name: "cf_old_name", Label: "Abonnement ", Type: sandbox.TypeText}},
+	})
+	write := freshmarketer.ContactWrite{Custom: freshmarketer.Fields{"cf_old_name": strings.Repeat("x", 300)}, Fields: freshmarketer.Fields{"email": "a@x.test"}}
+	for _, want := range []string{"", "cf_old_name"} {
+		_, err := client.CreateContact(t.Context(), write)
+		if e := new(freshmarketer.Error); !errors.As(err, &e) || e.Field != want {
+			t.Errorf("got %+v, want field %q", e, want)
+		}
+		if _, err := client.ContactFields(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows := []freshmarketer.BulkRow{{Identifier: "emails", Value: "a@x.test", Write: write}}
+	job, err := client.BulkUpsert(t.Context(), rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, err := client.JobStatus(t.Context(), job.ID, rows); err != nil || !status.Certain() || status.Failures[0].Field != "cf_old_name" {
+		t.Errorf("job: %+v, %v", status, err)
 	}
 }

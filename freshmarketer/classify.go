@@ -17,7 +17,7 @@ var (
 )
 
 // classify makes the error of an answer that is not a success.
-func classify(cl call, got answer, now time.Time) *Error {
+func classify(cl call, got answer, labels map[string]string, now time.Time) *Error {
 	body := readBody(got)
 	e := &Error{
 		Op:         cl.op,
@@ -30,7 +30,7 @@ func classify(cl call, got answer, now time.Time) *Error {
 		e.Text = http.StatusText(got.status)
 	}
 	if e.Kind == KindConflict || e.Kind == KindInvalid {
-		e.Field = cl.sent.fieldNamedIn(e.Text)
+		e.Field = cl.sent.fieldNamedIn(e.Text, labels)
 	}
 	e.IdentifierDoubt = e.Kind == KindInvalid && cl.identifier != "" && cl.identifier != "emails" &&
 		(e.Field == "" || e.Field == cl.identifier || strings.Contains(strings.ToLower(body.text), "identifier"))

@@ -2,8 +2,9 @@
 // Freshmarketer account are read and written.
 //
 // The contract: one method is one request is one typed answer. The client never sleeps, never retries, never follows a
-// redirect and keeps no state between calls. Every failure is an *Error whose Kind says what sort of trouble it is;
-// what to do about it is the caller's to decide. No error carries the API key, an email address or a value we sent.
+// redirect and keeps no state between calls, but for the labels of the account's fields, by which error texts name them.
+// Every failure is an *Error whose Kind says what sort of trouble it is; what to do about it is the caller's to decide.
+// No error carries the API key, an email address or a value we sent.
 //
 // Source: Freshworks CRM API, developers.freshworks.com/crm/api; where the vendor says nothing, what public clients do.
 package freshmarketer
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -89,8 +91,9 @@ func (c Config) GoString() string { return "freshmarketer.Config" + c.String() }
 
 // Client makes calls to one account. It is safe for concurrent use.
 type Client struct {
-	base      *url.URL // scheme, host and the path up to and including apiPath
-	account   string   // the account's own host if base is another one, else ""
+	base      *url.URL                           // scheme, host and the path up to and including apiPath
+	labels    *atomic.Pointer[map[string]string] // of contact fields, by API name; from the last ContactFields
+	account   string                             // the account's own host if base is another one, else ""
 	http      *http.Client
 	authorize func(http.Header) // a closure and not a field, so that no %+v of a Client can print the key
 	timeout   time.Duration
@@ -119,6 +122,7 @@ func New(cfg Config) (*Client, error) {
 		userAgent: cfg.UserAgent,
 		onCall:    cfg.OnCall,
 		onLimits:  cfg.OnLimits,
+		labels:    new(atomic.Pointer[map[string]string]),
 		// Source: Freshworks CRM API, "Authentication": the scheme is "Token token=<key>", not "Bearer".
 		authorize: func(h http.Header) { h.Set("Authorization", "Token token="+key) },
 	}

@@ -48,10 +48,18 @@ func (c *Client) do(ctx context.Context, cl call, decode func(answer) error) err
 	}
 	// An error answer that was cut short is judged by its status and what arrived of its text.
 	if got.status >= 300 {
-		return classify(cl, got, time.Now())
+		return classify(cl, got, c.labelsFor(cl), time.Now())
 	}
 	if err := decode(got); err != nil {
 		return classifyUnreadable(cl, got, time.Now())
+	}
+	return nil
+}
+
+// labelsFor are the labels by which the API's texts may call the fields of the call.
+func (c *Client) labelsFor(cl call) map[string]string {
+	if labels := c.labels.Load(); labels != nil && strings.HasPrefix(cl.path, "/contacts") {
+		return *labels
 	}
 	return nil
 }

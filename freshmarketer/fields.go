@@ -24,7 +24,16 @@ type FieldChoice struct{ ID, Value string }
 //
 // Source: Freshworks CRM API, "View all fields of a contact"; the shape is that of a recorded answer.
 func (c *Client) ContactFields(ctx context.Context) ([]FieldMeta, error) {
-	return c.fields(ctx, OpContactFields, "/settings/contacts/fields")
+	fields, err := c.fields(ctx, OpContactFields, "/settings/contacts/fields")
+	if err != nil {
+		return nil, err
+	}
+	labels := make(map[string]string, len(fields))
+	for _, f := range fields {
+		labels[f.Name] = f.Label
+	}
+	c.labels.Store(&labels)
+	return fields, nil
 }
 
 // AccountFields reads the fields of the account's sales accounts, built in and custom.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -24,6 +23,7 @@ const (
 // JobStatus is what is known of a bulk job.
 type JobStatus struct {
 	State     JobState
+	Rows      int // that were asked about
 	Succeeded int // rows, as far as they are counted
 	Failed    int // rows; not all of them need to be among Failures
 	Failures  []JobFailure
@@ -37,7 +37,8 @@ type JobFailure struct {
 	Text  string // redacted; "" if Row is -1, because what to redact is then not known
 }
 
-// Certain says that the job is done and that every row that failed is among Failures with its index.
+// Certain says that it is known of every row what became of it: the job is done, all rows are counted, and each one that
+// failed is among Failures with its index. If not, a row that is not among Failures has not succeeded for sure.
 func (s JobStatus) Certain() bool {
 	told := map[int]bool{}
 	for _, failure := range s.Failures {
@@ -45,14 +46,14 @@ func (s JobStatus) Certain() bool {
 			told[failure.Row] = true
 		}
 	}
-	return s.State == JobDone && len(told) == len(s.Failures) && len(told) == s.Failed
+	return s.State == JobDone && len(told) == len(s.Failures) && len(told) == s.Failed && s.Succeeded+s.Failed == s.Rows
 }
 
 // JobStatus asks for a bulk job. The rows are those of its BulkUpsert; they are only needed to tell which of them
 // failed, and may be nil. KindGone if there is no such job (any more).
 //
 // Source: Freshworks CRM API, "View job status"; that data is JSON inside a string is seen in client code. The shape of
-// the failure report is not documented, so a row is recognised by its identifier's value anywhere in an entry.
+// the failure report is not documented, so a row is recognised by its identifier's value, wherever an entry has it.
 func (c *Client) JobStatus(ctx context.Context, id string, rows []BulkRow) (JobStatus, error) {
 	if !isID(id) {
 		return JobStatus{}, refuse(OpJobStatus, "the job id is not a number")
@@ -65,8 +66,8 @@ func (c *Client) JobStatus(ctx context.Context, id string, rows []BulkRow) (JobS
 	if err := c.do(ctx, cl, decodeInto(&job, func() bool { return job.Status != "" })); err != nil {
 		return JobStatus{}, err
 	}
-	status := JobStatus{State: stateOf(string(job.Status)), Succeeded: job.Data.Counts.Succeeded, Failed: job.Data.Counts.Failed}
-	finder := newRowFinder(rows)
+	status := JobStatus{State: stateOf(string(job.Status)), Rows: len(rows), Succeeded: job.Data.Counts.Succeeded, Failed: job.Data.Counts.Failed}
+	finder := newRowFinder(rows, c.labelsFor(call{path: "/contacts"}))
 	for _, entry := range job.Data.Failures {
 		status.Failures = append(status.Failures, finder.failure(entry))
 	}
@@ -110,76 +111,4 @@ func (d *jobData) UnmarshalJSON(data []byte) error {
 	}
 	type plain jobData // without this method
 	return json.Unmarshal(data, (*plain)(d))
-}
-
-// rowFinder recognises the rows of a job in its failure report.
-type rowFinder struct {
-	rows    []BulkRow
-	byValue map[string]int // the identifier's value in lower case
-}
-
-func newRowFinder(rows []BulkRow) rowFinder {
-	finder := rowFinder{rows: rows, byValue: make(map[string]int, len(rows))}
-	for i, row := range rows {
-		finder.byValue[strings.ToLower(row.Value)] = i
-	}
-	return finder
-}
-
-func (f rowFinder) failure(entry json.RawMessage) JobFailure {
-	scalars, texts := scalarsOf(entry)
-	row := -1
-	for _, value := range scalars {
-		if i, ok := f.byValue[strings.ToLower(value)]; ok {
-			if row >= 0 && row != i {
-				return JobFailure{Row: -1, Kind: KindInvalid} // two rows in one entry: no telling
-			}
-			row = i
-		}
-	}
-	if row < 0 {
-		return JobFailure{Row: -1, Kind: KindInvalid}
-	}
-	own := f.rows[row].sent()
-	said := strings.Join(texts, "; ")
-	failure := JobFailure{Row: row, Kind: kindOfRefusal(own, said), Text: own.redact(said)}
-	failure.Field = own.fieldNamedIn(failure.Text)
-	return failure
-}
-
-// scalarsOf collects every string and number of an entry, and the texts under keys that sound like messages.
-func scalarsOf(entry json.RawMessage) (scalars, texts []string) {
-	var walk func(v any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case string:
-			scalars = append(scalars, v)
-		case json.Number:
-			scalars = append(scalars, string(v))
-		case []any:
-			for _, item := range v {
-				walk(item)
-			}
-		case map[string]any:
-			for _, item := range v {
-				walk(item)
-			}
-		}
-	}
-	var v any
-	decoder := json.NewDecoder(bytes.NewReader(entry))
-	decoder.UseNumber()
-	if decoder.Decode(&v) != nil {
-		return nil, nil
-	}
-	walk(v)
-	var object map[string]json.RawMessage
-	if json.Unmarshal(entry, &object) != nil {
-		return scalars, scalars
-	}
-	for _, key := range []string{"errors", "error", "message", "messages", "reason", "description", "failure_reason"} {
-		texts = appendTexts(texts, object[key])
-	}
-	slices.Sort(scalars)
-	return scalars, texts
 }

@@ -3,6 +3,7 @@ package freshmarketer
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -35,6 +36,8 @@ func (s *sent) add(v any) {
 		}
 	case json.Number:
 		s.add(string(v))
+	case int, int64, float64:
+		s.add(fmt.Sprint(v))
 	case []string:
 		for _, item := range v {
 			s.add(item)
@@ -125,19 +128,4 @@ func (s sent) says(text string, phrases []string) bool {
 		}
 	}
 	return false
-}
-
-// fieldNamedIn guesses which sent field a redacted text is about: "MobileNumber is not unique", "Invalid contact status
-// provided.", "[email] already exists.". The longest name wins, so that "work email" is not taken for "email".
-func (s sent) fieldNamedIn(text string) string {
-	squeeze := strings.NewReplacer(" ", "", "_", "", "-", "")
-	text = squeeze.Replace(strings.ToLower(text))
-	best, bestLength := "", 0
-	for _, name := range s.fields {
-		word := squeeze.Replace(strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(name, "cf_"), "_id")))
-		if len(word) > bestLength && strings.Contains(text, word) {
-			best, bestLength = name, len(word)
-		}
-	}
-	return best
 }

@@ -26,6 +26,7 @@ func TestRedact(t *testing.T) {
 		{"three runes of two bytes go", "Zoë", "Zoë is wrong", "[value] is wrong"},
 		{"nested", map[string]any{"a": []any{map[string]any{"b": "deep value"}}}, "x deep value y", "x [value] y"},
 		{"number", json.Number("4155550102"), "4155550102 is not unique", "[value] is not unique"},
+		{"Go number", map[string]any{"n": 4155550102, "f": 1234.5}, "4155550102 or 1234.5", "[value] or [value]"},
 		{"list", []string{"Sailing"}, "Sailing?", "[value]?"},
 		{"as JSON writes it", "Müller & \"Söhne\"\n", `unexpected token at '{"a":"Müller & \"Söhne\"\n"}'`, `unexpected token at '{"a":"[value]"}'`},
 		{"pattern characters", "a.*b", "axxb a.*b", "axxb [value]"},
@@ -56,7 +57,7 @@ func TestRedactCuts(t *testing.T) {
 
 func TestFieldNamedIn(t *testing.T) {
 	t.Parallel()
-	s := sent{fields: []string{"cf_plan_tier", "contact_status_id", "email", "external_id", "first_name", "mobile_number", "time_zone", "work_email"}}
+	s := sent{fields: []string{"address", "cf_plan_tier", "city", "contact_status_id", "email", "external_id", "first_name", "mobile_number", "time_zone", "work_email"}}
 	tests := map[string]string{
 		"[email] already exists.":                "email",
 		"MobileNumber is not unique":             "mobile_number",
@@ -68,9 +69,18 @@ func TestFieldNamedIn(t *testing.T) {
 		"First name is not in required length":   "first_name",
 		"Invalid or missing attributes":          "",
 		"Es necesario rellenar el formulario, ¡": "",
+		"[email] is an invalid email address.":   "email",
+		"invalid E-Mail":                         "email",
+		"Need to fill this Mobile to submit.":    "mobile_number",
+		"Tarif ist zu lang":                      "cf_plan_tier",
+		"Tarifgruppe ist zu lang":                "",
+		"This capacity is odd":                   "",
+		"Address is too long":                    "address",
+		"":                                       "",
 	}
+	labels := map[string]string{"mobile_number": "Mobile", "cf_plan_tier": " Tarif ", "email": "Emails", "external_id": "  "}
 	for text, want := range tests {
-		if got := s.fieldNamedIn(text); got != want {
+		if got := s.fieldNamedIn(text, labels); got != want {
 			t.Errorf("fieldNamedIn(%q) = %q, want %q", text, got, want)
 		}
 	}

@@ -46,7 +46,7 @@ func (l *changeLog) record(before, after *contact, at Snapshot, in map[string]an
 	add := func(field string, old, now any) {
 		if !reflect.DeepEqual(old, now) {
 			l.of[after.ID] = append(l.of[after.ID], change{
-				n: at.N, at: at.At.UnixNano(), op: at.Operation, field: field, old: old, new: now, named: nameIn(in, field),
+				n: at.N, at: at.At.UnixNano(), op: at.Operation, field: field, old: old, new: now, named: after.Forgotten || nameIn(in, field),
 			})
 		}
 	}
