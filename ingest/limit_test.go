@@ -250,3 +250,16 @@ func TestLimitListener(t *testing.T) {
 	}
 	_, _ = second.Close(), third.Close()
 }
+
+// TestNoMemoryForWhatIsNotJSON makes sure that nobody is told to repeat what can never be stored.
+func TestNoMemoryForWhatIsNotJSON(t *testing.T) {
+	t.Parallel()
+	d := newDoorWith(t, ingest.Config{Sources: sources(), BodyMemory: 32 << 20})
+	// By its colons it might have more keys than there is memory for.
+	colons := strings.Repeat(":", 400<<10)
+	wantRefused(t, d.post("/v1/batch", `{"batch":[`+colons), http.StatusBadRequest, "malformed_json")
+	wantRefused(t, d.post("/v1/batch", `{"batch":["`+colons+`"]}`), http.StatusServiceUnavailable, "overloaded")
+	if held := d.Held(); held != 0 {
+		t.Errorf("%d bytes are still held", held)
+	}
+}

@@ -69,6 +69,9 @@ func (h *Handler) receiveTracking(v *visit, c call) (*intake, *refusal) {
 	// Nothing has counted the keys yet, and taken to pieces a key takes more room than it took in the body.
 	pieces := bytes.Count(body, []byte{':'}) * keyMemory
 	if !v.mem.take(pieces) {
+		if err := segment.Validate(body); err != nil {
+			return nil, malformed(err) // what can never be stored need not come again
+		}
 		return nil, overloaded()
 	}
 	defer v.mem.give(pieces)
