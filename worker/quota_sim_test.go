@@ -104,26 +104,10 @@ func (d *door) want(ctx context.Context, c class, workers, calls int, done *atom
 // within checks from outside that no window of that length has more calls than the limit, and returns the most of any.
 func within(t *testing.T, calls []sandbox.Call, window time.Duration, limit int) (most int) {
 	t.Helper()
-	first := 0
-	for i, c := range calls {
-		for calls[first].Time.Add(window).Before(c.Time) {
-			first++
-		}
-		most = max(most, i-first+1)
-	}
-	if most > limit {
+	if most = sandboxtest.MostIn(calls, window); most > limit {
 		t.Errorf("%d calls in %v, allowed are %d", most, window, limit)
 	}
 	return most
-}
-
-func refused(calls []sandbox.Call) (n int) {
-	for _, c := range calls {
-		if c.Status == 429 {
-			n++
-		}
-	}
-	return n
 }
 
 // A day on the smallest plan, with more calls wanted than there are at every moment: the reserve stays, nothing else is
@@ -161,7 +145,7 @@ func TestADayOfTheSmallestPlan(t *testing.T) {
 				calls := d.box.Calls()
 				hour, minute := within(t, calls, time.Hour, 900), within(t, calls, time.Minute, 360)
 				t.Logf("%d calls in %d h, at most %d in an hour and %d in a minute; %d contacts, %d activities", len(calls), hours, hour, minute, contacts.Load(), activities.Load())
-				if n := refused(calls); n != 0 {
+				if n := sandboxtest.Throttled(calls); n != 0 {
 					t.Errorf("%d calls were answered 429", n)
 				}
 				if len(calls) < 900*hours*98/100 || activities.Load() > 5 { // a few while nothing was short yet
