@@ -11,7 +11,7 @@ import (
 // BenchmarkParseAndMap is the work of one identify of about 500 bytes for a known contact: parse the stored call, fold it.
 // The aim is at most 10 µs and 40 allocations.
 func BenchmarkParseAndMap(b *testing.B) {
-	body, err := os.ReadFile("testdata/samples/01-identify-create.json")
+	body, err := os.ReadFile("../ingest/testdata/segment/01-identify-create.json")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -22,6 +22,9 @@ func toNumber(v any) (any, Reason) {
 	if !ok {
 		return nil, ReasonNotNumber
 	}
+	if as, same := v.(json.Number); same && string(as) == n {
+		return v, "" // putting it into an interface anew allocates
+	}
 	return json.Number(n), ""
 }
 

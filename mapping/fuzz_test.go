@@ -14,7 +14,7 @@ import (
 // FuzzFold gives Fold whatever the parser accepts as traits, once by itself and once on top of an ordinary call. Nothing
 // may panic, nothing but known and writable fields may be sent, in shapes the API takes, and doing it again changes nothing.
 func FuzzFold(f *testing.F) {
-	samples, err := filepath.Glob("testdata/samples/*.json")
+	samples, err := filepath.Glob("../ingest/testdata/segment/*identify*.json")
 	if err != nil || len(samples) == 0 {
 		f.Fatalf("no samples: %v", err)
 	}
@@ -36,10 +36,12 @@ func FuzzFold(f *testing.F) {
 	f.Fuzz(func(t *testing.T, traits []byte, flags byte) {
 		opt := Options{StrictLabels: flags&1 != 0, Traits: map[string]string{
 			"stage": "Lifecycle stage", "consent": "Subscription status", "address.deep.city": "City", "ext": "External ID", "seen": "last_seen",
+			"tagged": "Tags", "any": "Plan", "tz": "Time zone",
 		}}
 		if flags&2 != 0 {
 			opt.MissingTraits = Keep
 		}
+		opt.EmailFallback, opt.NoSpelling, opt.NoReserved, opt.NoLabels = flags&16 != 0, flags&32 != 0, flags&64 != 0, flags&128 != 0
 		call := fuzzCall(t, traits, 2, flags&4 != 0)
 		var rec Record
 		if flags&8 != 0 {
@@ -51,6 +53,9 @@ func FuzzFold(f *testing.F) {
 			t.Fatalf("%d outcomes", len(res.Outcomes))
 		}
 		checkChange(t, cat, &opt, res.Change)
+		if list := reportOf(res.Outcomes); len(list) > 0 {
+			Suggest(cat, list[:1])
+		}
 		b, err := res.Record.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -70,6 +75,14 @@ func FuzzFold(f *testing.F) {
 			}
 		}
 	})
+}
+
+func reportOf(outcomes []Outcome) []Unmapped {
+	var r Report
+	for _, o := range outcomes {
+		r.Add("website", o, fuzzNow())
+	}
+	return r.List()
 }
 
 func fuzzNow() time.Time { return time.Unix(1772442999, 0) }
@@ -126,6 +139,8 @@ func checkValue(t *testing.T, f *field, value any) {
 		ok = true
 	case bool:
 		ok = f.kind == kindCheckbox
+	case []string:
+		ok = f.kind == kindTags && len(v) > 0
 	case json.Number:
 		ok = (f.kind == kindNumber || f.kind == kindChoiceID) && json.Valid([]byte(v))
 	case string:

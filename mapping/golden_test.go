@@ -268,7 +268,7 @@ func (g *golden) call(c goldenCall) Call {
 func (g *golden) body(c goldenCall, at time.Time) []byte {
 	g.t.Helper()
 	if c.Sample != "" {
-		b, err := os.ReadFile(filepath.Join("testdata/samples", c.Sample))
+		b, err := os.ReadFile(filepath.Join("../ingest/testdata/segment", c.Sample))
 		if err != nil {
 			g.t.Fatal(err)
 		}
