@@ -67,6 +67,12 @@ func TestChangesTellWhoChangedWhat(t *testing.T) {
 	if diff := cmp.Diff(writes, box.Writes()); diff != "" {
 		t.Errorf("writes (-want +got):\n%s", diff)
 	}
+	api(t, box, "DELETE", path+"/forget", nil)
+	for _, c := range box.Changes(added.ID) {
+		if c.Operation == sandbox.OpForgetContact && (!c.Named || c.New != nil && c.Field != "is_deleted") {
+			t.Errorf("forgetting: %+v, want every value gone, as it was told to", c)
+		}
+	}
 	quiet := newBox(t, sandbox.Options{})
 	create(t, quiet, object{"email": "a@x.test"})
 	if quiet.Changes(added.ID) != nil || quiet.Writes()[sandbox.OpCreateContact] != 1 {

@@ -34,6 +34,10 @@ func TestQuotaPerHourRolls(t *testing.T) {
 	if res := ask(); res.status != 429 || res.header.Get("Retry-After") != "600" {
 		t.Errorf("and the next: got %d %v, want 429 until the second one leaves", res.status, res.header)
 	}
+	clock.pass(90 * time.Minute)
+	if res := ask(); res.header.Get("X-RateLimit-Remaining") != "2" {
+		t.Errorf("hours later: %v, want all but this one to be left", res.header)
+	}
 	if box.Throttled() != 3 {
 		t.Errorf("%d throttled, want 3", box.Throttled())
 	}
