@@ -38,6 +38,7 @@ func serve(spec string) int {
 	opts := &server.Options{
 		ServerName: s.Name, Host: "127.0.0.1", Port: s.Port, JetStream: true, StoreDir: s.Dir, SyncAlways: true,
 		JetStreamMaxStore: 1 << 40, JetStreamMaxMemory: 64 << 20, NoSigs: true,
+		LogFile: s.Dir + ".log", Logtime: true, // for whoever has to look
 	}
 	if len(s.Routes) > 0 {
 		opts.Cluster = server.ClusterOpts{Name: "queuetest", Host: "127.0.0.1", Port: s.RoutePort}
@@ -52,6 +53,7 @@ func serve(spec string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	srv.ConfigureLogger()
 	srv.Start()
 	srv.WaitForShutdown()
 	return 0
@@ -155,7 +157,7 @@ func ready(t testing.TB, servers []*Server) {
 	for ctx.Err() == nil {
 		nc, err := nats.Connect(URLs(servers), nats.Timeout(time.Second))
 		if err == nil {
-			_, err = nc.RequestWithContext(ctx, "$JS.API.INFO", nil)
+			_, err = nc.Request("$JS.API.INFO", nil, time.Second) // nobody answers before there is a leader
 			all := len(nc.Servers()) >= len(servers)
 			nc.Close()
 			if err == nil && all {
