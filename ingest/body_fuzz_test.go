@@ -36,7 +36,7 @@ func FuzzGzip(f *testing.F) {
 		limit := int(most)
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 		r.Header.Set("Content-Encoding", "gzip")
-		v := &visit{w: httptest.NewRecorder(), r: r, mem: &share{of: &h.memory}}
+		v := &visit{w: httptest.NewRecorder(), r: r, mem: &share{of: &h.memory}, recent: h.recent}
 		got, no := h.readBody(v, limit, segment.SurfaceTracking)
 		// Growing holds the old and the new buffer at once.
 		if v.mem.held > int64(2*(limit+1)+bytes.MinRead) {

@@ -61,6 +61,7 @@ type Handler struct {
 	memory   memory
 	visits   sync.Pool // of *visit
 	unzip    sync.Pool // of *gzip.Reader
+	recent   *recent
 }
 
 // New returns the handler. It fails if the configuration is unusable: if a source has a bad name, nothing to authenticate
@@ -73,7 +74,7 @@ func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler
 	h := &Handler{
 		store: store, metrics: m, log: quiet(log), storeTimeout: cmp.Or(cfg.StoreTimeout, defaultStoreTimeout),
 		tracking: trackingCalls(), webhooks: map[string]*source{}, keys: map[keyDigest]*source{},
-		memory: memory{limit: cmp.Or(cfg.BodyMemory, defaultBodyMemory)}, proxies: cfg.TrustedProxies,
+		memory: memory{limit: cmp.Or(cfg.BodyMemory, defaultBodyMemory)}, proxies: cfg.TrustedProxies, recent: newRecent(),
 	}
 	if h.memory.limit < minBodyMemory {
 		return nil, errors.New("ingest: body memory below 32 MiB: the largest webhook request would never fit")
@@ -168,6 +169,7 @@ func (h *Handler) keep(ctx context.Context, in *intake) *refusal {
 		in.room = nil
 		return notStored(err, in)
 	}
+	h.recent.learn(in.keys, in.at)
 	return nil
 }
 

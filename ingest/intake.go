@@ -17,6 +17,7 @@ const (
 	DropTooLarge      = "too_large"      // beyond the size limit of one event, in a batch with others
 	DropTooComplex    = "too_complex"    // nested too deep or with too many keys, in a batch with others
 	DropBatchOverflow = "batch_overflow" // beyond the number of events that a batch can have
+	DropRepeated      = "repeated"       // the same call was acknowledged a moment ago
 	DropUnsigned      = "unsigned"       // a delete or alias in a webhook's batch where no signature covers it
 )
 
@@ -24,7 +25,7 @@ const (
 func DropReasons() []string {
 	return []string{
 		DropNotForwarded, DropScreen, DropInvalidType, DropNotObject, DropTooLarge, DropTooComplex, DropBatchOverflow,
-		DropUnsigned,
+		DropUnsigned, DropRepeated,
 	}
 }
 
@@ -44,6 +45,9 @@ type intake struct {
 	counts   []count
 	events   int  // stored and dropped
 	full     bool // an event found no memory any more
+
+	recent *recent
+	keys   []uint64 // of the entries, for recent
 }
 
 // count is how many events of a type were stored, or dropped for a reason.
@@ -63,6 +67,7 @@ type event struct {
 
 func newIntake(v *visit, src *source, surface segment.Surface) *intake {
 	in := &v.in
+	in.recent = v.recent
 	in.source, in.surface, in.at, in.mem, in.maxEvent = src, surface, v.at, v.mem, segment.MaxEventBytes
 	if surface == segment.SurfaceWebhook {
 		in.maxEvent = segment.MaxWebhookEventBytes
@@ -143,12 +148,18 @@ func (in *intake) take(ev event) (segment.Type, string) {
 	if len(received.Body) > segment.MaxWebhookEventBytes {
 		return typ, DropTooLarge
 	}
-	in.store(received)
+	lane := in.source.lane(received)
+	key := in.recent.key(received, lane)
+	if in.recent.has(key, in.at) {
+		return typ, DropRepeated
+	}
+	in.keys = append(in.keys, key)
+	in.store(received, lane)
 	return typ, ""
 }
 
 // store makes an entry of an event that is worth it, if there is memory for it.
-func (in *intake) store(r segment.Received) {
+func (in *intake) store(r segment.Received, lane string) {
 	// What surrounds an event in the store is a few hundred bytes.
 	const around = 512
 	if in.full = in.full || !in.mem.take(len(r.Body)+around); in.full {
@@ -159,7 +170,7 @@ func (in *intake) store(r segment.Received) {
 	}
 	start := len(in.room)
 	in.room = r.AppendTo(in.room)
-	in.entries = append(in.entries, queue.Entry{UserID: in.source.lane(r), Data: in.room[start:len(in.room):len(in.room)]})
+	in.entries = append(in.entries, queue.Entry{UserID: lane, Data: in.room[start:len(in.room):len(in.room)]})
 }
 
 // judge finds an event's type and says why it is not stored, if it is not.

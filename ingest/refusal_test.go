@@ -124,7 +124,8 @@ func TestNothingOfACallIsShown(t *testing.T) {
 		wantNoContent(t, d, d.do(r))
 	}
 	d.store.err = queue.ErrUnavailable
-	w := d.do(request("/v1/identify", event, basic(key)))
+	another := strings.Replace(event, `"messageId":"`, `"messageId":"2-`, 1)
+	w := d.do(request("/v1/identify", another, basic(key)))
 	wantRefused(t, w, http.StatusServiceUnavailable, "queue_unavailable")
 	wantNoContent(t, d, w)
 	if d.logs.FilterMessage("request not stored").Len() != 1 || d.logs.FilterMessage("request not authenticated").Len() != 2 {

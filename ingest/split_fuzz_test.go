@@ -106,7 +106,7 @@ func elements(t *testing.T, path, body string) int {
 
 // receive is serve without the answer.
 func receive(h *Handler, path string, r *http.Request) (*intake, *refusal) {
-	v := &visit{w: httptest.NewRecorder(), r: r, at: time.Now(), mem: &share{of: &h.memory}}
+	v := &visit{w: httptest.NewRecorder(), r: r, at: time.Now(), mem: &share{of: &h.memory}, recent: h.recent}
 	defer v.mem.close()
 	if name, ok := strings.CutPrefix(path, "/webhook/"); ok {
 		return h.receiveWebhook(v, name)

@@ -24,6 +24,8 @@ type visit struct {
 	at  time.Time // of arrival, UTC
 	mem *share
 
+	recent *recent
+
 	body []byte         // as it was read
 	call segment.Object // of a single event
 	in   intake
@@ -32,7 +34,7 @@ type visit struct {
 func (h *Handler) enter(w http.ResponseWriter, r *http.Request) *visit {
 	v, _ := h.visits.Get().(*visit)
 	if v == nil {
-		v = &visit{mem: &share{of: &h.memory}}
+		v = &visit{mem: &share{of: &h.memory}, recent: h.recent}
 	}
 	v.w, v.r, v.at = w, r, time.Now().UTC()
 	return v
@@ -46,7 +48,7 @@ func (h *Handler) leave(v *visit) {
 		return
 	}
 	clear(in.entries)
-	v.in = intake{entries: in.entries[:0], room: in.room[:0], counts: in.counts[:0]}
+	v.in = intake{entries: in.entries[:0], room: in.room[:0], counts: in.counts[:0], keys: in.keys[:0]}
 	v.w, v.r, v.body = nil, nil, v.body[:0]
 	h.visits.Put(v)
 }

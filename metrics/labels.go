@@ -86,7 +86,7 @@ func closedLists() lists {
 			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", "record_too_large", Other},
 			OutcomeDropped: {
 				"not_forwarded", "screen", "invalid_type", "not_an_object", "too_large", "too_complex", "batch_overflow",
-				"unsigned", Other,
+				"unsigned", "repeated", Other,
 			},
 			Other: {Other},
 		},
