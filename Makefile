@@ -80,6 +80,10 @@ test-crash: ## kill the real program at every failpoint and at random moments: 3
 test-power: ## cut the power under full load, six times; needs root and loop mounts, else it is skipped
 	go test -count 1 -timeout 20m -v -run '^TestAPowerCut' ./app -power.cuts 6
 
+.PHONY: test-cluster
+test-cluster: ## several processes on nats-server processes: kill and freeze each at every failpoint, kill the stream leader 5 times
+	go test -count 1 -timeout 40m -v -run '^(TestProcessesThatShareABrokerLoseNothing|TestAKilledStreamLeaderLosesNothing)$$' ./app -cluster.users 60 -cluster.calls 30 -cluster.kills 5 -cluster.points
+
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp, COUNT=n; compare two outputs with `go tool -modfile=tools/go.mod benchstat`
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...

@@ -66,8 +66,12 @@ func BenchmarkCluster(b *testing.B) {
 			name := fmt.Sprintf("replicas=%d/partitions=%d", replicas, partitions)
 			prefix := strings.NewReplacer("=", "", "/", "-").Replace(name)
 			var packs, events atomic.Int64
-			b.Run(name+"/publish", func(b *testing.B) { benchPublish(b, onServers(b, servers, prefix, partitions, &packs, &events), &packs, &events) })
-			b.Run(name+"/commit", func(b *testing.B) { benchCommit(b, onServers(b, servers, prefix, partitions, &packs, &events), partitions) })
+			b.Run(name+"/publish", func(b *testing.B) {
+				benchPublish(b, onServers(b, servers, prefix, partitions, &packs, &events), &packs, &events)
+			})
+			b.Run(name+"/commit", func(b *testing.B) {
+				benchCommit(b, onServers(b, servers, prefix, partitions, &packs, &events), partitions)
+			})
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 )
 
@@ -107,8 +108,8 @@ func (n names) auditConfig(total int64) jetstream.StreamConfig {
 	}
 }
 
-// openRounds is how often a start that meets another process's first start looks again.
-const openRounds = 5
+// openRounds is how often a start looks again that meets another process's first start, or servers without a leader.
+const openRounds = 8
 
 // openStreams finds or makes the streams. Several processes may be at it at once: one makes, the others find.
 func (s *Store) openStreams(ctx context.Context) error {
@@ -118,10 +119,12 @@ func (s *Store) openStreams(ctx context.Context) error {
 	}
 	for round := 1; ; round++ {
 		err := s.tryStreams(ctx, total)
-		raced := isConflict(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, ErrMismatch)
-		if err == nil || s.cfg.External == nil || !raced || round == openRounds {
+		raced := isConflict(err) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) || errors.Is(err, ErrMismatch) ||
+			unclear(err) && !errors.Is(err, ErrDrift) && !errors.Is(err, ErrPartitions)
+		if err == nil || ctx.Err() != nil || s.cfg.External == nil || !raced || round == openRounds {
 			return err
 		}
+		s.log.Info("the streams are not there yet, looking again", zap.Error(err))
 		if err := pause(ctx, time.Duration(round)*200*time.Millisecond); err != nil {
 			return err
 		}
