@@ -66,6 +66,10 @@ test-clients: ## let real Segment clients deliver to the program (needs Node, Ch
 	go vet -tags clients ./clients
 	go test -tags clients -count 1 -timeout 20m -v ./clients
 
+.PHONY: test-replay
+test-replay: ## replay 10,000 dead letters of 2,000 users behind live traffic, with a stop, a crash and a restart in the middle
+	go test -count 1 -timeout 30m -v -run 'TestAReplayStaysBehindLiveTraffic' ./replay -letters 10000 -users 2000
+
 .PHONY: test-acme
 test-acme: $(BIN)/pebble $(BIN)/pebble-challtestsrv ## order a certificate from a local ACME server (pebble, once through the Go proxy)
 	go test -count 1 -run ACME -v ./app

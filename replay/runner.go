@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// lookEvery is how often a process looks for jobs that nobody works on.
-	lookEvery = 2 * time.Second
+	// lookEvery is how often a process looks for jobs that nobody works on; alone it knows of its own.
+	lookEvery      = 2 * time.Second
+	lookEveryAlone = time.Minute
 	// beatEvery is how often a job's owner says that it is there, abandoned after how long without a word another takes over.
 	beatEvery = 3 * time.Second
 	abandoned = 15 * time.Second
@@ -54,11 +55,15 @@ func (r *Runner) Run(ctx context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(func() { r.keepAges(ctx) })
+	pause := lookEvery
+	if r.store.Alone() {
+		pause = lookEveryAlone
+	}
 	for {
 		if err := r.takeUp(ctx, &wg); err != nil && ctx.Err() == nil {
 			r.log.Warn("the replays could not be looked at, trying again", zap.Error(err))
 		}
-		timer := time.NewTimer(lookEvery)
+		timer := time.NewTimer(pause)
 		select {
 		case <-r.wake:
 		case <-timer.C:
@@ -82,6 +87,7 @@ func (r *Runner) takeUp(ctx context.Context, wg *sync.WaitGroup) error {
 			continue
 		}
 		wg.Go(func() {
+			defer r.signal() // it may have been stopped and continued before it was heard of here
 			defer r.end(j.ID)
 			r.work(ctx, j.ID)
 		})
