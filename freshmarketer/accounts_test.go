@@ -80,6 +80,27 @@ func TestAccountsThroughTheSandbox(t *testing.T) {
 	}
 }
 
+// Links are read to be written back with one more: an answer that does not tell them all is no answer.
+func TestLinksMustBeTold(t *testing.T) {
+	t.Parallel()
+	for body, ok := range map[string]bool{
+		`{"contact":{"id":1,"sales_accounts":[]}}`:                                  true,
+		`{"contact":{"id":1,"sales_accounts":[{"id":"7","is_primary":true}]}}`:      true,
+		`{"contact":{"id":1}}`:                                                      false,
+		`{"contact":{"id":1,"sales_accounts":null}}`:                                false,
+		`{"contact":{"id":1,"sales_accounts":[7]}}`:                                 false,
+		`{"contact":{"id":1,"sales_accounts":[{"id":7},{"name":"without an id"}]}}`: false,
+	} {
+		client := clientOf(t, reply{200, nil, body}.ServeHTTP)
+		if _, err := client.GetContact(t.Context(), "1", freshmarketer.IncludeAccounts); (err == nil) != ok || !ok && freshmarketer.KindOf(err) != freshmarketer.KindTemporary {
+			t.Errorf("%s: got %v, want it taken: %t", body, err, ok)
+		}
+		if _, err := client.GetContact(t.Context(), "1"); err != nil {
+			t.Errorf("%s without asking for links: %v", body, err)
+		}
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func TestAccountFields(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 )
 
 // Contact is a contact as the API answers it.
@@ -25,23 +26,35 @@ func (c *Contact) UnmarshalJSON(data []byte) error {
 		Email      text                       `json:"email"`
 		ExternalID text                       `json:"external_id"`
 		Custom     map[string]json.RawMessage `json:"custom_field"`
-		Accounts   []AccountLink              `json:"sales_accounts"`
-		Emails     []struct {
-			Value   text `json:"value"`
-			Primary bool `json:"is_primary"`
-		} `json:"emails"`
+		Accounts   json.RawMessage            `json:"sales_accounts"`
+		Emails     json.RawMessage            `json:"emails"`
 	}
 	var fields map[string]json.RawMessage
 	if err := errors.Join(json.Unmarshal(data, &known), json.Unmarshal(data, &fields)); err != nil {
 		return err
 	}
-	*c = Contact{ID: string(known.ID), Email: string(known.Email), ExternalID: string(known.ExternalID), Fields: fields, Custom: known.Custom, Accounts: known.Accounts}
-	for _, email := range known.Emails {
+	*c = Contact{ID: string(known.ID), Email: string(known.Email), ExternalID: string(known.ExternalID), Fields: fields, Custom: known.Custom}
+	var emails []struct {
+		Value   text `json:"value"`
+		Primary bool `json:"is_primary"`
+	}
+	// Ignoring the errors: what these look like differs, and where one of them matters its absence is noticed.
+	_, _ = json.Unmarshal(known.Emails, &emails), json.Unmarshal(known.Accounts, &c.Accounts)
+	for _, email := range emails {
 		if c.Email == "" && email.Primary {
 			c.Email = string(email.Value)
 		}
 	}
 	return nil
+}
+
+// linked reports whether the answer tells all sales accounts of the contact. Whoever asked for them is going to write
+// them back with one more, so none may be overlooked.
+func (c *Contact) linked() bool {
+	var links []AccountLink
+	raw := c.Fields["sales_accounts"]
+	return len(raw) > 0 && string(raw) != "null" && json.Unmarshal(raw, &links) == nil &&
+		!slices.ContainsFunc(links, func(l AccountLink) bool { return !isID(l.ID) })
 }
 
 // lookupAnswer is {"contacts":{"contacts":[…]}}; without the nesting it is read too.

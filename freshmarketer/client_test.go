@@ -143,6 +143,8 @@ func TestAnswersAreReadLeniently(t *testing.T) {
 	tests := []struct{ name, body, id, email, externalID string }{
 		{"numbers", `{"contact":{"id":70042006456,"email":"a@x.test","external_id":12}}`, "70042006456", "a@x.test", "12"},
 		{"texts", `{"contact":{"id":"70042006456","email":null,"external_id":null,"emails":[{"value":"s@x.test"},{"value":"p@x.test","is_primary":true}]}}`, "70042006456", "p@x.test", ""},
+		{"addresses as text", `{"contact":{"id":1,"email":"a@x.test","emails":"a@x.test","sales_accounts":"?"}}`, "1", "a@x.test", ""},
+		{"addresses as a list of text", `{"contact":{"id":1,"email":"a@x.test","emails":["a@x.test"],"sales_accounts":[5]}}`, "1", "a@x.test", ""},
 		{"unknown keys", `{"contact":{"id":1,"new":{"a":[1]}},"users":[]}`, "1", "", ""},
 	}
 	for _, tt := range tests {

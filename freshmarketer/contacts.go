@@ -88,7 +88,7 @@ func (c *Client) GetContact(ctx context.Context, id string, include ...string) (
 	if len(include) > 0 {
 		cl.query = url.Values{"include": {strings.Join(include, ",")}}
 	}
-	return c.contact(ctx, cl)
+	return c.contact(ctx, cl, func(got *Contact) bool { return !slices.Contains(include, IncludeAccounts) || got.linked() })
 }
 
 // DeleteContact moves the contact to the recycle bin. KindGone if there is none.
@@ -131,11 +131,14 @@ func (c *Client) LookupContacts(ctx context.Context, field, value string) ([]Con
 }
 
 // contact makes a call that is answered by {"contact":{…}}.
-func (c *Client) contact(ctx context.Context, cl call) (Contact, error) {
+// whole, if given, asks whether what matters besides is there.
+func (c *Client) contact(ctx context.Context, cl call, whole ...func(*Contact) bool) (Contact, error) {
 	var body struct {
 		Contact Contact `json:"contact"`
 	}
-	decode := decodeInto(&body, func() bool { return body.Contact.ID != "" })
+	decode := decodeInto(&body, func() bool {
+		return body.Contact.ID != "" && !slices.ContainsFunc(whole, func(is func(*Contact) bool) bool { return !is(&body.Contact) })
+	})
 	err := c.do(ctx, cl, func(got answer) error {
 		err := decode(got)
 		body.Contact.Status = got.status
