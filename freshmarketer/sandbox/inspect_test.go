@@ -143,7 +143,10 @@ func TestHistoryAndHands(t *testing.T) {
 // Concurrent callers of everything, for the race detector, and concurrent upserts of one new contact make just one.
 func TestConcurrentUse(t *testing.T) {
 	t.Parallel()
-	box := newBox(t, sandbox.Options{History: true, IndexLag: time.Millisecond, CallLog: 10, OnEffect: func(sandbox.Call) {}})
+	box := newBox(t, sandbox.Options{
+		History: true, Changes: true, IndexLag: time.Millisecond, CallLog: 10, PerHour: 1 << 30, LimitHeaders: true,
+		BulkDuration: time.Millisecond, MaxJobs: 1000, OnEffect: func(sandbox.Call) {},
+	})
 	var group sync.WaitGroup
 	for i := range 8 {
 		group.Go(func() {
@@ -155,6 +158,16 @@ func TestConcurrentUse(t *testing.T) {
 				lookup(t, box, "external_id", fmt.Sprint("u-", j))
 				_ = box.AddFault(sandbox.Fault{Next: 1, Operation: sandbox.OpContactFilters, Status: 500})
 				api(t, box, "GET", "contacts/filters", nil)
+				api(t, box, "POST", "contacts/bulk_upsert", object{"contacts": []any{object{"emails": fmt.Sprintf("b%d@x.test", j), "data": object{"custom_field": object{"cf_seq": i}}}}})
+				api(t, box, "GET", "contacts/view/980000000000503", nil)
+				upsertAccount(t, box, fmt.Sprint("Account ", j), object{"city": fmt.Sprint(i)})
+				sendEvent(t, box, fmt.Sprintf("c%d@x.test", j), "Seen", object{"i": i})
+				box.Changes(990_000_000_000_001)
+				box.Writes()
+				box.Throttled()
+				box.Spend(1)
+				box.Events()
+				box.SalesAccounts()
 				box.Contacts()
 				box.Calls()
 				box.Faults()
@@ -163,10 +176,18 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if n := len(box.Contacts()); n != 25 {
-		t.Errorf("%d contacts, want 25", n)
+	writes := box.Writes()
+	for ; writes[sandbox.OpBulkUpsert] < 200; writes = box.Writes() { // the last jobs take their time
+		time.Sleep(time.Millisecond)
 	}
-	if n := len(box.History(990_000_000_000_001)); n != 8 {
-		t.Errorf("%d writes of the first contact, want 8", n)
+	if n := len(box.Contacts()); n != 50 || writes[sandbox.OpUpsertContact] != 200 || len(box.SalesAccounts()) != 25 || len(box.Events()) != 200 {
+		t.Errorf("%d contacts, want 50; %d accounts, want 25; %d events, want 200; writes %v", n, len(box.SalesAccounts()), len(box.Events()), writes)
+	}
+	perContact := 0
+	for _, c := range box.Contacts() {
+		perContact += len(box.History(c.ID))
+	}
+	if int64(perContact) != writes[sandbox.OpUpsertContact]+writes[sandbox.OpBulkUpsert] {
+		t.Errorf("%d states, want one for each of %v", perContact, writes)
 	}
 }
