@@ -17,8 +17,9 @@ import (
 // maxSearch bounds the calls of one search by halves. What it has not cleared by then is left out too.
 const maxSearch = 12
 
-// maxSearches bounds the searches of one turn: a change of many events can hold a refused value in each.
-const maxSearches = 4
+// maxSearches bounds the searches of one turn: a change of many events can hold a refused value in each. maxEarlier bounds
+// them long before, unless very many fields are refused.
+const maxSearches = 20
 
 // droppable is the field if the change can do without it, else "". The address and the userId are what a contact is found
 // by: what their refusal means is for update and resolve to find out.
@@ -65,11 +66,11 @@ func (t *turn) blame(refused error) (found bool, _ error) {
 		len(t.result.Change.Fields) < 2 || t.searches >= maxSearches {
 		return false, nil
 	}
-	t.searches++
 	fields, err := t.search()
 	if err != nil {
-		return false, err
+		return false, err // not one that counts: sending was put on hold, or the API failed
 	}
+	t.searches++
 	for _, field := range fields {
 		if field == "email" {
 			t.noEmail = mapping.ReasonRefused

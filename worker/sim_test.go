@@ -50,6 +50,7 @@ type simulation struct {
 	*rig
 	rng   *rand.Rand
 	sent  map[string][]simCall
+	users int
 	total int
 	dead  int
 }
@@ -59,9 +60,23 @@ type simulation struct {
 func TestSimulation(t *testing.T) {
 	first := fromEnv(t, "FRESHRELAY_SIM_FIRST", 1)
 	for seed := first; seed < first+fromEnv(t, "FRESHRELAY_SIM_SEEDS", simSeeds); seed++ {
-		mode := []sandbox.Mode{sandbox.Merge, sandbox.Replace}[seed%2]
-		bubbleNamed(t, fmt.Sprint(seed), sandbox.Options{History: true, CustomFieldMode: mode}, func(t *testing.T, r *rig) {
-			s := &simulation{rig: r, rng: rand.New(rand.NewPCG(seed, seed)), sent: map[string][]simCall{}}
+		opt := sandbox.Options{
+			History: true, CustomFieldMode: []sandbox.Mode{sandbox.Merge, sandbox.Replace}[seed%2],
+			BulkWait: 2 * time.Second, BulkDuration: 10 * time.Second, Seed: seed, RefuseExternalIDUpsert: seed%5 == 0,
+		}
+		if seed%3 == 0 {
+			opt.IndexLag = 20 * time.Second
+		}
+		if seed%7 == 0 {
+			opt.Language = "nl"
+		}
+		bubbleNamed(t, fmt.Sprint(seed), opt, func(t *testing.T, r *rig) {
+			s := &simulation{rig: r, rng: rand.New(rand.NewPCG(seed, seed)), sent: map[string][]simCall{}, users: 6}
+			if seed%4 >= 2 { // more users than the account takes one by one: bulks
+				s.users = 60
+				r.quota = worker.Quota{PerHour: 20_000, PerMinute: 150, Reserve: 0.1}
+				r.restart()
+			}
 			s.run()
 		})
 	}
@@ -125,7 +140,7 @@ func (s *simulation) step() {
 	case 3, 4, 5:
 		s.fault(s.trouble())
 	}
-	entries := make([]queue.Entry, 1+s.rng.IntN(25))
+	entries := make([]queue.Entry, 1+s.rng.IntN(25*s.users/6))
 	for i := range entries {
 		entries[i] = s.call()
 	}
@@ -162,7 +177,7 @@ func (s *simulation) trouble() sandbox.Fault {
 
 // call makes one call of a random user; clocks are not in order of arrival, and seq, for going backwards, follows them.
 func (s *simulation) call() queue.Entry {
-	user := fmt.Sprint("u", s.rng.IntN(6))
+	user := fmt.Sprint("u", s.rng.IntN(s.users))
 	traits := map[string]any{}
 	for name := range simFields {
 		traits[name] = nil
@@ -244,6 +259,11 @@ func (s *simulation) dump(user string) {
 	}
 	for _, e := range lines {
 		s.t.Logf("%+v", e)
+	}
+	for _, l := range s.letters() {
+		if l.User == s.store.User(user) {
+			s.t.Logf("letter %s %s %d %q, tried %v to %v", l.MessageID, l.Reason, l.Status, l.Error, l.FirstTry, l.LastTry)
+		}
 	}
 	for _, snap := range s.box.History(s.contact(user).ID) {
 		s.t.Logf("%s %s %v", snap.At.Format("15:04:05.000"), snap.Operation, snap.Contact.Custom)
