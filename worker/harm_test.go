@@ -1,0 +1,166 @@
+package worker_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// TestDoNoHarm fills an account with contacts of all kinds, lets two sources call for some of their users, and people edit
+// what they like meanwhile. In the end nothing is changed that no call named: no foreign field, no foreign contact, no
+// subscription; nobody's contact was taken over, and no two became one. FRESHRELAY_LONG=1 takes a large account.
+func TestDoNoHarm(t *testing.T) {
+	contacts, calls := 400, 1600
+	if os.Getenv("FRESHRELAY_LONG") != "" {
+		contacts, calls = 50_000, 100_000
+	}
+	for _, mode := range []sandbox.Mode{sandbox.Merge, sandbox.Replace} {
+		bubbleNamed(t, string(mode), sandbox.Options{CustomFieldMode: mode, BulkWait: time.Second, BulkDuration: 5 * time.Second}, func(t *testing.T, r *rig) {
+			r.quota = worker.Quota{PerHour: 1_000_000, PerMinute: 400, Reserve: 0.1}
+			r.restart()
+			h := &harm{rig: r, rng: rand.New(rand.NewPCG(7, 7)), n: contacts}
+			h.fill()
+			h.run(calls)
+			h.check()
+		})
+	}
+}
+
+// harm is an account that is watched.
+type harm struct {
+	*rig
+	rng    *rand.Rand
+	n      int
+	before map[int64]sandbox.Contact // as the account was, with what people have edited since
+}
+
+// user i is one of four kinds by i%4: the contact has the userId; it has only the address; the address is that of a
+// stranger's contact; there is none.
+func (h *harm) fill() {
+	h.before = map[int64]sandbox.Contact{}
+	for i := range h.n {
+		fields := map[string]any{
+			"emails": fmt.Sprintf("u%d@example.test", i), "job_title": "by hand", "subscription_status": i % 3, "tags": []string{"vip"},
+			"custom_field": map[string]any{"cf_notes": fmt.Sprint("note ", i), "cf_industry": "Music"},
+		}
+		switch i % 4 {
+		case 0:
+			fields["external_id"] = fmt.Sprint("u", i)
+		case 2:
+			fields["external_id"] = fmt.Sprint("stranger", i)
+		case 3:
+			continue
+		}
+		c := h.add(fields)
+		h.before[c.ID] = c
+	}
+}
+
+// run makes the calls, in rounds. They carry seq, plan and city and leave out what people have filled in.
+func (h *harm) run(calls int) {
+	const each = 400
+	for from := 0; from < calls; from += each {
+		var entries []queue.Entry
+		for i := from; i < min(calls, from+each); i++ {
+			u := h.rng.IntN(h.n)
+			traits := map[string]any{"email": fmt.Sprintf("u%d@example.test", u), "seq": i, "plan": fmt.Sprint("p", h.rng.IntN(5))}
+			if h.rng.IntN(2) == 0 {
+				traits["city"] = fmt.Sprint("city ", h.rng.IntN(5))
+			}
+			entry := h.identify(fmt.Sprint("u", u), traits)
+			if h.rng.IntN(2) == 0 { // of the other source
+				received, err := segment.Decode(entry.Data)
+				if err != nil {
+					h.t.Fatal(err)
+				}
+				received.Source = "shop"
+				entry.Data = received.Encode()
+			}
+			entries = append(entries, entry)
+		}
+		h.publish(entries...)
+		time.Sleep(2 * time.Second)
+		h.edit()
+	}
+	h.drain(200 * time.Hour)
+}
+
+// edit is what people do meanwhile, to fields that no call names.
+func (h *harm) edit() {
+	for id, c := range h.before {
+		if h.rng.IntN(20) > 0 {
+			continue
+		}
+		title := fmt.Sprint("title ", h.rng.IntN(100))
+		if _, err := h.box.Edit(id, map[string]any{"job_title": title}); err != nil {
+			h.t.Fatal(err)
+		}
+		c.Fields = maps.Clone(c.Fields)
+		c.Fields["job_title"] = title
+		h.before[id] = c
+	}
+}
+
+// check compares every contact with what it was. Of ours only what calls named may differ; strangers' not at all.
+func (h *harm) check() {
+	h.t.Helper()
+	if n := h.calls(0)["bulk_upsert"]; n == 0 {
+		h.t.Error("no bulk was sent")
+	}
+	for _, l := range h.letters() {
+		if l.Reason != worker.ReasonEmailConflict {
+			h.t.Errorf("a letter that should not be: %+v", l)
+		}
+	}
+	owners := map[string]int{}
+	for _, c := range h.box.Contacts() {
+		was, there := h.before[c.ID]
+		if c.ExternalID != "" {
+			owners[c.ExternalID]++
+		}
+		if !there {
+			if !strings.HasPrefix(c.Email, c.ExternalID+"@") {
+				h.t.Errorf("a contact was made for %q with another's address", c.ExternalID)
+			}
+			continue
+		}
+		delete(h.before, c.ID)
+		stranger := strings.HasPrefix(was.ExternalID, "stranger")
+		if stranger && !c.UpdatedAt.Equal(was.UpdatedAt) && c.Fields["job_title"] == was.Fields["job_title"] && len(c.Custom) != len(was.Custom) {
+			h.t.Errorf("the contact of %s was written", was.ExternalID)
+		}
+		if was.ExternalID != "" && c.ExternalID != was.ExternalID || was.ExternalID == "" && c.ExternalID != "" && !strings.HasPrefix(was.Email, c.ExternalID+"@") {
+			h.t.Errorf("the contact of %q belongs to %q now", was.ExternalID, c.ExternalID)
+		}
+		for _, named := range []string{"cf_seq", "cf_plan"} {
+			if _, had := was.Custom[named]; !had && !stranger {
+				delete(c.Custom, named)
+			}
+		}
+		if !stranger {
+			delete(c.Fields, "city")
+		}
+		if diff := cmp.Diff(was.Fields, c.Fields) + cmp.Diff(was.Custom, c.Custom); diff != "" || c.Email != was.Email {
+			h.t.Errorf("%s %q: %s", was.ExternalID, c.Email, diff)
+		}
+	}
+	if len(h.before) > 0 {
+		h.t.Errorf("%d contacts are not there any more", len(h.before))
+	}
+	for owner, n := range owners {
+		if n > 1 {
+			h.t.Errorf("%s has %d contacts", owner, n)
+		}
+	}
+}
