@@ -31,10 +31,10 @@ func instantAPI(b *testing.B) (url string, writes *atomic.Int64) {
 		b.Fatal(err)
 	}
 	writes = new(atomic.Int64)
-	real := box.Handler()
+	fields := box.Handler()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet { // the fields
-			real.ServeHTTP(w, r)
+			fields.ServeHTTP(w, r)
 			return
 		}
 		_, _ = io.Copy(io.Discard, r.Body)
