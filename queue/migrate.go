@@ -73,6 +73,7 @@ func attach(ctx context.Context, to Config) (*Store, error) {
 	if to.Logger == nil {
 		to.Logger = zap.NewNop()
 	}
+	to.Dir = "" // what it holds is what is moved
 	s := &Store{cfg: to, names: names{prefix: to.Prefix}, log: to.Logger.Named("queue"), owned: map[int]*Partition{}}
 	if err := s.connect(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())

@@ -108,7 +108,7 @@ func TestAStoreMovesToACluster(t *testing.T) {
 		if _, err := Open(t.Context(), left); !errors.Is(err, ErrMismatch) {
 			t.Errorf("a store that was not moved is forgotten: %v", err)
 		}
-		m, err := Migrate(t.Context(), embedded, target(4))
+		m, err := Migrate(t.Context(), embedded, left)
 		if err != nil || m.Partitions != 4 || m.Letters != 6 || m.Accepted != users || m.Records != users+2 {
 			t.Fatalf("%+v, %v", m, err)
 		}
