@@ -52,7 +52,7 @@ type Error struct {
 	// doubt: it is confirmed by a lookup, and an upsert by address that is taken with the same values.
 	IdentifierDoubt bool
 	Text            string // what the API or the network said, redacted, at most 200 runes
-	Unsent          bool   // no connection was made, so not a byte of the request left
+	Unsent          bool   // no connection was made, or the request was withheld: it surely had no effect
 	Err             error  // the cause, if there was no whole answer; ctx errors are found here by errors.Is
 }
 

@@ -39,6 +39,8 @@ func TestAGuardIsAskedWhenBytesLeave(t *testing.T) {
 			whole.Store(0)
 			if err := call(func() error { return gone }); !errors.Is(err, gone) || freshmarketer.KindOf(err) != freshmarketer.KindCanceled || whole.Load() != 0 {
 				t.Errorf("%s: %v, %d requests arrived", name, err, whole.Load())
+			} else if e := new(freshmarketer.Error); !errors.As(err, &e) || e.MayHaveEffect() {
+				t.Errorf("%s: what was withheld may have had an effect: %+v", name, e)
 			}
 			if err := call(func() error { return nil }); err != nil || whole.Load() != 1 {
 				t.Errorf("%s: an allowed call ended with %v, %d requests arrived", name, err, whole.Load())
