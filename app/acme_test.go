@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/app/certtest"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 const acmeDomain = "relay.acme.test"
@@ -207,6 +208,7 @@ type command struct {
 func startCommand(t *testing.T, environ []string, program string, args ...string) *command {
 	t.Helper()
 	c := &command{t: t, cmd: exec.Command(program, args...), exited: make(chan struct{})} // it ends by stop
+	queuetest.Tie(c.cmd)
 	c.cmd.Env, c.cmd.Stdout, c.cmd.Stderr = environ, c, c
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/failpoint"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 const (
@@ -106,6 +107,7 @@ func (c *child) start(plan string) {
 	c.t.Helper()
 	c.stderr = new(syncBuffer)
 	c.cmd = exec.Command(c.program, "serve", "--config", c.file()) // it ends by a signal
+	queuetest.Tie(c.cmd)
 	c.cmd.Stderr = c.stderr
 	c.cmd.Env = append(append(os.Environ(), c.environ...), failpoint.Variable+"="+plan)
 	if err := c.cmd.Start(); err != nil {

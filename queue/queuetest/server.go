@@ -123,6 +123,7 @@ func (s *Server) Start() {
 		s.t.Fatal(err)
 	}
 	s.cmd = exec.Command(os.Args[0])
+	Tie(s.cmd)
 	s.cmd.Env = append(os.Environ(), serverVariable+"="+string(spec))
 	s.cmd.Stderr = os.Stderr
 	if err := s.cmd.Start(); err != nil {
