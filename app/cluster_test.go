@@ -164,6 +164,7 @@ func (r *clusterRig) settled(ctx context.Context) {
 			break
 		}
 		pause(ctx, 100*time.Millisecond)
+		r.alive()
 		if ctx.Err() != nil {
 			r.t.Fatalf("never settled: %d acknowledged, %+v\n%s", r.acked.Load(), l, r.said())
 		}
@@ -205,6 +206,18 @@ func (r *clusterRig) checkContact(c sandbox.Contact) {
 	}
 	if last != want {
 		r.t.Errorf("%s ends with %d, not %d", c.ExternalID, last, want)
+	}
+}
+
+// alive fails if a process has ended by itself.
+func (r *clusterRig) alive() {
+	r.t.Helper()
+	for i, n := range r.nodes {
+		select {
+		case <-n.exited:
+			r.t.Fatalf("process %d ended by itself: %v\n%s", i, n.cmd.ProcessState, r.said())
+		default:
+		}
 	}
 }
 
