@@ -56,7 +56,7 @@ SEEDS ?= 1000
 
 .PHONY: test-sim
 test-sim: ## compare SEEDS (1000) seeded simulations of the delivery with an oracle, and do no harm to a large account
-	FRESHRELAY_SIM_SEEDS=$(SEEDS) FRESHRELAY_LONG=1 go test -count 1 -timeout 6h -run '^(TestSimulation|TestDoNoHarm)$$' ./worker
+	FRESHRELAY_SIM_SEEDS=$(SEEDS) FRESHRELAY_LONG=1 go test -count 1 -timeout 6h -run '^(TestSimulation|TestDoNoHarm|TestCallsPerContactInALargeBacklog)$$' ./worker
 
 .PHONY: check
 check: format-diff vet tidy-diff lint house race-quick ## what must hold before a commit: format, vet, tidy, lint, import directions, quick races

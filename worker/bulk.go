@@ -15,8 +15,10 @@ const (
 	bulkLinger = 300 * time.Millisecond
 	// bulkWaiting bounds the changes that wait for a bulk; more wait in their lanes, where they cost less memory.
 	bulkWaiting = 3 * freshmarketer.MaxBulk
-	// bulkFlights is how many jobs a process has under way. More than a few are answered 405 (seen in client code).
+	// bulkFlights is how many jobs of a partition are at work. More than a few are answered 405 (seen in client code).
 	bulkFlights = 3
+	// bulkSlots is how many jobs are waited for at most, of which most are done and not asked for: see trust.
+	bulkSlots = 32
 	// bulkWorth is the fewest changes for which a bulk, which takes two calls, is cheaper.
 	bulkWorth = 3
 )
@@ -29,16 +31,17 @@ type bulks struct {
 	log  *zap.Logger
 	wake chan struct{} // capacity 1: a change waits
 	room chan struct{} // capacity 1: changes were taken away
-	revs [bulkFlights]uint64
-	free chan int // slots of jobs
+	revs [bulkSlots]uint64
+	free chan int      // slots of jobs
+	work chan struct{} // one element per job that may be at work
 
 	mu      sync.Mutex
 	waiting []*turn
 }
 
 func newBulks(part *partition, log *zap.Logger) *bulks {
-	b := &bulks{part: part, log: log, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), free: make(chan int, bulkFlights)}
-	for slot := range bulkFlights {
+	b := &bulks{part: part, log: log, wake: make(chan struct{}, 1), room: make(chan struct{}, 1), free: make(chan int, bulkSlots), work: make(chan struct{}, bulkFlights)}
+	for slot := range bulkSlots {
 		b.free <- slot
 	}
 	return b
@@ -117,8 +120,14 @@ func (b *bulks) run(waitCtx, callCtx context.Context) {
 		case <-waitCtx.Done():
 			return
 		}
+		select {
+		case b.work <- struct{}{}:
+		case <-waitCtx.Done():
+			return
+		}
 		f, err := b.depart(waitCtx, callCtx, slot)
 		if f == nil {
+			<-b.work
 			b.free <- slot
 			if err != nil && waitCtx.Err() != nil {
 				return
@@ -127,6 +136,7 @@ func (b *bulks) run(waitCtx, callCtx context.Context) {
 		}
 		flights.Go(func() {
 			f.run()
+			f.landed()
 			b.free <- slot
 			signal(b.wake)
 		})

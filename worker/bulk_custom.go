@@ -147,7 +147,7 @@ func (t *turn) learnBulk() {
 	defer func() { t.part.bulks.free <- slot }()
 	f := &flight{
 		b: t.part.bulks, waitCtx: t.waitCtx, callCtx: t.callCtx, slot: slot, pass: pass, turns: []*turn{t},
-		rows: []freshmarketer.BulkRow{{Identifier: "id", Value: id, Write: write}},
+		rows: []freshmarketer.BulkRow{{Identifier: "id", Value: id, Write: write}}, alone: true,
 	}
 	job, err := f.post()
 	if err != nil && unclear(err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -31,10 +32,12 @@ type flight struct {
 	rows             []freshmarketer.BulkRow
 	mark             mark
 	calls            []queue.JournalCall
+	alone            bool   // it is about finding something out
+	landed           func() // makes room for another job; may be called twice
 }
 
 func newFlight(waitCtx, callCtx context.Context, b *bulks, slot int, pass *pass, turns []*turn) *flight {
-	f := &flight{b: b, waitCtx: waitCtx, callCtx: callCtx, slot: slot, pass: pass, turns: turns}
+	f := &flight{b: b, waitCtx: waitCtx, callCtx: callCtx, slot: slot, pass: pass, turns: turns, landed: sync.OnceFunc(func() { <-b.work })}
 	for _, t := range turns {
 		f.rows = append(f.rows, t.row())
 	}
@@ -146,8 +149,15 @@ func (f *flight) note(op string, began time.Time, err error) {
 // follow asks for the job until it has ended, sparingly: each question is a call. certain is false if nobody can tell what
 // became of each row; then it returns only when the job cannot be at work any more, or when we are stopping.
 func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain bool) {
-	pace := &f.b.part.pool.pace
-	for wait := pace.first(); ; wait = pace.next(time.Since(f.mark.At)) {
+	pace, trust := &f.b.part.pool.pace, &f.b.part.pool.trust
+	wait := pace.first()
+	if !f.alone && f.proven() && trust.skips() {
+		if done, ok := f.outwait(); ok {
+			return done, true
+		}
+		wait = 0
+	}
+	for ; ; wait = pace.next(time.Since(f.mark.At)) {
 		if !sleep(f.waitCtx, wait) {
 			return status, false
 		}
@@ -157,6 +167,7 @@ func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain boo
 		switch {
 		case err == nil && (status.State == freshmarketer.JobDone || status.State == freshmarketer.JobFailed):
 			pace.took(time.Since(f.mark.At))
+			trust.asked(status.Certain() && status.Failed == 0)
 			if status.Certain() {
 				return status, true
 			}

@@ -53,7 +53,7 @@ func (f *flight) clear() {
 // recover waits for the jobs that an earlier owner of the partition may have left at work. Until then nothing may be
 // sent: an older value of theirs could land after a newer one of ours.
 func (b *bulks) recover(waitCtx, callCtx context.Context) error {
-	for slot := range bulkFlights {
+	for slot := range bulkSlots {
 		data, rev, err := b.part.pool.store.State(callCtx, b.key(slot))
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -198,4 +199,44 @@ func TestBulksInTrouble(t *testing.T) {
 			r.neverBackwards("cf_seq")
 		})
 	}
+}
+
+// A large backlog takes few calls: 60 contacts or more in each, the questions about jobs included. FRESHRELAY_LONG=1 takes
+// one of 100,000 contacts, and there all calls count; among fewer those before the first bulk and after the last weigh more.
+func TestCallsPerContactInALargeBacklog(t *testing.T) {
+	n, long := 2400, os.Getenv("FRESHRELAY_LONG") != ""
+	if long {
+		n = 100_000
+	}
+	bubble(t, sandbox.Options{BulkWait: 2 * time.Second, BulkDuration: 6 * time.Second, CallLog: 1 << 20}, func(t *testing.T, r *rig) {
+		r.many(n)
+		before := r.box.CallCount()
+		r.round(n, 1)
+		if l := r.drain(48 * time.Hour); l.Delivered != int64(2*n) || l.Dead != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		calls := r.calls(before)
+		all, bulks := int(r.box.CallCount()-before), calls["bulk_upsert"]+calls["job_status"]
+		t.Logf("%d contacts: %d calls in all, %v", n, all, calls)
+		if long && n/all < 60 || 100*calls["bulk_upsert"]/bulks < 55 {
+			t.Errorf("%d contacts took %d calls: %v", n, all, calls)
+		}
+		r.at(n, 1)
+	})
+}
+
+// A job that does not take a contact ends the trust in others that are not asked for.
+func TestJobsAreAskedForAgainOnceOneFails(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		r.many(2000)
+		for _, u := range []int{1500, 1700, 1900} {
+			if err := r.client().DeleteContact(t.Context(), fmtID(r.contact(fmt.Sprint("u", u)).ID)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.round(2000, 1)
+		r.drain(12 * time.Hour)
+		r.at(2000, 1)
+		r.neverBackwards("cf_seq")
+	})
 }

@@ -56,6 +56,7 @@ type Pool struct {
 	backlogs  backlogs
 	custom    *bulkCustom
 	pace      pace
+	trust     trust
 	places    chan struct{} // one element per turn under way
 	behind    chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
 }
