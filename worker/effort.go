@@ -69,7 +69,7 @@ func (p *Pool) BacklogClear(pending int64) time.Duration {
 		return 0
 	}
 	wait, known := p.gate.opensIn()
-	if !known {
+	if !known || p.mode.Name != ModeLive { // what waits for another mode waits for somebody
 		return Never
 	}
 	calls := float64(pending) * p.effort.perEvent()

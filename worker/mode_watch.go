@@ -91,6 +91,7 @@ func (t *turn) imagine(items []queue.Item) error {
 	l := t.lane
 	if l.imagined == nil {
 		record := l.record.Clone()
+		record.ForgetSentUntil(t.p.resyncs.since(l.user))
 		l.imagined = &record
 		for seen := range slices.Chunk(t.part.backlog.looked(l), maxMerge) {
 			if err := t.foldImagined(seen); err != nil {

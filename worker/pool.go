@@ -96,6 +96,9 @@ func (p *Pool) Run(ctx context.Context) error {
 	callCtx, cancelCalls := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelCalls()
 
+	if why := p.mode.hold(); why != "" {
+		p.cfg.Metrics.SetPaused(string(why), true)
+	}
 	o, rev, err := p.readOrder(ctx) // before any call
 	if err != nil {
 		if ctx.Err() != nil {

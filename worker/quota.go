@@ -76,7 +76,7 @@ const (
 	// quotaRetry and quotaRetryMax are the waits while STATE does not answer: nothing is spent that is not written down.
 	quotaRetry    = 500 * time.Millisecond
 	quotaRetryMax = 15 * time.Second
-	closeTimeout  = 500 * time.Millisecond
+	tellTimeout   = 500 * time.Millisecond
 )
 
 // errNoCalls says that the quota has no call now and that the caller did not want to wait.

@@ -25,6 +25,8 @@ type learnt struct {
 	Window string `json:"window"`
 	Calls  int    `json:"calls"`
 	At     int64  `json:"at"` // Unix ms by the broker's clock
+	// Until is when the answer lets calls be made again, for processes that have not had one; 0 if it did not say.
+	Until int64 `json:"until,omitempty"`
 }
 
 func (l learnt) recovery() time.Duration {
@@ -35,6 +37,14 @@ func (l learnt) recovery() time.Duration {
 }
 
 func (l learnt) over(now time.Time) bool { return now.Sub(time.UnixMilli(l.At)) >= l.recovery() }
+
+// barred is how long a 429 that any process got forbids calls.
+func (s *spending) barred(now time.Time) (wait time.Duration) {
+	for _, l := range s.Learn {
+		wait = max(wait, time.UnixMilli(l.Until).Sub(now))
+	}
+	return wait
+}
 
 // rise is the limit as it is now: it goes back to the configured one in a straight line.
 func (l learnt) rise(limit int, now time.Time) int {
@@ -76,8 +86,12 @@ func (q *quota) throttled(retryAfter time.Duration) {
 	} else {
 		l.Calls = min(l.Calls, limits.minute)
 	}
+	if retryAfter > 0 {
+		l.Until = now.Add(retryAfter).UnixMilli()
+	}
 	q.lower = append(q.lower, l)
 	q.apply(&q.seen, now)
+	signal(q.wake) // for others to be told
 }
 
 // floorOf keeps a tenth off what was used when the account said no. A tenth of the limit always stays, or it would never
@@ -127,8 +141,8 @@ func (q *quota) observe(total, remaining int, reset time.Duration) {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if total < 0 {
-		total = q.cfg.PerHour
+	if total < 0 { // of which window nobody knows
+		total = remaining
 	}
 	until := time.Now().Add(capWait)
 	if reset > 0 {

@@ -252,7 +252,7 @@ func TestWhenTheBacklogIsClear(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		runQuota(t, &flakyAccount{}, DefaultQuota(), func(q *quota, g *gate) {
-			p := &Pool{cfg: Config{Quota: q.cfg}, gate: g}
+			p := &Pool{cfg: Config{Quota: q.cfg}, gate: g, mode: &mode{Mode: Mode{Name: ModeLive}}}
 			p.effort.add(200, 100)
 			spend(t, q, 100)
 			for pending, want := range map[int64]time.Duration{

@@ -11,6 +11,9 @@ import (
 func (q *quota) run(ctx context.Context) {
 	retry := newBackOff(quotaRetry, quotaRetryMax)
 	for ctx.Err() == nil {
+		if q.news() {
+			q.tell()
+		}
 		next := q.serve()
 		if next.calls > 0 && next.wait == 0 {
 			var err error

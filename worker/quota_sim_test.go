@@ -208,3 +208,28 @@ func TestActivitiesGetWhatContactsLeave(t *testing.T) {
 		}
 	})
 }
+
+// A 429 that one process gets holds the others, too: they finish the block they have, and no more.
+func TestA429HoldsOtherProcesses(t *testing.T) {
+	doorBubble(t, sandbox.Options{CallLog: 50_000}, func(t *testing.T, d *door) {
+		var done atomic.Int64
+		ctx, cancel := context.WithCancel(t.Context())
+		one, two := d.open("one", DefaultQuota()), d.open("two", DefaultQuota())
+		one.change(ctx, classContact, 1)
+		one.report("user", failure(fm.KindThrottled, 8*time.Minute))
+		time.Sleep(time.Millisecond)
+		since := d.box.CallCount()
+		two.want(ctx, classContact, 8, 2, &done)
+		time.Sleep(7 * time.Minute)
+		if n := d.box.CallCount() - since; n > 5 {
+			t.Errorf("%d calls of another process", n)
+		}
+		time.Sleep(2 * time.Minute)
+		if n := d.box.CallCount() - since; n < 50 {
+			t.Errorf("%d calls after it was over", n)
+		}
+		cancel()
+		one.stop()
+		two.stop()
+	})
+}

@@ -48,6 +48,9 @@ func (q *quota) tryTake(ctx context.Context, needed int) (wait time.Duration, er
 	allowed := s.limits(q.cfg, now)
 	needed = min(needed, allowed.hour, allowed.minute)
 	calls, wait := s.room(now, allowed, needed, max(needed, q.blockSize(allowed)))
+	if barred := s.barred(now); barred > 0 {
+		calls, wait = 0, max(wait, barred)
+	}
 	if calls == 0 {
 		q.mu.Unlock()
 		if len(closed) > 0 || told > 0 { // others who wait should know, too
@@ -111,17 +114,28 @@ func (q *quota) written(s spending, closed []*block, told int) {
 	q.apply(&q.seen, q.brokerTime(time.Now())) // what was learnt while it was being written
 }
 
-// close gives back what is left when the process stops, so that its successor need not wait. It is worth one try.
+// close gives back what is left when the process stops, so that its successor need not wait.
 func (q *quota) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
 	q.mu.Lock()
 	q.retire()
 	nothing := len(q.retired) == 0
 	q.mu.Unlock()
-	if nothing {
-		return
+	if !nothing {
+		q.tell()
 	}
+}
+
+// news says whether a 429 taught something that STATE does not know.
+func (q *quota) news() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.lower) > 0
+}
+
+// tell writes down what was learnt and what became of our blocks. It is worth one try: what fails goes with the next block.
+func (q *quota) tell() {
+	ctx, cancel := context.WithTimeout(context.Background(), tellTimeout)
+	defer cancel()
 	s, rev, err := q.read(ctx)
 	if err != nil {
 		return
@@ -188,13 +202,17 @@ func (q *quota) syncClock(ctx context.Context) error {
 	if fresh {
 		return nil
 	}
+	asked := time.Now()
 	broker, err := q.store.Clock(ctx)
 	if err != nil {
 		return err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.broker, q.local = broker, time.Now()
+	took := time.Since(asked)
+	if took < clockSlack || q.local.IsZero() { // a slow answer says less than what is known
+		q.broker, q.local = broker, asked.Add(took/2)
+	}
 	return nil
 }
 
