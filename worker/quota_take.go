@@ -46,7 +46,6 @@ func (q *quota) tryTake(ctx context.Context, needed int) (wait time.Duration, er
 	s.tidy(now)
 	q.seen, q.seenRev = s, rev
 	allowed := s.limits(q.cfg, now)
-	needed = min(needed, allowed.hour, allowed.minute)
 	calls, wait := s.room(now, allowed, needed, max(needed, q.blockSize(allowed)))
 	if barred := s.barred(now); barred > 0 {
 		calls, wait = 0, max(wait, barred)

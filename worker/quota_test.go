@@ -164,6 +164,37 @@ func sortTimes(times []time.Time) {
 	}
 }
 
+// A call that was granted may be made late, and the process die with it: it counts from the latest moment on.
+func TestALateCallOfADeadProcessCounts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		a := &flakyAccount{}
+		cfg := Quota{PerMinute: 10}
+		one := newQuota(cfg, a, "one", zap.NewNop())
+		if _, err := one.take(t.Context(), 4); err != nil {
+			t.Fatal(err)
+		}
+		g, err := one.tryAcquire(classContact, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(55 * time.Second)
+		for range 4 {
+			if !g.spend() {
+				t.Fatal("it may not be made any more")
+			}
+		}
+		time.Sleep(10 * time.Second)
+		if g.spend() || one.block.left() != 0 {
+			t.Error("a call was made after the block's end")
+		}
+		two := newQuota(cfg, a, "two", zap.NewNop())
+		if wait, err := two.take(t.Context(), 7); wait == 0 || err != nil {
+			t.Errorf("seven calls, ten seconds after four others: %v, %v", wait, err)
+		}
+	})
+}
+
 // While STATE is down nothing is spent, and it is not asked in a loop.
 func TestNothingIsSpentWhileStateIsDown(t *testing.T) {
 	t.Parallel()
