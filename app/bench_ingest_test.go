@@ -29,13 +29,16 @@ const benchKey = "bench-key"
 // benchIdentify is an ordinary identify of a server library, 0.6 KB.
 const benchIdentify = `{"userId":"user-4711","messageId":"node-next-1763892611000-0a6c33a5-9d5e-4a6e-8b29-50a2d6f0a8a1","timestamp":"2026-11-23T10:10:11.000Z","traits":{"email":"ann.lee@example.test","firstName":"Ann","lastName":"Lee","phone":"+15550100","company":{"name":"Example","id":"c-17"},"address":{"city":"Leeds","country":"GB"},"plan":"pro","seats":12},"context":{"library":{"name":"@segment/analytics-node","version":"2.3.0"},"ip":"203.0.113.7","locale":"en-GB","userAgent":"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36"},"integrations":{},"type":"identify"}`
 
+// benchID is the part of benchIdentify's message id that is another one in every event.
+const benchID = "50a2d6f0a8a1"
+
 // BenchmarkStored sends single identifies through the door into the real store, which fsyncs before the answer, and by
 // turns to a handler that only reads the body. of_bare is the door's rate as a part of that handler's, and cpu_of_bare
 // what it would be if only processor time counted. One connection cannot share its fsyncs: of_fsync is its rate as a part
 // of what a bare request and a raw fsync, one after the other, would allow; and of_store as a part of what a bare request
 // and the same event given to the store by itself would.
 func BenchmarkStored(b *testing.B) {
-	store := benchStore(b)
+	store, stored := benchStore(b)
 	entries := entriesOf(b, "/v1/identify", benchIdentify)
 	for _, connections := range []int{1, 32, 256} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
@@ -45,7 +48,9 @@ func BenchmarkStored(b *testing.B) {
 			if connections == 1 {
 				sides = append(sides, publish(b, store, entries, 1))
 			}
+			before := stored.Load()
 			took := takeTurns(b, connections, sides...)
+			wantStored(b, stored.Load()-before, (b.N+connections)*(len(sides)-1))
 			b.ReportMetric(took.of(1, 0), "of_bare")
 			b.ReportMetric(took.cpu[1].Seconds()/took.cpu[0].Seconds(), "cpu_of_bare")
 			if connections == 1 {
@@ -65,7 +70,7 @@ func BenchmarkStored(b *testing.B) {
 func BenchmarkStoredBatch(b *testing.B) {
 	const events = 100
 	batch := `{"batch":[` + strings.TrimSuffix(strings.Repeat(benchIdentify+",", events), ",") + `]}`
-	store := benchStore(b)
+	store, stored := benchStore(b)
 	entries := entriesOf(b, "/v1/batch", batch)
 	if len(entries) != events {
 		b.Fatalf("the door made %d entries of the batch, want %d", len(entries), events)
@@ -73,7 +78,9 @@ func BenchmarkStoredBatch(b *testing.B) {
 	for _, connections := range []int{1, 8, 32} {
 		b.Run(fmt.Sprintf("connections=%d", connections), func(b *testing.B) {
 			door := newDoor(b, store, connections, "/v1/batch", batch)
+			before := stored.Load()
 			took := takeTurns(b, connections, door.send, publish(b, store, entries, connections))
+			wantStored(b, stored.Load()-before, 2*(b.N+connections)*events)
 			b.ReportMetric(took.of(1, 0), "of_publish")
 			b.ReportMetric(took.cpu[1].Seconds()/took.cpu[0].Seconds(), "cpu_of_publish")
 			b.ReportMetric(float64(b.N*events)/took.time[0].Seconds(), "events/s")
@@ -111,7 +118,8 @@ func publish(b *testing.B, store *queue.Store, entries []queue.Entry, goroutines
 // seconds of each. A latency counts from when the request was due: a stall makes everything behind it late, too.
 func BenchmarkStoredLatency(b *testing.B) {
 	const perSecond, turns = 300, 10
-	door := newDoor(b, benchStore(b), 32, "/v1/identify", benchIdentify)
+	store, stored := benchStore(b)
+	door := newDoor(b, store, 32, "/v1/identify", benchIdentify)
 	bare := newSender(b, &http.Server{Handler: http.HandlerFunc(readOnly)}, 32, "/", benchIdentify)
 	door.send(32)
 	bare.send(32)
@@ -122,6 +130,7 @@ func BenchmarkStoredLatency(b *testing.B) {
 		forBare = append(forBare, bare.pace(perSecond)...)
 	}
 	b.StopTimer()
+	wantStored(b, stored.Load(), 32+len(forDoor))
 	slices.Sort(forDoor)
 	slices.Sort(forBare)
 	for _, at := range []struct {
@@ -153,9 +162,14 @@ func (k *keeper) Publish(_ context.Context, entries []queue.Entry) error {
 	return nil
 }
 
-func benchStore(b *testing.B) *queue.Store {
+// benchStore is a store that counts the events it has stored.
+func benchStore(b *testing.B) (*queue.Store, *atomic.Int64) {
 	b.Helper()
-	store, err := queue.Open(context.Background(), queue.Config{Dir: b.TempDir(), Account: "bench"})
+	stored := new(atomic.Int64)
+	store, err := queue.Open(context.Background(), queue.Config{
+		Dir: b.TempDir(), Account: "bench",
+		OnPublish: func(_ time.Duration, events int) { stored.Add(int64(events)) },
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -164,7 +178,15 @@ func benchStore(b *testing.B) *queue.Store {
 			b.Error(err)
 		}
 	})
-	return store
+	return store, stored
+}
+
+// wantStored makes sure that what was measured is storing: the door answers 200 to calls that it drops, too.
+func wantStored(b *testing.B, got int64, want int) {
+	b.Helper()
+	if got != int64(want) {
+		b.Errorf("%d events stored, want %d", got, want)
+	}
 }
 
 // turns says how long all requests of each side took, how much processor time this process spent on them, clients
@@ -261,8 +283,13 @@ func spread(n, goroutines int, do func()) {
 type sender struct {
 	b           *testing.B
 	client      *http.Client
-	url, body   string
+	url         string
 	connections int
+
+	body   string
+	places []int         // where the changing part of a message id stands in it
+	ids    atomic.Uint64 // given so far
+	bodies sync.Pool     // of *[]byte
 }
 
 // newDoor serves the door as the program does, with its limits, in front of a store that nothing is delivered from.
@@ -292,7 +319,32 @@ func newSender(b *testing.B, server *http.Server, connections int, path, body st
 		_ = server.Close()
 		<-done
 	})
-	return &sender{b, &http.Client{Transport: transport}, "http://" + listener.Addr().String() + path, body, connections}
+	s := &sender{b: b, client: &http.Client{Transport: transport}, url: "http://" + listener.Addr().String() + path, body: body, connections: connections}
+	for at := 0; ; at++ {
+		next := strings.Index(body[at:], benchID)
+		if next < 0 {
+			return s
+		}
+		at += next
+		s.places = append(s.places, at)
+	}
+}
+
+// fresh is the body with message ids of its own: the door stores no call that it has stored a moment ago.
+func (s *sender) fresh() *[]byte {
+	body, _ := s.bodies.Get().(*[]byte)
+	if body == nil {
+		clone := []byte(s.body)
+		body = &clone
+	}
+	for _, at := range s.places {
+		const digits = "0123456789abcdef"
+		id := s.ids.Add(1)
+		for i := range len(benchID) {
+			(*body)[at+i] = digits[id>>(4*i)&15]
+		}
+	}
+	return body
 }
 
 // send sends n requests over all connections at once.
@@ -316,7 +368,8 @@ func (s *sender) pace(perSecond int) []time.Duration {
 }
 
 func (s *sender) one() {
-	req, err := http.NewRequestWithContext(s.b.Context(), http.MethodPost, s.url, strings.NewReader(s.body))
+	body := s.fresh()
+	req, err := http.NewRequestWithContext(s.b.Context(), http.MethodPost, s.url, bytes.NewReader(*body))
 	if err != nil {
 		s.b.Error(err)
 		return
@@ -329,6 +382,7 @@ func (s *sender) one() {
 	}
 	_, _ = io.Copy(io.Discard, resp.Body) // or the connection is not used again
 	_ = resp.Body.Close()
+	s.bodies.Put(body)
 	if resp.StatusCode != http.StatusOK {
 		s.b.Errorf("answer %d", resp.StatusCode)
 	}
