@@ -76,6 +76,18 @@ func (s *Sandbox) Edit(id int64, fields map[string]any) (Contact, error) {
 	}, fields)
 }
 
+// Remove moves a contact to the recycle bin the way a person does.
+func (s *Sandbox) Remove(id int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.opt.Now()
+	s.advance(now)
+	if ans := s.removeContact(request{op: OpByHand, id: fmt.Sprint(id), at: now}); !ans.effect {
+		return fmt.Errorf("sandbox: refused with %d", ans.status)
+	}
+	return nil
+}
+
 func (s *Sandbox) byHand(write func(request) answer, fields map[string]any) (Contact, error) {
 	body, err := json.Marshal(map[string]any{"contact": fields})
 	if err != nil {
