@@ -63,6 +63,9 @@ func RuleText(r mapping.Rule) string {
 // ErrResyncAll says that so many users were resynced one by one that the whole store should be.
 var ErrResyncAll = errors.New("too many users were resynced one by one")
 
+// ErrNoWorker says that this process only takes calls in; another one delivers.
+var ErrNoWorker = errors.New("this process only takes calls in")
+
 // FieldList is the answer of /api/mapping/fields: the account's fields in the shape of its own API, so that it can be
 // saved and used in their place.
 type FieldList struct {
@@ -190,10 +193,12 @@ func (s *server) resync(w http.ResponseWriter, r *http.Request) error {
 		user = s.User(req.UserID)
 	}
 	err := s.Mapping.Resync(r.Context(), user)
-	if errors.Is(err, ErrResyncAll) {
+	switch {
+	case errors.Is(err, ErrNoWorker):
+		return &problem{http.StatusServiceUnavailable, err.Error(), "ask a process that delivers: --admin-url"}
+	case errors.Is(err, ErrResyncAll):
 		return &problem{http.StatusConflict, err.Error(), "resync the whole store: freshrelay resync --all"}
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	s.Logger.Info("resync asked for", zap.String("user", user), zap.Bool("all", req.All))

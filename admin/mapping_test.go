@@ -54,6 +54,10 @@ func TestResyncRoute(t *testing.T) {
 	for _, body := range []string{`{}`, `{"user_id":"ada","all":true}`} {
 		read[Problem](t, s, "POST", "/api/resync", body, 400)
 	}
+	s.store.failing = ErrNoWorker
+	if p := read[Problem](t, s, "POST", "/api/resync", `{"all":true}`, 503); !strings.Contains(p.Mend, "--admin-url") {
+		t.Errorf("%+v", p)
+	}
 	s.store.failing = ErrResyncAll
 	if p := read[Problem](t, s, "POST", "/api/resync", `{"user_id":"ada"}`, 409); !strings.Contains(p.Mend, "--all") {
 		t.Errorf("%+v", p)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app/config"
@@ -19,6 +20,18 @@ func customFields(c config.Config) worker.CustomFields {
 		return worker.CustomFieldsReplace
 	}
 	return worker.CustomFieldsAuto
+}
+
+// mapping is what the admin API tells of it. A process that only takes calls in knows no fields.
+func (s *service) mapping() admin.Mapping {
+	if s.pool == nil {
+		return admin.Mapping{
+			Fields:   func() ([]mapping.Field, time.Time) { return nil, time.Time{} },
+			Unmapped: func() []mapping.Unmapped { return nil },
+			Resync:   func(context.Context, string) error { return admin.ErrNoWorker },
+		}
+	}
+	return admin.Mapping{Fields: s.pool.ContactFields, Unmapped: s.pool.Unmapped, Explain: s.pool.Explain, Resync: s.resync}
 }
 
 // resync is the workers' Resync in the words of the admin API.

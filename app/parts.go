@@ -140,7 +140,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, AuditLog: s.store, Exchange: s.store,
 		Preview: s.preview, Ages: s.replays.Ages,
-		Mapping: admin.Mapping{Fields: s.pool.ContactFields, Unmapped: s.pool.Unmapped, Explain: s.pool.Explain, Resync: s.resync},
+		Mapping: s.mapping(),
 	}))
 	s.onStop("the admin API", stopQuick, func(context.Context) error { s.between("stopping", 0); return nil })
 	return nil

@@ -20,8 +20,9 @@ const (
 	// catalogueUnknown is how old they may be when a call has a label or a choice that they do not have: somebody may have
 	// just made it. Many calls have such traits all day long, so this bounds what they cost: six API calls an hour.
 	catalogueUnknown = 10 * time.Minute
-	// catalogueDoubt is how old they may be once the API refused, or did not store, what should be right by them.
-	catalogueDoubt = time.Minute
+	// catalogueDoubt is how old they may be once the API refused, or did not store, what should be right by them. Some values
+	// it will never take, so this too bounds what they cost.
+	catalogueDoubt = 5 * time.Minute
 	// catalogueRetry is how long a failed refresh waits; the known fields serve meanwhile.
 	catalogueRetry = time.Minute
 )

@@ -1,8 +1,9 @@
 package worker
 
 import (
-	"cmp"
 	"context"
+	"net/http"
+	"slices"
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -46,7 +47,7 @@ func (e Explainer) Explain(ctx context.Context, source string, bodies [][]byte) 
 		// It comes after everything that is in the log.
 		call := mapping.Call{Event: event, Pos: 1<<62 + uint64(i)}
 		explanation, result := mapping.Explain(e.Fields, e.Options, rec, call, e.Now)
-		explanation.Requests = e.requests(result.Change, rec.ContactID)
+		explanation.Requests = plannedRequests(result.Change, rec.ContactID, e.Custom)
 		next := result.Record
 		if next.ContactID == "" && explanation.Outcome == queue.Delivered {
 			next.ContactID = explainedContact
@@ -70,8 +71,8 @@ func receive(source string, body []byte, now time.Time) segment.Received {
 	return r
 }
 
-// requests are those that send makes if nothing is refused.
-func (e Explainer) requests(c mapping.Change, id string) []mapping.Request {
+// plannedRequests are those that send makes if nothing is refused.
+func plannedRequests(c mapping.Change, id string, mode CustomFields) []mapping.Request {
 	if c.Empty() {
 		return []mapping.Request{}
 	}
@@ -84,17 +85,22 @@ func (e Explainer) requests(c mapping.Change, id string) []mapping.Request {
 			w.Fields["external_id"] = c.UserID
 		}
 		return []mapping.Request{{
-			Operation: freshmarketer.OpCreateContact, Method: "POST", Path: "/contacts", Body: w.Body(),
+			Operation: freshmarketer.OpCreateContact, Method: http.MethodPost, Path: "/contacts", Body: w.Body(),
 			Note: "refused if a contact has the address or the userId; that contact is then read and updated instead",
 		}}
 	}
-	path := "/contacts/" + cmp.Or(id, explainedContact)
-	update := mapping.Request{Operation: freshmarketer.OpUpdateContact, Method: "PUT", Path: path, Body: w.Body()}
-	if !reads(c, e.Custom) {
+	path := "/contacts/" + id
+	update := mapping.Request{Operation: freshmarketer.OpUpdateContact, Method: http.MethodPut, Path: path, Body: w.Body()}
+	if !reads(c, mode) {
 		return []mapping.Request{update}
 	}
 	update.Note = "custom_field and lists go out joined with what the contact was read to have"
-	return []mapping.Request{{Operation: freshmarketer.OpGetContact, Method: "GET", Path: path}, update}
+	return []mapping.Request{{Operation: freshmarketer.OpGetContact, Method: http.MethodGet, Path: path}, update}
+}
+
+// writes are those of the requests that change something.
+func writes(list []mapping.Request) []mapping.Request {
+	return slices.DeleteFunc(list, func(r mapping.Request) bool { return r.Method == http.MethodGet })
 }
 
 // ContactFields are the account's fields and when they were read; none while they are not known.

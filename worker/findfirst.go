@@ -3,6 +3,7 @@ package worker
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -74,6 +75,11 @@ func (t *turn) withDefaults(w freshmarketer.ContactWrite) freshmarketer.ContactW
 		set(w, d)
 	}
 	return w
+}
+
+// isDefault reports whether the field is only there because contacts are given it when they are new.
+func (t *turn) isDefault(field string) bool {
+	return slices.ContainsFunc(t.result.Change.Defaults, func(d mapping.FieldChange) bool { return d.Name == field })
 }
 
 // withoutEffect ends the turn: what would have been delivered is discarded.

@@ -45,6 +45,10 @@ func (t *turn) findOrMake(w freshmarketer.ContactWrite) (freshmarketer.Contact, 
 		return t.findFirst(w)
 	}
 	contact, err := t.create(t.withDefaults(w))
+	if refusedBy(err) && t.isDefault(apiError(err).Field) {
+		t.p.log.Warn("the API refuses a line of contacts.on_create; the contact is made without any", zap.String("field", apiError(err).Field))
+		contact, err = t.create(w)
+	}
 	if refusedBy(err) {
 		return t.resolve(w, err)
 	}

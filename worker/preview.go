@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"net/http"
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -74,46 +72,21 @@ func (p *Pool) preview(fields *mapping.Catalogue, record mapping.Record, l queue
 		return out, record
 	}
 	if !result.Change.Empty() {
-		out.Requests = requests(record.ContactID, result.Change)
+		out.Requests = requestsOf(writes(plannedRequests(result.Change, record.ContactID, p.customs.mode(freshmarketer.OpUpdateContact))))
 	}
 	return out, result.Record
 }
 
-// requests are those that send makes when nothing unforeseen is answered.
-func requests(contactID string, change mapping.Change) []Request {
-	w := write(change)
-	if contactID != "" {
-		return []Request{{http.MethodPut, apiPath + "/contacts/" + contactID, body(w, nil)}}
-	}
-	first := freshmarketer.ContactWrite{Fields: freshmarketer.Fields{"external_id": change.UserID}}
-	maps.Copy(first.Fields, w.Fields)
-	list := []Request{{http.MethodPost, apiPath + "/contacts/upsert", body(first, map[string]any{"external_id": change.UserID})}}
-	if len(w.Custom) > 0 {
-		list = append(list, Request{http.MethodPut, apiPath + "/contacts/{id of the contact}", body(freshmarketer.ContactWrite{Custom: w.Custom}, nil)})
+// requestsOf are the planned requests with the account's path and a body of bytes.
+func requestsOf(plan []mapping.Request) []Request {
+	list := make([]Request, len(plan))
+	for i, r := range plan {
+		list[i] = Request{Method: r.Method, Path: apiPath + r.Path}
+		if r.Body != nil {
+			list[i].Body, _ = json.Marshal(r.Body) // fields hold strings, numbers, booleans, lists of strings and nil
+		}
 	}
 	return list
-}
-
-func body(w freshmarketer.ContactWrite, identifier map[string]any) json.RawMessage {
-	contact := map[string]any{}
-	for name, value := range w.Fields {
-		if name == "email" && identifier != nil {
-			name = "emails" // as an upsert has it
-		}
-		contact[name] = value
-	}
-	if len(w.Custom) > 0 {
-		contact["custom_field"] = w.Custom
-	}
-	all := map[string]any{"contact": contact}
-	if identifier != nil {
-		all["unique_identifier"] = identifier
-	}
-	b, err := json.Marshal(all)
-	if err != nil { // fields hold strings, numbers, booleans and nil
-		return json.RawMessage("{}")
-	}
-	return b
 }
 
 // journalFields is what the mapping did to the call's traits, as the journal tells of it.

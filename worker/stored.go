@@ -21,8 +21,11 @@ func (t *turn) notStored(c freshmarketer.Contact) []string {
 	var names []string
 	for _, f := range t.result.Change.Fields {
 		got, shown := c.Fields[f.Name]
-		if f.Custom {
+		switch {
+		case f.Custom:
 			got, shown = c.Custom[f.Name], true
+		case f.Type != "text": // ids of stages and owners may be shown as null though they are set (seen in client code)
+			continue
 		}
 		if !shown || f.Value == nil {
 			continue
