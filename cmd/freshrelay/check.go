@@ -46,7 +46,7 @@ func (c *checkCmd) Run(ctx context.Context, p *program, g *globals) error {
 	}
 	switch {
 	case !report.Usable:
-		return &failure{exitUsage, "the configuration cannot be used; problems: "+fmt.Sprint(report.Problems), "correct it and check again"}
+		return &failure{exitUsage, "the configuration cannot be used; problems: " + fmt.Sprint(report.Problems), "correct it and check again"}
 	case problems > 0:
 		return &failure{exitFailed, fmt.Sprintf("problems: %d, warnings: %d", report.Problems, report.Warnings), "mend them and check again"}
 	}
