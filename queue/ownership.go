@@ -91,15 +91,31 @@ func (o *ownership) keep(parent context.Context) error {
 		case <-tick.C:
 		case end := <-o.ended:
 			delete(o.tenures, end.number)
-			if end.err != nil && !errors.Is(end.err, ErrLost) && failure == nil {
-				failure, stopping = end.err, true
-				o.stopAll()
+			switch {
+			case end.err == nil || errors.Is(end.err, ErrLost):
+			case final(end.err):
+				if failure == nil {
+					failure, stopping = end.err, true
+					o.stopAll()
+				}
+			default: // the servers' trouble, as a rule: the partition is free for whoever has none
+				o.log.Warn("a partition could not be worked on and was given back", zap.Int("partition", end.number), zap.Error(end.err))
 			}
 		case <-done:
 			done, stopping = nil, true
 			o.stopAll()
 		}
 	}
+}
+
+// final says that the process must not go on: the store is not what it took it for, or nothing is committed any more.
+func final(err error) bool {
+	for _, kind := range []error{ErrConflict, ErrMismatch, errClosed, errPack} {
+		if errors.Is(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 func (o *ownership) stopAll() {

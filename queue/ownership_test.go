@@ -320,3 +320,37 @@ func TestAPartitionTrimsOnlyItself(t *testing.T) {
 		n.leave(t)
 	})
 }
+
+// Trouble with one partition gives that one back, and it is taken again; only what makes the store doubtful ends the process.
+func TestTroubleWithAPartitionDoesNotEndTheProcess(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		n := join(t, broker, 2)
+		var tenures atomic.Int64
+		trouble := make(chan error, 1)
+		trouble <- errors.New("no answer")
+		done := make(chan error, 1)
+		go func() {
+			done <- n.Own(t.Context(), func(ctx context.Context, p *Partition) error {
+				tenures.Add(1)
+				if p.Number() == 1 {
+					select {
+					case err := <-trouble:
+						return err
+					case <-ctx.Done():
+					}
+				}
+				<-ctx.Done()
+				return nil
+			})
+		}()
+		time.Sleep(10 * time.Second)
+		if got := tenures.Load(); got != 3 || len(n.Owned()) != 2 {
+			t.Errorf("%d tenures, %d partitions are owned", got, len(n.Owned()))
+		}
+		trouble <- fmt.Errorf("reading: %w", ErrConflict)
+		if err := <-done; !errors.Is(err, ErrConflict) || len(n.Owned()) != 0 {
+			t.Errorf("owning ended with %v, and %d partitions", err, len(n.Owned()))
+		}
+		n.leave(t)
+	})
+}
