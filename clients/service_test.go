@@ -53,7 +53,7 @@ listen: 127.0.0.1:0
 admin: {listen: 127.0.0.1:0}
 nats: {max_bytes: 128MiB}
 sources: [{name: clients, write_keys: [%s]}]
-freshmarketer: {base_url: %q, api_key: key-of-the-clients-test}
+freshmarketer: {base_url: %q, api_key: key-of-the-clients-test, quota: {per_hour: 0, per_minute: 0, reserve: 0}}
 log: {level: info, format: json}
 `, filepath.Join(dir, "data"), writeKey, account.URL)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
