@@ -35,9 +35,9 @@ func (r *rig) waits(user string) (longest, mean time.Duration, n int) {
 func (r *rig) live(user string, n, users int) {
 	r.t.Helper()
 	for i := range n {
-		r.publish(r.call(fmt.Sprint(user, i%50), map[string]any{"seq": i}))
+		r.publish(r.call(fmt.Sprint(user, i%50), map[string]any{"seq": 1_000_000 + r.n})) // each is a change
 		if i%10 == 0 && users > 0 {
-			r.publish(r.call(fmt.Sprint("u", i%users), map[string]any{"seq": 1000 + i}))
+			r.publish(r.call(fmt.Sprint("u", i%users), map[string]any{"seq": 1_000_000 + r.n}))
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -53,7 +53,7 @@ func TestAReplayStaysBehindLiveTraffic(t *testing.T) {
 		if err := r.box.AddFault(sandbox.Fault{Percent: 100, Delay: 50 * time.Millisecond}); err != nil {
 			t.Fatal(err)
 		}
-		r.live("before", 300, 0)
+		r.live("before", 100, 0)
 		r.drain(time.Hour)
 		longestBefore, meanBefore, _ := r.waits("before")
 
