@@ -83,7 +83,7 @@ func (t *turn) bulkable() bool {
 		return false
 	}
 	for _, f := range t.result.Change.Fields {
-		if f.Custom && (t.p.customs.mode(freshmarketer.OpBulkUpsert) != CustomFieldsMerge || !t.p.custom.bulkable(t.p.catalogue, f)) {
+		if f.Custom && t.p.customs.mode(freshmarketer.OpBulkUpsert) != CustomFieldsMerge || !t.p.custom.bulkable(t.p.catalogue, f) {
 			return false
 		}
 	}

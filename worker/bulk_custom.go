@@ -20,10 +20,10 @@ const (
 	maxConfirmed = 20_000
 )
 
-// bulkCustom knows when custom fields may go into a bulk. An account that replaces custom_field whole would lose those
-// that are not sent, and a job does not tell which values it silently dropped. So they go into a bulk only while this
-// account's bulk upsert is known to merge, and only fields that a single call's answer has shown to be stored: of a field
-// with choices, that very choice.
+// bulkCustom knows which fields may go into a bulk. An account that replaces custom_field whole would lose those that are
+// not sent, and a job does not tell which values it silently dropped. So custom fields go into a bulk only while this
+// account's bulk upsert is known to merge, and of all fields only such as a single call's answer has shown to be stored:
+// of a field with choices, that very choice.
 type bulkCustom struct {
 	mu        sync.Mutex
 	trying    bool

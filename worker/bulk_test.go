@@ -205,11 +205,17 @@ func TestBulksInTrouble(t *testing.T) {
 // one of 100,000 contacts, and there all calls count; among fewer those before the first bulk and after the last weigh more.
 func TestCallsPerContactInALargeBacklog(t *testing.T) {
 	n, long := 2400, os.Getenv("FRESHRELAY_LONG") != ""
+	perMinute := 12 // so that the backlog outlasts its first jobs
 	if long {
-		n = 100_000
+		n, perMinute = 100_000, 100
 	}
 	bubble(t, sandbox.Options{BulkWait: 2 * time.Second, BulkDuration: 6 * time.Second, CallLog: 1 << 20}, func(t *testing.T, r *rig) {
+		r.maxBytes = 4 << 30
+		r.restart()
 		r.many(n)
+		r.quota = worker.Quota{PerHour: 6000, PerMinute: perMinute, Reserve: 0.1}
+		r.restart()
+		time.Sleep(time.Hour)
 		before := r.box.CallCount()
 		r.round(n, 1)
 		if l := r.drain(48 * time.Hour); l.Delivered != int64(2*n) || l.Dead != 0 {

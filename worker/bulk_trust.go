@@ -19,7 +19,8 @@ const (
 // trust saves the question after every second job while all goes well: it would cost as much as the job. Only jobs are
 // trusted whose every value has been stored before in a call of its own, so that nothing but a contact that is gone could
 // be refused; and that is found out, and the contact made anew, with its next change. A trusted job is waited for until
-// it cannot be at work any more, and asked for after all if meanwhile another one did not take a contact.
+// it cannot be at work any more, and asked for after all if by then another one did not take a contact, or calls are not
+// short any more.
 type trust struct {
 	mu      sync.Mutex
 	good    int // jobs in a row that took every contact
@@ -66,7 +67,7 @@ func (f *flight) outwait() (done freshmarketer.JobStatus, ok bool) {
 		return done, false
 	}
 	f.landed()
-	if !sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear))) || f.b.part.pool.trust.failedSince(f.mark.At) {
+	if !sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear))) || f.b.part.pool.trust.failedSince(f.mark.At) || !f.b.pressed() {
 		return done, false
 	}
 	return freshmarketer.JobStatus{State: freshmarketer.JobDone, Succeeded: len(f.rows)}, true

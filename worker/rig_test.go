@@ -45,6 +45,7 @@ type rig struct {
 	mapping   mapping.Options
 	mode      worker.Mode
 	quota     worker.Quota
+	maxBytes  int64 // of the store; 0: the usual for tests
 	readAhead int
 
 	updateOnly bool
@@ -88,7 +89,11 @@ func (r *rig) client() *freshmarketer.Client {
 func (r *rig) open() {
 	r.t.Helper()
 	var err error
-	if r.store, err = queue.Open(r.t.Context(), queuetest.Config(r.t, r.dir)); err != nil {
+	cfg := queuetest.Config(r.t, r.dir)
+	if r.maxBytes > 0 {
+		cfg.MaxBytes = r.maxBytes
+	}
+	if r.store, err = queue.Open(r.t.Context(), cfg); err != nil {
 		r.t.Fatal(err)
 	}
 	r.core, r.logs = observer.New(zap.DebugLevel)
