@@ -88,6 +88,15 @@ func LoadMapping(o Options) (Config, error) {
 	return cfg, nil
 }
 
+// keepQuota drops all that is said of the account but its quota, which can be tried.
+func keepQuota(layer map[string]any) {
+	account, _ := layer["freshmarketer"].(map[string]any)
+	delete(layer, "freshmarketer")
+	if quota, ok := account["quota"]; ok {
+		layer["freshmarketer"] = map[string]any{"quota": quota}
+	}
+}
+
 // read merges the layers into a configuration that is not checked yet.
 func read(o Options) (Config, *problems, error) {
 	p := &problems{from: map[string]string{}}
@@ -110,8 +119,8 @@ func read(o Options) (Config, *problems, error) {
 	}
 	if o.Sandbox {
 		delete(file, "data_dir")
-		delete(file, "freshmarketer")
-		delete(fromEnv, "freshmarketer")
+		keepQuota(file)
+		keepQuota(fromEnv)
 	}
 	dropRivals(file, fromEnv)
 	k := koanf.New(delimiter)

@@ -334,6 +334,16 @@ freshmarketer: {domain: real, api_key: real, base_url: "https://real.example"}
 	if c.Listen != ":5" || c.Admin.Listen != ":6" || c.Sources[0].Name != "shop" {
 		t.Errorf("the rest of the file is not used: %s", c)
 	}
+	if c.Freshmarketer.Quota != (Quota{}) {
+		t.Errorf("the sandbox has a quota that nobody gave it: %+v", c.Freshmarketer.Quota)
+	}
+	c, err = loadWith(t, "", Options{
+		Sandbox: true, Path: write(t, filepath.Join(t.TempDir(), "quota.yaml"), "freshmarketer: {domain: real, quota: {per_hour: 2000, per_minute: 50}}\n"),
+		Environ: []string{"FRESHRELAY_FRESHMARKETER_QUOTA_PER_MINUTE=60", "FRESHRELAY_FRESHMARKETER_API_KEY=real"},
+	})
+	if want := (Quota{PerHour: 2000, PerMinute: 60}); err != nil || c.Freshmarketer.Quota != want || c.Freshmarketer.Domain != SandboxDomain || c.Freshmarketer.APIKey != SandboxAPIKey {
+		t.Errorf("to try a quota: %v %s", err, c)
+	}
 	c, err = loadWith(t, "", Options{Sandbox: true, Flags: map[string]string{"data_dir": "/tmp/x", "listen": ":7"}})
 	if err != nil || c.DataDir != "/tmp/x" || c.Listen != ":7" {
 		t.Errorf("flags: %v %s", err, c)
