@@ -126,6 +126,13 @@ func (n *node) numbers() []int {
 	return slices.Sorted(maps.Keys(n.owns))
 }
 
+// owned are the present tenures, and when each partition was taken last.
+func (n *node) owned() (map[int]*Partition, map[int]time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return maps.Clone(n.owns), maps.Clone(n.taken)
+}
+
 func (n *node) leave(t *testing.T) {
 	t.Helper()
 	if n.stop != nil {
@@ -191,7 +198,8 @@ func TestALeaseIsTakenOverWhenItHasRunOutAndNotBefore(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		spread(t, 4, a, b)
 		lost := a.numbers()
-		first := a.owns[lost[0]]
+		had, _ := a.owned()
+		first := had[lost[0]]
 		a.wire.cut()
 		cut := time.Now()
 		var deadline time.Time
@@ -202,11 +210,12 @@ func TestALeaseIsTakenOverWhenItHasRunOutAndNotBefore(t *testing.T) {
 			}
 		}
 		spread(t, 4, b)
+		_, taken := b.owned()
 		for _, p := range lost {
-			if b.taken[p].Before(deadline) {
-				t.Errorf("partition %d was taken %v before its owner stopped to send", p, deadline.Sub(b.taken[p]))
+			if taken[p].Before(deadline) {
+				t.Errorf("partition %d was taken %v before its owner stopped to send", p, deadline.Sub(taken[p]))
 			}
-			if waited := b.taken[p].Sub(cut); waited > leaseTime*3/2 {
+			if waited := taken[p].Sub(cut); waited > leaseTime*3/2 {
 				t.Errorf("partition %d stood still for %v", p, waited)
 			}
 		}
@@ -227,9 +236,10 @@ func TestACommitIsFencedByTheLeaseOfEachPartition(t *testing.T) {
 		a := join(t, broker, 2).own(t)
 		time.Sleep(5 * time.Second)
 		users := map[int]string{}
+		owns, _ := a.owned()
 		for i := 0; len(users) < 2; i++ {
 			user := a.User(fmt.Sprint("user", i))
-			for n, p := range a.owns {
+			for n, p := range owns {
 				if p.Owns(user) {
 					users[n] = user
 				}
@@ -240,7 +250,7 @@ func TestACommitIsFencedByTheLeaseOfEachPartition(t *testing.T) {
 			t.Fatal(err)
 		}
 		answers := map[int]chan error{0: make(chan error, 1), 1: make(chan error, 1)}
-		lost, kept := a.owns[0], a.owns[1]
+		lost, kept := owns[0], owns[1]
 		for n, p := range map[int]*Partition{0: lost, 1: kept} {
 			p.Commit(&Settlement{User: users[n], Record: []byte("x"), Done: func(_ uint64, err error) { answers[n] <- err }})
 		}
