@@ -69,7 +69,7 @@ func TestScarceCallsAreNotWastedOnHalfChanges(t *testing.T) {
 			r.publish(r.identify(fmt.Sprint("u", u), map[string]any{"seq": 1}))
 		}
 		r.drain(time.Hour)
-		if n := r.box.CallCount() - since; n > 40*2+2 {
+		if n := r.box.CallCount() - since; n > 40*2+8 { // some more find out what bulks do to custom fields
 			t.Errorf("%d calls for 40 changes: %v", n, r.calls(since))
 		}
 		r.upToDate(40, 2)
