@@ -156,6 +156,12 @@ var behaviours = []behaviour{
 	{name: "the same, and lookups do not show it yet", opt: sandbox.Options{RefuseExternalIDUpsert: true, IndexLag: 20 * time.Second}, fault: sandbox.Fault{Next: 1, Operation: "create_contact", DropAnswer: true}, ends: "delivered", check: theSame, lag: 20 * time.Second},
 	{name: "a field that the answer names", fault: badRequest("City is not in required length"), calls: map[string]any{"city": "Ulm"}, ends: "delivered", most: 2, check: theSame, notes: map[string]string{"city": "refused"}},
 	{name: "an address that is refused", fault: sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact", Body: fmt.Sprintf(refusedBody, "ann@example.test is an invalid email address.")}, stays: true, ends: "dead:invalid", check: noContact},
+	{name: "a refusal that names nothing", fault: sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact"}, stays: true, ends: "dead:invalid", check: func(t *testing.T, r *rig) {
+		noContact(t, r)
+		if n := r.calls(0)["upsert_contact"]; n != 0 { // it could make a contact that has nothing but the userId
+			t.Errorf("%d upserts", n)
+		}
+	}, lag: 20 * time.Second},
 	{name: "a field that the account's form needs", opt: sandbox.Options{Required: []string{"mobile_number"}}, ends: "dead:invalid", check: noContact},
 	{name: "a conflict with what nobody can see", fault: sandbox.Fault{Percent: 100, Status: 400, Operation: "create_contact", Body: fmt.Sprintf(refusedBody, "Email is not unique")}, stays: true, ends: "dead:email_conflict", check: noContact, lag: 20 * time.Second},
 

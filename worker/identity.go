@@ -116,7 +116,7 @@ func (t *turn) resolve(w freshmarketer.ContactWrite, refused error) (freshmarket
 		return none, fmt.Errorf("%w: %w", errEmailTaken, refused)
 	}
 	if !byUserID {
-		if err := t.findOwn(true); err != nil {
+		if err := t.findOwn(false); err != nil {
 			return none, err
 		}
 	}
@@ -239,8 +239,8 @@ func (t *turn) adopt(contact freshmarketer.Contact, w freshmarketer.ContactWrite
 }
 
 // findOwn looks for a contact with the user's id, and says errMapAgain if there is one. Whether the API finds contacts
-// by external_id in an upsert is learnt here, where a refusal has just named the userId or no other contact explains it:
-// such an upsert carries nothing else, so that whatever the API makes of it, it touches no contact but the user's.
+// by external_id in an upsert is learnt here, and only where a refusal has just named the userId, so that there is such a
+// contact and none can be made: the upsert carries nothing else, so whatever the API makes of it, it touches no other.
 func (t *turn) findOwn(upsert bool) error {
 	user := t.result.Change.UserID
 	doubted := false
