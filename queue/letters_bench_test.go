@@ -86,6 +86,9 @@ func fillDead(b *testing.B, s *Store, n int) {
 		if _, err := s.js.PublishMsgAsync(msg); err != nil {
 			b.Fatal(err)
 		}
+		if i%2000 == 1999 { // fewer than the client lets wait
+			<-s.js.PublishAsyncComplete()
+		}
 	}
 	<-s.js.PublishAsyncComplete()
 }

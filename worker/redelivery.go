@@ -23,11 +23,16 @@ const (
 type redelivery struct {
 	store  *queue.Store
 	writes func(user string) bool // letters of others stay where they are
+	owns   func(user string) bool // letters of others are another process's
 	log    *zap.Logger
 
-	mu  sync.Mutex
-	due map[string]planned // by letter id
+	mu   sync.Mutex
+	due  map[string]planned // by letter id
+	more bool               // there may be letters beyond maxDue that are not in due
 }
+
+// maxDue bounds what is in memory: the letters beyond it are looked for once half of these have had their try.
+const maxDue = 50_000
 
 // planned is a letter's next try.
 type planned struct {
@@ -35,8 +40,8 @@ type planned struct {
 	position uint64
 }
 
-func newRedelivery(store *queue.Store, writes func(user string) bool, log *zap.Logger) *redelivery {
-	return &redelivery{store: store, writes: writes, log: log, due: map[string]planned{}}
+func newRedelivery(store *queue.Store, writes, owns func(user string) bool, log *zap.Logger) *redelivery {
+	return &redelivery{store: store, writes: writes, owns: owns, log: log, due: map[string]planned{}}
 }
 
 // pause grows with the letter's age and so doubles from try to try: 15 minutes, half an hour, … a day.
@@ -52,7 +57,31 @@ func (r *redelivery) watch(l queue.Letter) {
 		delete(r.due, l.ID)
 		return
 	}
+	if _, known := r.due[l.ID]; !known && len(r.due) >= maxDue {
+		r.more = true
+		return
+	}
 	r.due[l.ID] = planned{at: l.LastTry.Add(pause(l)), position: l.Position}
+}
+
+// refill looks for letters that did not fit before.
+func (r *redelivery) refill(ctx context.Context) error {
+	r.mu.Lock()
+	wanted := r.more && len(r.due) < maxDue/2
+	r.more = r.more && !wanted
+	r.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	return r.store.EachLetter(ctx, func(l queue.Letter) error {
+		r.mu.Lock()
+		_, known := r.due[l.ID] // its command may be on the way
+		r.mu.Unlock()
+		if !known && r.owns(l.User) {
+			r.watch(l)
+		}
+		return ctx.Err()
+	})
 }
 
 func (r *redelivery) forget(id string) {
@@ -63,6 +92,12 @@ func (r *redelivery) forget(id string) {
 
 func (r *redelivery) run(ctx context.Context) {
 	for sleep(ctx, redeliverEvery) {
+		if err := r.refill(ctx); err != nil && ctx.Err() == nil {
+			r.log.Warn("exhausted letters could not be looked for, trying again", zap.Error(err))
+			r.mu.Lock()
+			r.more = true
+			r.mu.Unlock()
+		}
 		ids := r.take(time.Now())
 		if len(ids) == 0 {
 			continue

@@ -13,7 +13,7 @@ import (
 
 func TestExhaustedLettersComeAgainInTheOrderOfTheLog(t *testing.T) {
 	t.Parallel()
-	r := newRedelivery(nil, func(string) bool { return true }, zap.NewNop())
+	r := newRedelivery(nil, func(string) bool { return true }, func(string) bool { return true }, zap.NewNop())
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	for i := range 150 {
 		l := queue.Letter{ID: fmt.Sprint("u.", i), Position: uint64(i), Reason: ReasonExhausted, FirstTry: now.Add(-15 * time.Minute), LastTry: now}
@@ -61,5 +61,25 @@ func TestPausesDoubleUpToADay(t *testing.T) {
 	}
 	if want := "15m0s 15m0s 30m0s 1h0m0s 2h0m0s 4h0m0s 8h0m0s 16h0m0s 24h0m0s "; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+}
+
+// However many letters there are, a bounded number is in memory; that there are more is not forgotten.
+func TestRedeliveryIsBounded(t *testing.T) {
+	t.Parallel()
+	r := newRedelivery(nil, func(string) bool { return true }, func(string) bool { return true }, zap.NewNop())
+	now := time.Now()
+	for i := range maxDue + 10 {
+		r.watch(queue.Letter{ID: fmt.Sprint(i), Reason: ReasonExhausted, FirstTry: now, LastTry: now})
+	}
+	if len(r.due) != maxDue || !r.more {
+		t.Errorf("%d letters in memory, more: %v", len(r.due), r.more)
+	}
+	r.watch(queue.Letter{ID: "1", Reason: ReasonExhausted, FirstTry: now, LastTry: now.Add(time.Hour)})
+	if got := r.due["1"].at; !got.After(now.Add(time.Hour)) {
+		t.Errorf("a letter that is known is not planned anew: %v", got)
+	}
+	if err := r.refill(t.Context()); err != nil || !r.more { // there is no room yet, so nothing is read
+		t.Error(err, r.more)
 	}
 }
