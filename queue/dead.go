@@ -138,12 +138,13 @@ type letterScan struct {
 
 // scanLetters calls each with a letter's sequence in DEAD and the letter until it says false.
 func (s *Store) scanLetters(ctx context.Context, scan letterScan, each func(seq uint64, l Letter) (bool, error)) error {
-	if scan.user == "" {
-		scan.user = "*"
-	} else if _, _, err := parseLetterID(letterID(scan.user, 0)); err != nil {
-		return nil // a user nobody can be: no letter is theirs, and it must not become a part of a subject
+	cfg := jetstream.OrderedConsumerConfig{HeadersOnly: !scan.bodies}
+	if scan.user != "" { // a filter for all of them would cost the broker seconds with a million letters
+		if _, _, err := parseLetterID(letterID(scan.user, 0)); err != nil {
+			return nil // a user nobody can be: no letter is theirs, and it must not become a part of a subject
+		}
+		cfg.FilterSubjects = []string{s.names.dead(scan.user, "*")}
 	}
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.names.dead(scan.user, "*")}, HeadersOnly: !scan.bodies}
 	if scan.from > 1 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, scan.from
 	}

@@ -120,9 +120,9 @@ func (s *Store) Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, er
 }
 
 func (s *Store) readJournal(ctx context.Context, q JournalQuery, since time.Time) ([]JournalEntry, error) {
-	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.names.journal("*")}}
+	var cfg jetstream.OrderedConsumerConfig
 	if q.User != "" {
-		cfg.FilterSubjects[0] = s.names.journal(q.User)
+		cfg.FilterSubjects = []string{s.names.journal(q.User)}
 	}
 	if !since.IsZero() {
 		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since

@@ -20,7 +20,7 @@ func BenchmarkLetters(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // the directory goes
+	defer s.Close()
 	fillDead(b, s, *deadLetters)
 	ask := func(name string, ask func() (int, error)) {
 		b.Run(name, func(b *testing.B) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -113,9 +114,7 @@ func (r *rig) call(user string, traits map[string]any) queue.Entry {
 	r.t.Helper()
 	r.n++
 	all := map[string]any{"email": user + "@example.test"}
-	for k, v := range traits {
-		all[k] = v
-	}
+	maps.Copy(all, traits)
 	id := fmt.Sprint("m", r.n)
 	body, err := json.Marshal(map[string]any{
 		"type": "identify", "userId": user, "messageId": id, "traits": all, "timestamp": time.Now().UTC().Format(time.RFC3339Nano),
