@@ -19,8 +19,8 @@ import (
 	"github.com/freshrelay/freshrelay/replay"
 )
 
-// requestTimeout bounds one request; the command line asks again, and nobody waits longer than this for a page.
-const requestTimeout = 30 * time.Second
+// requestTimeout bounds one request: looking through a million dead letters takes most of a minute on a busy machine.
+const requestTimeout = 2 * time.Minute
 
 // Letters reads dead letters. *queue.Store is one.
 type Letters interface {

@@ -21,7 +21,7 @@ const maxAnswer = 256 << 20
 // would go to wherever they point.
 func newHTTPClient() *http.Client {
 	return &http.Client{
-		Timeout:       time.Minute,
+		Timeout:       150 * time.Second, // more than the service takes for a request
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
