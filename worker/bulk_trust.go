@@ -10,13 +10,15 @@ import (
 )
 
 const (
-	// trustAfter is how many jobs in a row must have taken every contact before every second one is not asked for.
+	// trustAfter is how many jobs in a row must have taken every contact before others are not asked for.
 	trustAfter = 3
+	// trustSkips is how many jobs are not asked for between two that are.
+	trustSkips = 2
 	// trustLost is how long every job is asked for after one that did not take a contact.
 	trustLost = time.Hour
 )
 
-// trust saves the question after every second job while all goes well: it would cost as much as the job. Only jobs are
+// trust saves the question after two jobs of three while all goes well: it would cost as much as the job. Only jobs are
 // trusted whose every value has been stored before in a call of its own, so that nothing but a contact that is gone could
 // be refused; and that is found out, and the contact made anew, with its next change. A trusted job is waited for until
 // it cannot be at work any more, and asked for after all if by then another one did not take a contact, or calls are not
@@ -24,7 +26,7 @@ const (
 type trust struct {
 	mu      sync.Mutex
 	good    int // jobs in a row that took every contact
-	skipped bool
+	skipped int // jobs in a row that were not asked for
 	failed  time.Time
 }
 
@@ -32,8 +34,10 @@ type trust struct {
 func (t *trust) skips() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.skipped = !t.skipped && t.good >= trustAfter && time.Since(t.failed) > trustLost
-	return t.skipped
+	if t.skipped++; t.skipped > trustSkips || t.good < trustAfter || time.Since(t.failed) <= trustLost {
+		t.skipped = 0
+	}
+	return t.skipped > 0
 }
 
 // asked notes what became of a job.
