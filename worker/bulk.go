@@ -58,14 +58,18 @@ func (b *bulks) take(t *turn) bool {
 		return false
 	}
 	if !t.bulkable() {
-		return t.mayFly() && t.p.custom.park(func() { b.part.backlog.giveBack(t.lane) })
+		// Whoever is finding out goes on: the others wait for the end of this very turn.
+		return t.learning == nil && t.mayFly() && t.p.custom.park(func() { b.part.backlog.giveBack(t.lane) })
 	}
 	for {
 		b.mu.Lock()
 		if len(b.waiting) < bulkWaiting {
 			b.waiting = append(b.waiting, t)
+			more := len(b.waiting) < bulkWaiting
 			b.mu.Unlock()
-			signal(b.wake)
+			if signal(b.wake); more {
+				signal(b.room) // one signal stands for the room of many
+			}
 			return true
 		}
 		b.mu.Unlock()

@@ -20,6 +20,10 @@ const (
 	bulkUnclear = 2 * time.Minute
 	// bulkBusy is how long to wait after a 405, which says that too many jobs are under way (seen in client code).
 	bulkBusy = 5 * time.Second
+	// bulkLongest is how long a job is asked for that does not end. No lane must wait for ever for one that hangs.
+	bulkLongest = time.Hour
+	// maxVain is after how many bulks that came to nothing a lane goes alone: an account may have no bulks, or broken ones.
+	maxVain = 3
 )
 
 // flight is one bulk from its POST to the end of its job.
@@ -55,7 +59,7 @@ func (f *flight) run() {
 		f.b.log.Warn("a bulk was not answered, waiting until it cannot be at work any more", zap.Int("contacts", len(f.turns)), zap.Duration("wait", bulkUnclear))
 		if sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear))) {
 			f.clear()
-			f.giveBack(false)
+			f.vain()
 		}
 	default:
 		f.clear()
@@ -84,7 +88,7 @@ func (f *flight) refusedWhole(err error) {
 	switch kind := freshmarketer.KindOf(err); {
 	case kind == freshmarketer.KindThrottled && apiError(err).Status == http.StatusMethodNotAllowed:
 		sleep(f.waitCtx, bulkBusy)
-		f.giveBack(false)
+		f.vain()
 	case errors.Is(err, errHeld), kind == freshmarketer.KindThrottled, kind == freshmarketer.KindAuth:
 		f.giveBack(false)
 	default:
@@ -98,6 +102,16 @@ func (f *flight) giveBack(alone bool) {
 		t.lane.alone = t.lane.alone || alone
 		t.part.backlog.giveBack(t.lane)
 	}
+}
+
+// vain gives the lanes back to go in another bulk, but not in one after the other for ever.
+func (f *flight) vain() {
+	for _, t := range f.turns {
+		if t.lane.vain++; t.lane.vain >= maxVain {
+			t.lane.alone = true
+		}
+	}
+	f.giveBack(false)
 }
 
 // post hands the bulk over. It is marked before and after, so that whoever follows us after a crash knows of the job.
@@ -173,11 +187,23 @@ func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain boo
 			}
 			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))
 			return status, false
-		case freshmarketer.KindOf(err) == freshmarketer.KindGone:
+		case untold(err), (err == nil || unclear(err)) && time.Since(f.mark.At) > bulkLongest:
+			f.b.log.Warn("nobody tells what became of a bulk's job, sending its changes one by one", zap.String("job", job),
+				zap.String("kind", string(freshmarketer.KindOf(err))), zap.Int("contacts", len(f.turns)))
 			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))
 			return status, false
 		}
 	}
+}
+
+// untold says that the API does not answer for a job, and would not the next time: it knows of none, or not for us.
+// An operator who mends the key meanwhile is not waited for; the changes themselves are held with everything else.
+func untold(err error) bool {
+	switch freshmarketer.KindOf(err) {
+	case freshmarketer.KindGone, freshmarketer.KindPermission, freshmarketer.KindInvalid, freshmarketer.KindConflict, freshmarketer.KindMisrouted:
+		return true
+	}
+	return false
 }
 
 // ask asks for a job once.

@@ -96,10 +96,10 @@ func (b *bulks) outlast(waitCtx, callCtx context.Context, m mark) error {
 			return context.Cause(waitCtx)
 		case err == nil && (status.State == freshmarketer.JobDone || status.State == freshmarketer.JobFailed):
 			return nil
-		case err != nil && time.Now().After(end):
+		case time.Since(m.At) > bulkLongest, err != nil && time.Now().After(end):
 			return nil
 		}
-		if freshmarketer.KindOf(err) == freshmarketer.KindGone {
+		if untold(err) {
 			break
 		}
 	}

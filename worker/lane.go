@@ -32,6 +32,7 @@ type lane struct {
 
 	trouble *trouble
 	alone   bool      // the next change does not go into a bulk
+	vain    int       // bulks in a row that came to nothing
 	doubted time.Time // since when a lookup speaks against what a write was answered; zero: not at all
 	limit   int       // items of the next change; 0: all. Set while a refused change is taken apart
 	// written and recovered tell which changes of the head the account may hold though they are not settled: see split.
@@ -119,7 +120,7 @@ func (l *lane) split(items int) {
 // settled forgets the trouble. What may have been written before no longer matters once a change was: it was at least
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
-	l.trouble, l.alone, l.doubted, l.limit, l.stalls = nil, false, time.Time{}, 0, nil
+	l.trouble, l.alone, l.vain, l.doubted, l.limit, l.stalls = nil, false, 0, time.Time{}, 0, nil
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

@@ -1,0 +1,86 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// What is wrong with bulks for ever costs time, and holds nobody for ever: the changes go one by one in the end.
+func TestNobodyIsHeldByBulksThatNeverWork(t *testing.T) {
+	for name, f := range map[string]sandbox.Fault{
+		"always busy":          {Percent: 100, Status: 405, Operation: "bulk_upsert"},
+		"always fails":         {Percent: 100, Status: 500, Operation: "bulk_upsert"},
+		"jobs are forbidden":   {Percent: 100, Status: 403, Body: `{"message":"Access denied"}`, Operation: "job_status"},
+		"jobs are refused":     {Percent: 100, Status: 400, Body: `{"errors":{"code":400,"message":["no"]}}`, Operation: "job_status"},
+		"jobs cannot be asked": {Percent: 100, Status: 500, Operation: "job_status"},
+		"jobs never end":       {Percent: 100, Status: 200, Body: `{"status":"IN_PROGRESS"}`, Operation: "job_status"},
+	} {
+		bubbleNamed(t, name, slowJobs, func(t *testing.T, r *rig) {
+			r.many(300)
+			r.round(300, 1)
+			r.drain(time.Hour) // it is known by now what a bulk does
+			before := r.box.CallCount()
+			r.fault(f)
+			r.round(300, 2)
+			if l := r.drain(2 * time.Hour); l.Delivered != 900 || l.Dead != 0 {
+				t.Errorf("ledger %+v", l)
+			}
+			if n := r.calls(before)["bulk_upsert"]; n == 0 || n > 20 {
+				t.Errorf("%d bulks", n)
+			}
+			r.at(300, 2)
+			r.neverBackwards("cf_seq")
+		})
+	}
+}
+
+// The next process does not wait for ever either.
+func TestAStartDoesNotWaitForeverForAJobThatNeverEnds(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		r.many(300)
+		r.round(300, 1)
+		r.drain(time.Hour)
+		r.fault(sandbox.Fault{Percent: 100, Status: 200, Body: `{"status":"IN_PROGRESS"}`, Operation: "job_status"})
+		before := r.box.CallCount()
+		r.round(300, 2)
+		time.Sleep(20 * time.Second)
+		if r.calls(before)["bulk_upsert"] == 0 {
+			t.Error("this was to be about bulks")
+		}
+		r.restart()
+		r.drain(4 * time.Hour)
+		r.at(300, 2)
+		r.neverBackwards("cf_seq")
+	})
+}
+
+// Who tries to find out about bulks and cannot, because its contact does not lend itself to it, goes on with what it has read.
+func TestWhoCannotFindOutAboutBulksReadsItsContactOnce(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		r.quota = worker.Quota{PerHour: 100_000, PerMinute: 400, Reserve: 0.1}
+		r.restart()
+		for seq := range 2 { // first the contacts, without custom fields; then one field, in which none has a value
+			entries := make([]queue.Entry, 300)
+			for u := range entries {
+				traits := map[string]any{}
+				if seq > 0 {
+					traits["seq"] = seq
+				}
+				entries[u] = r.identify(fmt.Sprint("u", u), traits)
+			}
+			before := r.box.CallCount()
+			r.publish(entries...)
+			r.drain(time.Hour)
+			if n := r.calls(before); n["get_contact"] != n["update_contact"] {
+				t.Errorf("calls %v", n)
+			}
+			time.Sleep(time.Minute)
+		}
+		r.at(300, 1)
+	})
+}
