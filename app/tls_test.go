@@ -53,7 +53,7 @@ func TestIngestSpeaksTLS(t *testing.T) {
 	if resp, err := call("http"+strings.TrimPrefix(p.at.Ingest, "https"), nil); err != nil || resp.StatusCode != http.StatusBadRequest {
 		t.Errorf("a call that is not encrypted: %v %+v", err, resp)
 	}
-	if st := p.drained(); st.Ledger.Accepted != 3 {
+	if st := p.drained(); st.Ledger.Accepted != 1 || st.Ledger.Delivered != 1 { // the same call three times
 		t.Errorf("ledger %+v", st.Ledger)
 	}
 	if err := p.stop(); err != nil {
