@@ -61,6 +61,12 @@ func (b *bulks) take(t *turn) bool {
 		// Whoever is finding out goes on: the others wait for the end of this very turn.
 		return t.learning == nil && t.mayFly() && t.p.custom.park(func() { b.part.backlog.giveBack(t.lane) })
 	}
+	away := false // from the place that the runner has
+	defer func() {
+		if away {
+			t.p.places <- struct{}{} // places come free without us: nobody who has one waits for this
+		}
+	}()
 	for {
 		b.mu.Lock()
 		if len(b.waiting) < bulkWaiting {
@@ -73,6 +79,10 @@ func (b *bulks) take(t *turn) bool {
 			return true
 		}
 		b.mu.Unlock()
+		if !away { // a job takes its time, in which other partitions have a use for the place
+			away = true
+			t.p.end()
+		}
 		select {
 		case <-b.room:
 		case <-t.waitCtx.Done():

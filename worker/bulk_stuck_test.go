@@ -84,3 +84,20 @@ func TestWhoCannotFindOutAboutBulksReadsItsContactOnce(t *testing.T) {
 		r.at(300, 1)
 	})
 }
+
+// A runner that waits for room in a bulk leaves its place to others.
+func TestWhoWaitsForABulkTakesNoPlace(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		r.many(1000)
+		r.round(1000, 1)
+		r.drain(time.Hour)
+		r.fault(sandbox.Fault{Next: 3, Operation: "bulk_upsert", DropAnswer: true})
+		r.round(1000, 2)
+		time.Sleep(time.Minute) // all bulks that may be under way are, and nobody knows for two minutes what became of them
+		if d := r.pool.Depth(); d.Lanes < 900 || d.InFlight != 0 {
+			t.Errorf("%+v", d)
+		}
+		r.drain(time.Hour)
+		r.at(1000, 2)
+	})
+}

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"net/http"
 	"sync"
 	"time"
 
@@ -33,7 +32,6 @@ const (
 
 	throttledDefault = time.Minute // when a 429 names no time; a common default of other clients
 	throttledMax     = 10 * time.Minute
-	jobsBusy         = 5 * time.Second // after a 405 on a bulk upsert; what clients have been seen to wait
 	probeMax         = 2 * time.Minute
 )
 
@@ -185,12 +183,7 @@ func (g *gate) failFirst(user string, failure *freshmarketer.Error) (counts bool
 // throttle holds for as long as the answer says; a later answer can only lengthen it.
 func (g *gate) throttle(failure *freshmarketer.Error) {
 	wait := failure.RetryAfter
-	switch busy := failure.Status == http.StatusMethodNotAllowed; {
-	case busy: // with too many bulk jobs under way; it says nothing about the quota
-		wait = max(wait, jobsBusy)
-	default:
-		g.quota.throttled(wait)
-	}
+	g.quota.throttled(wait)
 	if wait <= 0 {
 		wait = min(throttledMax, max(throttledDefault, g.waits.NextBackOff()))
 	}

@@ -45,7 +45,7 @@ type mode struct {
 	Mode
 
 	canary map[string]bool
-	full   atomic.Bool // so much waits that the log is not read any further
+	full   atomic.Int32 // partitions in which so much waits that the log is not read any further
 }
 
 func newMode(m Mode, token func(userID string) string) *mode {
@@ -78,7 +78,7 @@ func (m *mode) hold() Hold {
 // detail says what the mode means at the moment.
 func (m *mode) detail() string {
 	switch {
-	case m.full.Load():
+	case m.full.Load() > 0:
 		return "so many calls wait that the log is not read any further; nothing is lost"
 	case m.Name == ModeCanary:
 		return fmt.Sprintf("only the %d users of delivery.canary are written; the calls of all others wait", len(m.canary))

@@ -96,8 +96,8 @@ func (part *partition) take(ctx context.Context, items []queue.Item) error {
 			return nil
 		}
 		if part.pool.mode.Name != ModeLive {
-			part.pool.mode.full.Store(true)
-			defer part.pool.mode.full.Store(false)
+			part.pool.mode.full.Add(1)
+			defer part.pool.mode.full.Add(-1)
 		}
 		return part.backlog.hasRoom(ctx)
 	default:

@@ -107,25 +107,6 @@ func TestA429LowersTheLimit(t *testing.T) {
 	}
 }
 
-// A 405 says that too many bulk jobs are under way: a short wait, and nothing about the quota.
-func TestBusyJobsDoNotLowerTheLimit(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		runQuota(t, &flakyAccount{}, DefaultQuota(), func(q *quota, g *gate) {
-			spend(t, q, 300)
-			g.report("x", &fm.Error{Op: fm.OpBulkUpsert, Kind: fm.KindThrottled, Status: 405})
-			if wait, known := g.opensIn(); wait != jobsBusy || !known || window(t, q, WindowMinute).Allowed != 360 {
-				t.Errorf("it opens in %v, %v; %+v", wait, known, q.windows())
-			}
-			time.Sleep(time.Second)
-			g.report("x", &fm.Error{Op: fm.OpBulkUpsert, Kind: fm.KindThrottled, Status: 429, RetryAfter: time.Minute})
-			if wait, _ := g.opensIn(); wait != time.Minute || window(t, q, WindowMinute).Allowed != 270 {
-				t.Errorf("it opens in %v; %+v", wait, q.windows())
-			}
-		})
-	})
-}
-
 // What the headers say is left, less the reserve, is all that is used; when it is gone, one change asks anew.
 func TestLimitHeadersAreBelieved(t *testing.T) {
 	t.Parallel()
