@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -90,10 +91,19 @@ func (r *Runner) sweep(ctx context.Context, now time.Time) error {
 	if expired == 0 {
 		return nil
 	}
+	if busy, err := r.givingUp(ctx); busy || err != nil {
+		return err // what has expired since waits for the next sweep
+	}
 	r.log.Warn("dead letters have expired and are given up", zap.Int("letters", expired), zap.Duration("retention", keep))
 	if err := r.store.Audit(ctx, queue.AuditEntry{Actor: "freshrelay", Action: ActionDiscard, Count: expired, Detail: "expired"}); err != nil {
 		return err
 	}
 	_, err = r.Start(ctx, Job{Action: ActionDiscard, Actor: "freshrelay", Reason: ReasonExpired, Filter: queue.LetterFilter{FirstBefore: now.Add(-keep)}})
 	return err
+}
+
+// givingUp says whether an earlier sweep's letters are still being given up: each job more would take the place of somebody's.
+func (r *Runner) givingUp(ctx context.Context) (bool, error) {
+	list, err := r.jobs(ctx)
+	return slices.ContainsFunc(list, func(j Job) bool { return j.State == StateRunning && j.Reason == ReasonExpired }), err
 }
