@@ -70,16 +70,7 @@ func (f *flight) run() {
 // unclear says whether a POST may have made a job all the same.
 func unclear(err error) bool {
 	api := apiError(err)
-	if api == nil {
-		return false
-	}
-	switch api.Kind {
-	case freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:
-		return true
-	case freshmarketer.KindMisrouted:
-		return api.Status >= 200 && api.Status < 300
-	}
-	return false
+	return api != nil && (api.MayHaveEffect() || api.Kind == freshmarketer.KindUnknown && !api.Unsent)
 }
 
 // refusedWhole gives the lanes back after a POST that has surely made no job. What is the account's trouble holds
@@ -187,7 +178,7 @@ func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain boo
 			}
 			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))
 			return status, false
-		case untold(err), (err == nil || unclear(err)) && time.Since(f.mark.At) > bulkLongest:
+		case untold(err), (err == nil || apiError(err) != nil) && time.Since(f.mark.At) > bulkLongest:
 			f.b.log.Warn("nobody tells what became of a bulk's job, sending its changes one by one", zap.String("job", job),
 				zap.String("kind", string(freshmarketer.KindOf(err))), zap.Int("contacts", len(f.turns)))
 			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))

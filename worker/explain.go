@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"time"
@@ -119,15 +120,22 @@ func (p *Pool) Explain(ctx context.Context, source string, calls [][]byte) ([]ma
 		e.Fields = have.fields
 	}
 	e.Record = func(ctx context.Context, lane string) (mapping.Record, error) {
-		user := p.store.User(lane)
-		data, _, err := p.store.State(ctx, "user."+user)
-		if err != nil {
-			return mapping.Record{}, err
-		}
-		record, err := mapping.DecodeRecord(data)
-		record.ForgetSentUntil(p.resyncs.since(user))
-		return record, err
+		return p.remembered(ctx, p.store.User(lane))
 	}
 	list, _, err := e.Explain(ctx, source, calls)
 	return list, err
+}
+
+// remembered is a user's record as the next change would begin with it.
+func (p *Pool) remembered(ctx context.Context, user string) (mapping.Record, error) {
+	data, _, err := p.store.State(ctx, "user."+user)
+	if err != nil {
+		return mapping.Record{}, err
+	}
+	record, err := mapping.DecodeRecord(data)
+	if err != nil {
+		return mapping.Record{}, fmt.Errorf("user %s: %w", user, err)
+	}
+	record.ForgetSentUntil(p.resyncs.since(user))
+	return record, nil
 }

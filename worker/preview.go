@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -43,12 +42,8 @@ func (p *Pool) Preview(ctx context.Context, letters []queue.Letter, edits []queu
 	for i, l := range letters {
 		record, known := records[l.User]
 		if !known {
-			data, _, err := p.store.State(ctx, "user."+l.User)
-			if err != nil {
+			if record, err = p.remembered(ctx, l.User); err != nil {
 				return nil, err
-			}
-			if record, err = mapping.DecodeRecord(data); err != nil {
-				return nil, fmt.Errorf("user %s: %w", l.User, err)
 			}
 		}
 		previews[i], records[l.User] = p.preview(fields, record, l, edits)
