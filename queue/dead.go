@@ -101,6 +101,9 @@ func decodeLetter(h nats.Header, event []byte) (Letter, error) {
 
 // DropLetter removes a letter. Removing one that is not there is no error.
 func (p *Partition) DropLetter(ctx context.Context, id string) error {
+	if err := p.Hold(ctx, publishTimeout); err != nil { // as with PutLetter: a new owner may have stored one that counts
+		return err
+	}
 	if err := p.s.dead.Purge(ctx, jetstream.WithPurgeSubject(p.s.names.letter(id))); err != nil {
 		return fmt.Errorf("removing a dead letter: %w", err)
 	}

@@ -269,6 +269,16 @@ func TestACommitIsFencedByTheLeaseOfEachPartition(t *testing.T) {
 		if err := lost.Hold(t.Context(), time.Second); !errors.Is(err, ErrLost) {
 			t.Errorf("a call for the lost partition is let through: %v", err)
 		}
+		letter := Letter{User: users[0], Position: 7, Reason: "invalid"} // the new owner's: what the old one knows of letters is old
+		if err := kept.PutLetter(t.Context(), letter, false); err != nil {
+			t.Fatal(err)
+		}
+		if err := lost.DropLetter(t.Context(), letterID(letter.User, letter.Position)); !errors.Is(err, ErrLost) {
+			t.Errorf("the old owner may drop a letter: %v", err)
+		}
+		if _, err := a.Letter(t.Context(), letterID(letter.User, letter.Position)); err != nil {
+			t.Errorf("the new owner's letter: %v", err)
+		}
 		time.Sleep(2 * leaseTime) // the stranger never renews
 		spread(t, 2, a)
 		a.leave(t)
