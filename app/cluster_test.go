@@ -254,7 +254,7 @@ func (r *clusterRig) stopAll() {
 	}
 }
 
-// Three processes share one broker. One is killed, another is frozen past its lease at a failpoint and goes on there: what it
+// Two and three processes share one broker. One is killed, another is frozen past its lease at a failpoint and goes on there: what it
 // does then is refused. Nothing is lost, nothing goes backwards, nothing stands still, and the ledger is right.
 func TestProcessesThatShareABrokerLoseNothing(t *testing.T) {
 	t.Parallel()
@@ -271,31 +271,43 @@ func TestProcessesThatShareABrokerLoseNothing(t *testing.T) {
 	servers := queuetest.Servers(t, 1)
 	program := buildProgram(t, "-tags", "failpoints")
 	for _, at := range points {
-		t.Run(string(at), func(t *testing.T) {
-			r := newClusterRig(t, program, 3, fmt.Sprintf("nats: {url: %q, durability: fsync, prefix: %s, partitions: 8, max_bytes: 128MiB}\n", queuetest.URLs(servers), at))
-			passing := 3
-			switch at {
-			case failpoint.Fold, failpoint.EffectBefore, failpoint.EffectAfter:
-				passing = 2 * *clusterUsers // past the users' first calls, which would have nothing older to write
-			case failpoint.LeaseBefore, failpoint.LeaseAfter, failpoint.HorizonBefore, failpoint.HorizonAfter, failpoint.LetterBefore, failpoint.LetterAfter:
-				passing = 1 // these are rare
-			}
-			r.nodes[2].start(fmt.Sprintf("%s=%d:stop", at, passing))
-			done := r.traffic(ctx, clusterPace())
-			if at == failpoint.HorizonBefore || at == failpoint.HorizonAfter {
-				pause(ctx, 2*time.Second) // it must be the first to read: the others will not have to commit one
-			}
-			r.nodes[0].start("")
-			r.nodes[1].start("")
-			pause(ctx, 2*time.Second)
-			r.nodes[1].signal(syscall.SIGKILL)
-			r.nodes[1].start("")
-			r.freeze(ctx, r.nodes[2], at)
-			<-done
-			r.settled(ctx)
-			r.stopAll()
-		})
+		for _, processes := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%s/%d processes", at, processes), func(t *testing.T) {
+				prefix := fmt.Sprintf("%s-%d", at, processes)
+				r := newClusterRig(t, program, processes, fmt.Sprintf("nats: {url: %q, durability: fsync, prefix: %s, partitions: 8, max_bytes: 128MiB}\n", queuetest.URLs(servers), prefix))
+				r.freezeAt(ctx, at)
+			})
+		}
 	}
+}
+
+// freezeAt has one process stop at a failpoint and another one killed meanwhile.
+func (r *clusterRig) freezeAt(ctx context.Context, at failpoint.Point) {
+	r.t.Helper()
+	last := len(r.nodes) - 1
+	frozen, killed := r.nodes[last], r.nodes[last-1]
+	passing := 3
+	switch at {
+	case failpoint.Fold, failpoint.EffectBefore, failpoint.EffectAfter:
+		passing = 2 * *clusterUsers // past the users' first calls, which would have nothing older to write
+	case failpoint.LeaseBefore, failpoint.LeaseAfter, failpoint.HorizonBefore, failpoint.HorizonAfter, failpoint.LetterBefore, failpoint.LetterAfter:
+		passing = 1 // these are rare
+	}
+	frozen.start(fmt.Sprintf("%s=%d:stop", at, passing))
+	done := r.traffic(ctx, clusterPace())
+	if at == failpoint.HorizonBefore || at == failpoint.HorizonAfter {
+		pause(ctx, 2*time.Second) // it must be the first to read: the others will not have to commit one
+	}
+	for _, n := range r.nodes[:last] {
+		n.start("")
+	}
+	pause(ctx, 2*time.Second)
+	killed.signal(syscall.SIGKILL)
+	killed.start("")
+	r.freeze(ctx, frozen, at)
+	<-done
+	r.settled(ctx)
+	r.stopAll()
 }
 
 // clusterPace spreads the traffic over the time that kills and take-overs need.
