@@ -3,8 +3,10 @@ package queue
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"time"
@@ -75,7 +77,7 @@ func (e *External) connect(ctx context.Context, log *zap.Logger) (nc *nats.Conn,
 	wait := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(connectPatience))
 	err = backoff.RetryNotify(func() (err error) {
 		nc, err = dial(e.options(log)...)
-		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
+		if refused(err) {
 			return backoff.Permanent(err)
 		}
 		return err
@@ -94,6 +96,18 @@ func (e *External) connect(ctx context.Context, log *zap.Logger) (nc *nats.Conn,
 		return nil, err
 	}
 	return nc, nil
+}
+
+// refused says whether a connection failed by who we are, or who they are: that does not mend itself.
+func refused(err error) bool {
+	if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "remote error" // crypto/tls: the server has ended the handshake, for want of a client certificate, say
 }
 
 // options keep the client from holding anything back: what cannot be sent now fails now, so that nothing passes for sent
