@@ -24,11 +24,11 @@ const (
 	// minFree is what must be free on the disk of the embedded broker for events to be taken. Once a write has failed for
 	// want of space the broker stores nothing any more until it is started again, so it must not come to that.
 	minFree = 32 << 20
-	// lookEvery bounds how often the levels are looked up.
+	// lookEvery bounds how often the broker is asked how full STATE is.
 	lookEvery = time.Second
 )
 
-// room knows how full the store and its disk are. It looks when it is asked, but not more often than lookEvery.
+// room knows how full the store and its disk are. It looks when it is asked, at STATE not more often than lookEvery.
 type room struct {
 	s *Store
 
@@ -44,7 +44,14 @@ type room struct {
 func (r *room) look(ctx context.Context) (state int, free uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// The disk is asked each time, which costs a microsecond: a quick one fills up between two looks.
+	r.free = 1 << 62
+	var fs unix.Statfs_t
+	if r.s.broker != nil && !failpoint.NoRoom() && unix.Statfs(r.s.cfg.Dir, &fs) == nil {
+		r.free = fs.Bavail * uint64(fs.Bsize)
+	}
 	if !r.at.IsZero() && time.Since(r.at) < lookEvery {
+		r.say()
 		return r.state, r.free
 	}
 	r.at = time.Now()
@@ -52,11 +59,6 @@ func (r *room) look(ctx context.Context) (state int, free uint64) {
 	defer cancel()
 	if info, err := r.s.state.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
 		r.state = int(info.State.Bytes * 100 / uint64(info.Config.MaxBytes))
-	}
-	r.free = 1 << 62
-	var fs unix.Statfs_t
-	if r.s.broker != nil && !failpoint.NoRoom() && unix.Statfs(r.s.cfg.Dir, &fs) == nil {
-		r.free = fs.Bavail * uint64(fs.Bsize)
 	}
 	r.say()
 	return r.state, r.free
