@@ -23,6 +23,9 @@ const (
 	LevelProblem = "problem" // it does not work
 )
 
+// AreaPublic is the area of findings about the way of senders to us.
+const AreaPublic = "public"
+
 // Finding is one thing that was looked at.
 type Finding struct {
 	Area  string `json:"area"`  // configuration, data_dir, listeners, sources, account, fields or public
@@ -39,6 +42,7 @@ type CheckReport struct {
 	Calls       []CallFate `json:"calls"`
 	NewContacts []NewValue `json:"new_contacts"`
 	Usable      bool       `json:"-"` // the configuration could be loaded
+	Reachable   bool       `json:"-"` // senders come to this service by its public address; only looked at if asked for
 	cfg         config.Config
 }
 
@@ -62,11 +66,11 @@ func Check(ctx context.Context, o CheckOptions) CheckReport {
 		for _, p := range wrong.Problems {
 			what := p
 			what.Mend = ""
-			r.add("configuration", LevelProblem, strings.TrimSuffix(what.String(), "; "), p.Mend)
+			r.Add("configuration", LevelProblem, strings.TrimSuffix(what.String(), "; "), p.Mend)
 		}
 		return r
 	case err != nil:
-		r.add("configuration", LevelProblem, err.Error(), "make it readable for this user")
+		r.Add("configuration", LevelProblem, err.Error(), "make it readable for this user")
 		return r
 	}
 	r.Usable, r.cfg = true, cfg
@@ -74,7 +78,7 @@ func Check(ctx context.Context, o CheckOptions) CheckReport {
 	if where == "" {
 		where = "defaults and environment"
 	}
-	r.add("configuration", LevelOK, where, "")
+	r.Add("configuration", LevelOK, where, "")
 	running := !o.Offline && r.running(ctx, o.HTTP)
 	r.dataDir(o.Config.Dir)
 	if !running && !o.Offline { // what checks a configuration need not be the machine that runs it
@@ -93,7 +97,8 @@ func Check(ctx context.Context, o CheckOptions) CheckReport {
 	return r
 }
 
-func (r *CheckReport) add(area, level, what, mend string) {
+// Add adds a finding to the report.
+func (r *CheckReport) Add(area, level, what, mend string) {
 	r.Findings = append(r.Findings, Finding{Area: area, Level: level, What: what, Mend: mend})
 	switch level {
 	case LevelProblem:
@@ -117,7 +122,7 @@ func (r *CheckReport) running(ctx context.Context, client *http.Client) bool {
 	if resp.Header.Get(admin.APIHeader) == "" {
 		return false
 	}
-	r.add("listeners", LevelOK, "a service runs with these addresses", "")
+	r.Add("listeners", LevelOK, "a service runs with these addresses", "")
 	return true
 }
 
@@ -131,7 +136,7 @@ func (r *CheckReport) dataDir(base string) {
 	for {
 		info, err := os.Stat(at)
 		if err == nil && !info.IsDir() {
-			r.add("data_dir", LevelProblem, at+" is not a directory", "name a directory: data_dir")
+			r.Add("data_dir", LevelProblem, at+" is not a directory", "name a directory: data_dir")
 			return
 		}
 		if err == nil || filepath.Dir(at) == at {
@@ -141,28 +146,28 @@ func (r *CheckReport) dataDir(base string) {
 	}
 	probe, err := os.CreateTemp(at, ".freshrelay-check-*")
 	if err != nil {
-		r.add("data_dir", LevelProblem, at+" cannot be written to by this user", "let the user of the service own it, or name another: data_dir")
+		r.Add("data_dir", LevelProblem, at+" cannot be written to by this user", "let the user of the service own it, or name another: data_dir")
 		return
 	}
 	_ = probe.Close()
 	_ = os.Remove(probe.Name())
 	if at != dir {
-		r.add("data_dir", LevelOK, dir+" will be made at the first start", "")
+		r.Add("data_dir", LevelOK, dir+" will be made at the first start", "")
 		return
 	}
-	r.add("data_dir", LevelOK, dir, "")
+	r.Add("data_dir", LevelOK, dir, "")
 }
 
 func (r *CheckReport) listeners(ctx context.Context) {
 	for _, l := range [][2]string{{"listen", r.cfg.Listen}, {"admin.listen", r.cfg.Admin.Listen}} {
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", l[1])
 		if err != nil {
-			r.add("listeners", LevelProblem, fmt.Sprintf("%s = %s cannot be listened on: %s", l[0], l[1], listenCause(err)),
+			r.Add("listeners", LevelProblem, fmt.Sprintf("%s = %s cannot be listened on: %s", l[0], l[1], listenCause(err)),
 				"stop what uses it, or name another address")
 			continue
 		}
 		_ = listener.Close()
-		r.add("listeners", LevelOK, l[0]+" "+l[1]+" is free", "")
+		r.Add("listeners", LevelOK, l[0]+" "+l[1]+" is free", "")
 	}
 }
 
@@ -177,7 +182,7 @@ func (r *CheckReport) sources() {
 	base := r.cfg.Public()
 	if base == "" {
 		base = "http://" + r.cfg.Listen
-		r.add("sources", LevelWarning, "nobody said how senders reach this service", "set public_url (or tls.acme_domain); Segment calls https alone")
+		r.Add("sources", LevelWarning, "nobody said how senders reach this service", "set public_url (or tls.acme_domain); Segment calls https alone")
 	}
 	for _, s := range r.cfg.Sources {
 		var ways []string
@@ -187,7 +192,7 @@ func (r *CheckReport) sources() {
 		if len(s.WebhookSecrets) > 0 {
 			ways = append(ways, "webhook: "+base+"/webhook/"+s.Name+" with a shared secret")
 		}
-		r.add("sources", LevelOK, s.Name+"; "+strings.Join(ways, "; "), "")
+		r.Add("sources", LevelOK, s.Name+"; "+strings.Join(ways, "; "), "")
 	}
 }
 
@@ -196,13 +201,13 @@ func (r *CheckReport) account(ctx context.Context, o CheckOptions) []mapping.Fie
 	if o.Fields != nil {
 		fields, err := mapping.ParseFields(o.Fields)
 		if err != nil {
-			r.add("fields", LevelProblem, err.Error(), "save what GET /crm/sales/api/settings/contacts/fields answers, or use: freshrelay mapping fields --save FILE")
+			r.Add("fields", LevelProblem, err.Error(), "save what GET /crm/sales/api/settings/contacts/fields answers, or use: freshrelay mapping fields --save FILE")
 		}
 		return fields
 	}
 	client, err := newClient(r.cfg.Freshmarketer, freshmarketer.Config{UserAgent: "freshrelay/" + o.Version})
 	if err != nil {
-		r.add("account", LevelProblem, err.Error(), "correct the account")
+		r.Add("account", LevelProblem, err.Error(), "correct the account")
 		return nil
 	}
 	defer client.CloseIdleConnections()
@@ -213,7 +218,7 @@ func (r *CheckReport) account(ctx context.Context, o CheckOptions) []mapping.Fie
 		r.apiTrouble("account", err)
 		return nil
 	}
-	r.add("account", LevelOK, client.Host()+" takes the key", "")
+	r.Add("account", LevelOK, client.Host()+" takes the key", "")
 	fields, err := readFields(ctx, client)
 	if err != nil {
 		r.apiTrouble("fields", err)
@@ -224,6 +229,11 @@ func (r *CheckReport) account(ctx context.Context, o CheckOptions) []mapping.Fie
 
 // apiTrouble says what an answer of the API means, in the words of a pause.
 func (r *CheckReport) apiTrouble(area string, err error) {
+	what, mend := apiTrouble(err)
+	r.Add(area, LevelProblem, what, mend)
+}
+
+func apiTrouble(err error) (what, mend string) {
 	reason := "outage"
 	switch freshmarketer.KindOf(err) {
 	case freshmarketer.KindAuth:
@@ -234,5 +244,5 @@ func (r *CheckReport) apiTrouble(area string, err error) {
 		reason = "throttled"
 	}
 	advice := admin.Advise(admin.AboutPause, reason)
-	r.add(area, LevelProblem, strings.TrimSuffix(advice.Meaning, ".")+" ("+err.Error()+")", advice.Mend)
+	return strings.TrimSuffix(advice.Meaning, ".") + " (" + err.Error() + ")", advice.Mend
 }

@@ -45,33 +45,33 @@ func (r *CheckReport) fields(cat *mapping.Catalogue, list []mapping.Field) {
 			custom++
 		}
 	}
-	r.add("fields", LevelOK, fmt.Sprintf("%d contact fields, %d of them custom", len(list), custom), "")
+	r.Add("fields", LevelOK, fmt.Sprintf("%d contact fields, %d of them custom", len(list), custom), "")
 	opt := mappingOptions(r.cfg)
 	for _, d := range cat.Duplicates() {
 		what := fmt.Sprintf("the label %q is that of %s and of %s; traits go to the first", d.Label, d.Kept, strings.Join(d.Dropped, ", "))
 		if d.Normalised {
 			what = fmt.Sprintf("%s and %s have labels that differ in spelling alone; a trait that is spelt like neither goes to the first", d.Kept, strings.Join(d.Dropped, ", "))
 		}
-		r.add("fields", LevelWarning, what, "rename one in Freshmarketer, or map the trait to the API name under mapping.traits")
+		r.Add("fields", LevelWarning, what, "rename one in Freshmarketer, or map the trait to the API name under mapping.traits")
 	}
 	for _, trait := range cat.Unresolved(opt) {
-		r.add("fields", LevelProblem, fmt.Sprintf("mapping.traits: %s: the account has no field %q", trait, opt.Traits[trait]),
+		r.Add("fields", LevelProblem, fmt.Sprintf("mapping.traits: %s: the account has no field %q", trait, opt.Traits[trait]),
 			"make the field in Freshmarketer, or correct the line; what there is: freshrelay mapping fields")
 	}
 	for _, trait := range slices.Sorted(maps.Keys(opt.Traits)) {
 		if reason := cat.NeverWritten(opt.Traits[trait]); reason != "" {
-			r.add("fields", LevelProblem, fmt.Sprintf("mapping.traits: %s: %q: %s", trait, opt.Traits[trait], admin.Advise(admin.AboutLeftOut, string(reason)).Meaning),
+			r.Add("fields", LevelProblem, fmt.Sprintf("mapping.traits: %s: %q: %s", trait, opt.Traits[trait], admin.Advise(admin.AboutLeftOut, string(reason)).Meaning),
 				"remove the line, or map the trait to another field")
 		}
 	}
 	_, wrong := cat.Defaults(opt)
 	for _, w := range wrong {
-		r.add("fields", LevelProblem, fmt.Sprintf("contacts.on_create: %s: %s: %s", w.Trait, opt.OnCreate[w.Trait], admin.Advise(admin.AboutLeftOut, string(w.Reason)).Meaning),
+		r.Add("fields", LevelProblem, fmt.Sprintf("contacts.on_create: %s: %s: %s", w.Trait, opt.OnCreate[w.Trait], admin.Advise(admin.AboutLeftOut, string(w.Reason)).Meaning),
 			"correct the line; the choices of a field: freshrelay mapping fields")
 	}
 	for _, f := range list {
 		if f.Required && !mapping.IsEmail(f) {
-			r.add("fields", LevelWarning, fmt.Sprintf("the account requires %q (%s): contacts without it may be refused", f.Label, f.Name),
+			r.Add("fields", LevelWarning, fmt.Sprintf("the account requires %q (%s): contacts without it may be refused", f.Label, f.Name),
 				"send it with every identify, give it in contacts.on_create, or make it optional in Freshmarketer")
 		}
 	}
@@ -81,26 +81,27 @@ func (r *CheckReport) fields(cat *mapping.Catalogue, list []mapping.Field) {
 func (r *CheckReport) public(ctx context.Context, client *http.Client) {
 	base := r.cfg.Public()
 	if base == "" {
-		r.add("public", LevelProblem, "there is no public_url to try", "set public_url, or tls.acme_domain")
+		r.Add(AreaPublic, LevelProblem, "there is no public_url to try", "set public_url, or tls.acme_domain")
 		return
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/v1/identify", strings.NewReader("{}"))
 	if err != nil {
-		r.add("public", LevelProblem, base+" is no address", "correct public_url")
+		r.Add(AreaPublic, LevelProblem, base+" is no address", "correct public_url")
 		return
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		r.add("public", LevelProblem, base+" cannot be reached from here: "+listenCause(err), "is the service running? look at DNS, firewall, certificate and proxy")
+		r.Add(AreaPublic, LevelProblem, base+" cannot be reached from here: "+listenCause(err), "is the service running? look at DNS, firewall, certificate and proxy")
 		return
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
 	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), `"code":"unauthorized"`) {
-		r.add("public", LevelProblem, fmt.Sprintf("what answers at %s is not this service (status %d)", base, resp.StatusCode), "let the proxy pass /v1 and /webhook on to "+r.cfg.Listen)
+		r.Add(AreaPublic, LevelProblem, fmt.Sprintf("what answers at %s is not this service (status %d)", base, resp.StatusCode), "let the proxy pass /v1 and /webhook on to "+r.cfg.Listen)
 		return
 	}
-	r.add("public", LevelOK, base+" reaches this service", "")
+	r.Reachable = true
+	r.Add(AreaPublic, LevelOK, base+" reaches this service", "")
 }
 
 // callFates says what happens to each type of call.

@@ -40,7 +40,7 @@ func Load(o Options) (Config, error) {
 	readSecretFiles(&cfg, p)
 	validate(cfg, o.Sandbox, p)
 	if cfg.File == "" && !o.Sandbox && len(p.list) > 0 {
-		p.add("", "", "there is no "+FileName+" here", "write one, name one with --config, or try: freshrelay serve --sandbox")
+		p.add("", "", "there is no "+FileName+" here", "make one with freshrelay init, name one with --config, or try: freshrelay serve --sandbox")
 	}
 	if err := p.err(cfg.File); err != nil {
 		return Config{}, err

@@ -10,7 +10,7 @@ import (
 )
 
 type checkCmd struct {
-	Public    bool   `help:"Also call this service by its public address, the way senders do."`
+	Public    bool   `help:"Also send a call to the running service by its public address, signed like Segment's, and follow it."`
 	Offline   bool   `help:"Ask neither the account nor the running service."`
 	Catalogue string `placeholder:"FILE" help:"Saved contact fields to check the mapping with, instead of asking the account."`
 	Strict    bool   `help:"Warnings count as problems."`
@@ -18,7 +18,7 @@ type checkCmd struct {
 
 // Help is the long help of the subcommand.
 func (checkCmd) Help() string {
-	return `Looks at the configuration, the data directory, the addresses, the account's key and fields and how the mapping fits them, says what is wrong and how to mend it, and what happens to each type of call and to new contacts. Changes nothing; costs two API calls.
+	return `Looks at the configuration, the data directory, the addresses, the account's key and fields and how the mapping fits them, says what is wrong and how to mend it, and what happens to each type of call and to new contacts. Changes nothing; costs two API calls. With --public a call without a userId goes through the service, which discards it.
 
 Exit codes: 0 all is well, 1 something does not work, 2 the configuration cannot be used.`
 }
@@ -33,6 +33,11 @@ func (c *checkCmd) Run(ctx context.Context, p *program, g *globals) error {
 		}
 	}
 	report := app.Check(ctx, o)
+	if report.Reachable {
+		if err := c.follow(ctx, p, g, &report); err != nil {
+			return err
+		}
+	}
 	if g.Output == "json" {
 		if err := p.printJSON(report); err != nil {
 			return err

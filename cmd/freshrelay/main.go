@@ -46,6 +46,7 @@ type program struct {
 type cli struct {
 	globals
 
+	Init    initCmd    `cmd:"" help:"Make a first configuration: checks the account, makes secrets, says what to click in Segment."`
 	Serve   serveCmd   `cmd:"" help:"Take Segment calls and deliver them: the service."`
 	Sandbox sandboxCmd `cmd:"" help:"Run a Freshmarketer for trying and testing, on its own port."`
 	Send    sendCmd    `cmd:"" help:"Post sample calls and follow each to its outcome."`

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -67,6 +68,23 @@ func (tt *terminal) screen() string {
 	return tt.text.String()
 }
 
+// await waits until that is on the screen.
+func (tt *terminal) await(t *testing.T, text string) {
+	t.Helper()
+	for {
+		tt.mu.Lock()
+		shown := strings.Contains(tt.text.String(), text)
+		tt.mu.Unlock()
+		if shown {
+			return
+		}
+		if t.Context().Err() != nil {
+			t.Fatalf("never shown: %s", text)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func (tt *terminal) run(r *rig, args ...string) int {
 	p := *r.p
 	p.stdin, p.stdout, p.stderr = tt.near, tt.near, tt.near
@@ -118,4 +136,83 @@ func TestStatusIsLoudOnATerminal(t *testing.T) {
 	if screen := tt.screen(); strings.Contains(screen, "\x1b") {
 		t.Errorf("colours although NO_COLOR is set: %q", screen)
 	}
+}
+
+func TestInitAsksOnATerminal(t *testing.T) {
+	p, _, _, account := newcomer(t)
+	tt := newTerminal(t)
+	p.stdin, p.stdout, p.stderr = tt.near, tt.near, tt.near
+	done := make(chan int)
+	go func() { done <- p.run(context.Background(), []string{"init", "--base-url", account}) }()
+	for _, step := range [][2]string{
+		{"before .myfreshworks.com", "acme"}, {"not shown", initKey}, {"Public address", "relay.example.com"}, {"Enterprise 5000", "2000"}, {"[clear]", ""},
+	} {
+		tt.await(t, step[0])
+		for step[1] == initKey && tt.echoes(t) {
+			time.Sleep(time.Millisecond)
+		}
+		if _, err := tt.far.WriteString(step[1] + "\n"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code := <-done
+	screen := tt.screen()
+	if code != exitOK || !strings.Contains(screen, "https://relay.example.com/webhook/website") || !strings.Contains(screen, "2000 calls an hour") {
+		t.Errorf("exit %d:\n%s", code, screen)
+	}
+	if strings.Contains(screen, initKey) {
+		t.Error("the key is shown while it is typed")
+	}
+}
+
+func TestInitEndsWithoutAnswers(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, tt *terminal, interrupt func()){
+		"end of input": func(t *testing.T, tt *terminal, _ func()) {
+			tt.await(t, "Freshmarketer account")
+			if _, err := tt.far.WriteString("\x04"); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"interrupt": func(t *testing.T, tt *terminal, interrupt func()) {
+			if _, err := tt.far.WriteString("acme\n"); err != nil {
+				t.Fatal(err)
+			}
+			tt.await(t, "not shown")
+			for tt.echoes(t) {
+				time.Sleep(time.Millisecond)
+			}
+			interrupt() // the test's process has no terminal that could signal it
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, _, _, _ := newcomer(t)
+			tt := newTerminal(t)
+			p.stdin, p.stdout, p.stderr = tt.near, tt.near, tt.near
+			ctx, interrupt := context.WithCancel(t.Context())
+			done := make(chan int)
+			go func() { done <- p.run(ctx, []string{"init"}) }()
+			end(t, tt, interrupt)
+			if code := <-done; code == exitOK {
+				t.Error("made something of no answers")
+			}
+			if !tt.echoes(t) {
+				t.Error("the terminal does not show what is typed any more")
+			}
+			interrupt()
+			if left, _ := os.ReadDir(p.dir); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+			_, _ = tt.far.WriteString("\n") // ends a read that nobody waits for
+		})
+	}
+}
+
+// echoes says whether the terminal shows what is typed.
+func (tt *terminal) echoes(t *testing.T) bool {
+	t.Helper()
+	state, err := unix.IoctlGetTermios(int(tt.near.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state.Lflag&unix.ECHO != 0
 }

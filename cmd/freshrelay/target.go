@@ -131,3 +131,16 @@ func urlOf(listen string) string {
 	}
 	return "http://" + net.JoinHostPort(host, port)
 }
+
+// env is a variable of the environment, "" if it is not set.
+func (p *program) env(name string) string {
+	if p.environ == nil {
+		return os.Getenv(name)
+	}
+	for _, pair := range p.environ {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
