@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -88,6 +89,7 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 		opts.Logger = zap.NewNop()
 	}
 	s := &service{lifecycle: lifecycle{log: opts.Logger}, cfg: cfg, opts: opts, metrics: metrics.New(), started: time.Now().UTC(), failed: make(chan error, 4)}
+	s.metrics.BuildInfo(opts.Version, runtime.Version())
 	if err := s.start(ctx); err != nil {
 		return errors.Join(err, s.stop())
 	}

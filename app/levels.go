@@ -28,12 +28,20 @@ func (s *service) levels() metrics.Levels {
 		books, err := p.Ledger(ctx)
 		if err != nil {
 			s.log.Warn("the ledger could not be read for a scrape", zap.Int("partition", p.Number()), zap.Error(err))
+			lease, _ := p.LeaseLeft()
+			l.Partitions = append(l.Partitions, metrics.PartitionLevels{Number: p.Number(), Unread: true, Lease: lease})
 			continue
 		}
-		l.Partitions = append(l.Partitions, partitionLevels(p.Number(), books))
+		one := partitionLevels(p.Number(), books)
+		one.Lease, _ = p.LeaseLeft()
+		l.Partitions = append(l.Partitions, one)
 		pending += books.Pending
 	}
 	s.quotaLevels(&l, pending)
+	l.Total, l.Waiting, l.Ready = s.store.Partitions(), s.store.Waiting(), s.store.Ready(ctx) == nil
+	if free, ok := s.store.DiskFree(ctx); ok {
+		l.DiskFree = free
+	}
 	if len(owned) == 0 || owned[0].Number() != 0 {
 		return l // the size is told once, by the owner of the first partition
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/ingest"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
 )
@@ -76,7 +77,14 @@ func (s *service) account() string {
 func (s *service) openStore(ctx context.Context) error {
 	var err error
 	cfg := storeConfig(s.cfg, s.account(), s.log)
-	cfg.OnPublish = s.metrics.Published
+	cfg.OnPublish, cfg.OnCommit = s.metrics.Published, s.metrics.Committed
+	cfg.OnRepeat = func(commit bool) {
+		write := metrics.WritePack
+		if commit {
+			write = metrics.WriteCommit
+		}
+		s.metrics.Repeated(write)
+	}
 	s.store, err = queue.Open(ctx, cfg)
 	if err != nil {
 		return mendStore(fmt.Errorf("opening the store: %w", err))

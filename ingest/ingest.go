@@ -98,9 +98,12 @@ func New(cfg Config, store Store, m *metrics.Metrics, log *zap.Logger) (*Handler
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v := h.enter(w, r)
 	defer h.leave(v)
+	status := http.StatusOK
 	if no := h.serve(v); no != nil {
 		h.refuse(v, no)
+		status = no.status
 	}
+	h.metrics.RequestServed(status, time.Since(v.at))
 }
 
 // serve finds out what the path asks for. It answers the request, unless it returns a refusal.

@@ -24,6 +24,14 @@ func packBuckets() []float64 {
 	return []float64{1, 2, 5, 10, 25, 50, 100, 250, 500}
 }
 
+// doorBuckets go beyond the 5 s in which Segment wants its answer (seconds).
+func doorBuckets() []float64 {
+	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+}
+
+// bulkBuckets go up to the most contacts that a bulk can hold.
+func bulkBuckets() []float64 { return []float64{1, 5, 10, 25, 50, 75, 100} }
+
 // declare makes the metrics. Each name appears here or in levels.go, and nowhere else.
 func (m *Metrics) declare() {
 	m.received = counterVec("events_received_total",
@@ -45,6 +53,26 @@ func (m *Metrics) declare() {
 		"Time until a pack of events was on disk.", publishBuckets())
 	m.pack = histogram("pack_events",
 		"Events that shared one write to disk.", packBuckets())
+	m.committed = histogram("commit_duration_seconds",
+		"Time until records and counters were on disk, repeats of an unclear commit included.", publishBuckets())
+	m.batch = histogram("commit_records",
+		"Records that shared one commit.", packBuckets())
+	m.repeats = counterVec("store_repeats_total",
+		"Writes that the broker gave no clear answer to and that were repeated: packs of events, or commits.", "write")
+	m.door = histogramVec("request_duration_seconds",
+		"Duration of a request at the door: stored (answered with success), refused (4xx) or failed (5xx).", doorBuckets(), "result")
+	m.attempts = counterVec("attempts_total",
+		"Attempts to bring one user's change to the account: alone or in a bulk, and how each ended.", "way", "outcome")
+	m.bulks = counterVec("bulk_jobs_total",
+		"Bulks that were handed to the API, by what became of them.", "outcome")
+	m.bulkSize = histogram("bulk_contacts",
+		"Contacts in a bulk.", bulkBuckets())
+	m.holds = counterVec("holds_total",
+		"How often sending began to be held for this reason.", "reason")
+	m.logLines = counterVec("log_lines_total",
+		"Lines of the log by level, those included that were folded.", "level")
+	m.folded = counter("log_lines_folded_total",
+		"Lines of the log that were not written, because they repeat others of the same minute.")
 	m.cleared = counter("fields_cleared_total",
 		"Contact fields emptied because a call left them out.")
 	m.held = counter("held_stale_total",
@@ -76,7 +104,35 @@ func (m *Metrics) createSeries() {
 	}
 	for _, reason := range m.lists.pauses {
 		m.paused.WithLabelValues(reason)
+		m.holds.WithLabelValues(reason)
 	}
+	for _, result := range m.lists.results {
+		m.door.WithLabelValues(result)
+	}
+	for _, way := range m.lists.ways {
+		for _, outcome := range m.lists.attempts {
+			m.attempts.WithLabelValues(way, outcome)
+		}
+	}
+	for _, outcome := range m.lists.bulks {
+		m.bulks.WithLabelValues(outcome)
+	}
+	for _, write := range m.lists.writes {
+		m.repeats.WithLabelValues(write)
+	}
+	for _, level := range m.lists.levels {
+		m.logLines.WithLabelValues(level)
+	}
+}
+
+// buildInfo is a gauge that is always 1; what it tells is in its labels.
+func buildInfo(version, goVersion string) prometheus.Gauge {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "build_info", Help: "Which freshrelay this is; always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "go_version": goVersion},
+	})
+	g.Set(1)
+	return g
 }
 
 func counter(name, help string) prometheus.Counter {
@@ -85,6 +141,10 @@ func counter(name, help string) prometheus.Counter {
 
 func counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func histogramVec(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 }
 
 func histogram(name, help string, buckets []float64) prometheus.Histogram {

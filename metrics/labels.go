@@ -46,12 +46,49 @@ const (
 	PausedCanary        = "canary"        // delivery.mode is canary: only the listed users are written
 )
 
+// Results of a request at the door.
+const (
+	ResultStored  = "stored"  // 200: everything in it is on disk, or was dropped by a rule we state
+	ResultRefused = "refused" // 4xx: the sender must mend something
+	ResultFailed  = "failed"  // 5xx: the sender should repeat it
+)
+
+// Ways of an attempt.
+const (
+	WaySingle = "single"
+	WayBulk   = "bulk"
+)
+
+// Outcomes of an attempt.
+const (
+	AttemptDone     = "done"      // the change is in the account
+	AttemptRetry    = "retry"     // it failed and comes again after a wait
+	AttemptHeld     = "held"      // it met trouble that is everybody's: it costs the user nothing
+	AttemptChanged  = "changed"   // it failed and is tried again at once in another form
+	AttemptSetAside = "set_aside" // it failed for good: a dead letter
+)
+
+// Outcomes of a bulk.
+const (
+	BulkDone    = "done"    // each row has an answer, and all are in the account
+	BulkPartly  = "partly"  // rows failed, or nobody tells which: they go one by one
+	BulkRefused = "refused" // the API took none of it
+	BulkUnclear = "unclear" // no answer came: it is waited until it cannot be at work any more
+)
+
+// Writes to the broker.
+const (
+	WritePack   = "pack"   // events that came in
+	WriteCommit = "commit" // records and counters
+)
+
 // Pauses returns the values of the label reason of the metric paused.
 func Pauses() []string { return closedLists().pauses }
 
 // lists holds the closed lists of label values.
 type lists struct {
 	types, outcomes, rejections, pauses, operations, streams, windows []string
+	results, ways, attempts, bulks, writes, levels                    []string
 
 	reasons map[string][]string // by outcome; what each means and its mend stand in package admin
 	codes   []string            // statuses with a series from the start; any other makes its own when it comes
@@ -74,8 +111,14 @@ func closedLists() lists {
 			"upsert_account", "get_account", "update_account", "account_fields", "create_activity", "list_activities", "selector",
 			"send_event", Other,
 		},
-		windows: []string{"hour", "minute", Other},
-		streams: []string{"events", "state", "dead", "journal", "audit", Other},
+		windows:  []string{"hour", "minute", Other},
+		results:  []string{ResultStored, ResultRefused, ResultFailed},
+		ways:     []string{WaySingle, WayBulk, Other},
+		attempts: []string{AttemptDone, AttemptRetry, AttemptHeld, AttemptChanged, AttemptSetAside, Other},
+		bulks:    []string{BulkDone, BulkPartly, BulkRefused, BulkUnclear, Other},
+		writes:   []string{WritePack, WriteCommit, Other},
+		levels:   []string{"debug", "info", "warn", "error", Other},
+		streams:  []string{"events", "state", "dead", "journal", "audit", Other},
 		reasons: map[string][]string{
 			OutcomeDelivered: {Other},
 			OutcomeDiscarded: {

@@ -20,6 +20,10 @@ type Levels struct {
 	Expiring     int
 	// Quota holds the windows that have a limit, over all processes: each process that sends tells the same.
 	Quota        []Quota
+	Total        int     // partitions of the store, whoever owns them
+	Waiting      int64   // bytes of events that came in and are not stored yet
+	DiskFree     uint64  // bytes; 0 where nobody can tell
+	Ready        bool    // events can be stored
 	BacklogClear float64 // seconds until what is pending here is delivered; +Inf if nobody can tell
 }
 
@@ -43,6 +47,8 @@ type PartitionLevels struct {
 	Pending          int            // events stored and not settled
 	OldestPending    time.Time      // arrival of the oldest of them; zero when nothing waits
 	Dead             map[string]int // dead letters that count, by reason
+	Lease            time.Duration  // how long it is ours without another renewal; 0 where nobody else could have it
+	Unread           bool           // its books could not be read: it is owned, and that is all that is known
 	LedgerDifference int64          // accepted − (delivered + discarded + dead + pending); 0 is right
 }
 
@@ -58,6 +64,7 @@ type levels struct {
 	limit, reserve, allowed, used, remaining        *prometheus.Desc
 	room, lanes, inFlight, readAhead                *prometheus.Desc
 	oldestLetter, expiring                          *prometheus.Desc
+	total, owned, lease, waiting, diskFree, ready   *prometheus.Desc
 }
 
 func newLevels(l lists, now func() time.Time) *levels {
@@ -87,6 +94,13 @@ func newLevels(l lists, now func() time.Time) *levels {
 		readAhead: desc("read_ahead_bytes", "Bytes of events that are in memory; beyond its bound the reader waits."),
 		oldestLetter: desc("oldest_dead_letter_timestamp_seconds",
 			"When the oldest dead letter was tried first (Unix time); the time of the scrape while there is none."),
+		total: desc("partitions", "Partitions of the store. Each process tells the same number."),
+		owned: desc("partition_owned", "1 for each partition that this process owns and delivers.", "partition"),
+		lease: desc("lease_remaining_seconds",
+			"How long a partition stays ours without another renewal. Absent with the embedded broker, which nobody else can have.", "partition"),
+		waiting:  desc("publish_waiting_bytes", "Bytes of events that came in and wait to be stored; beyond a bound senders are told to repeat."),
+		diskFree: desc("disk_free_bytes", "Free bytes on the disk of the embedded broker. Below 32 MiB events are refused."),
+		ready:    desc("ready", "Whether events can be stored (1) or not (0): what /readyz answers."),
 		expiring: desc("dead_letters_expiring", "Dead letters that are given up within a week, because of dead.retention."),
 	}
 }
@@ -102,6 +116,7 @@ func (l *levels) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		l.pending, l.oldest, l.dead, l.difference, l.bytes, l.clear, l.limit, l.reserve, l.allowed, l.used, l.remaining,
 		l.room, l.lanes, l.inFlight, l.readAhead, l.oldestLetter, l.expiring,
+		l.total, l.owned, l.lease, l.waiting, l.diskFree, l.ready,
 	} {
 		ch <- d
 	}
@@ -120,8 +135,25 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
+	ready := 0.0
+	if v.Ready {
+		ready = 1
+	}
+	gauge(l.ready, ready)
+	gauge(l.total, float64(v.Total))
+	gauge(l.waiting, float64(v.Waiting))
+	if v.DiskFree > 0 {
+		gauge(l.diskFree, float64(v.DiskFree))
+	}
 	for _, p := range v.Partitions {
 		partition := strconv.Itoa(p.Number)
+		gauge(l.owned, 1, partition)
+		if p.Lease != 0 {
+			gauge(l.lease, max(0, p.Lease.Seconds()), partition)
+		}
+		if p.Unread {
+			continue
+		}
 		oldest := p.OldestPending
 		if oldest.IsZero() {
 			// Not 0: time() − 0 would look like an event waiting since 1970 to every rule that forgets the exception.

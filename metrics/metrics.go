@@ -12,6 +12,7 @@ package metrics
 import (
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,13 +44,27 @@ type Metrics struct {
 	held      prometheus.Counter
 	unmapped  prometheus.Counter
 	paused    *prometheus.GaugeVec
+
+	door      *prometheus.HistogramVec
+	committed prometheus.Histogram
+	batch     prometheus.Histogram
+	repeats   *prometheus.CounterVec
+	attempts  *prometheus.CounterVec
+	bulks     *prometheus.CounterVec
+	bulkSize  prometheus.Histogram
+	holds     *prometheus.CounterVec
+	logLines  *prometheus.CounterVec
+	folded    prometheus.Counter
+
+	pausing  sync.Mutex
+	isPaused map[string]bool // by reason
 }
 
 // New returns metrics in a registry of their own, so that two services can live in one process, together with the
 // collectors for the Go runtime and the process.
 func New() *Metrics {
 	l := closedLists()
-	m := &Metrics{registry: prometheus.NewRegistry(), lists: l, levels: newLevels(l, time.Now)}
+	m := &Metrics{registry: prometheus.NewRegistry(), lists: l, levels: newLevels(l, time.Now), isPaused: map[string]bool{}}
 	m.declare()
 	m.registry.MustRegister(
 		collectors.NewGoCollector(),
@@ -57,6 +72,7 @@ func New() *Metrics {
 		m.levels,
 		m.received, m.settled, m.rejected, m.apiCalls, m.apiTook, m.lag, m.age,
 		m.published, m.pack, m.cleared, m.held, m.unmapped, m.paused,
+		m.door, m.committed, m.batch, m.repeats, m.attempts, m.bulks, m.bulkSize, m.holds, m.logLines, m.folded,
 	)
 	m.createSeries()
 	return m
@@ -137,15 +153,6 @@ func (m *Metrics) UnmappedTraits(n int) { add(m.unmapped, n) }
 func (m *Metrics) Published(took time.Duration, events int) {
 	m.published.Observe(max(took, 0).Seconds())
 	m.pack.Observe(float64(events))
-}
-
-// SetPaused says that sending is held for reason (one of the Paused constants), or no longer is.
-func (m *Metrics) SetPaused(reason string, on bool) {
-	value := 0.0
-	if on {
-		value = 1
-	}
-	m.paused.WithLabelValues(known(m.lists.pauses, reason)).Set(value)
 }
 
 // SetLevels gives the function that tells the current depths and ages. It is called on every scrape, must be safe

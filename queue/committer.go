@@ -208,6 +208,7 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 		}
 		return err
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
+		c.s.repeats(true)
 		if code := errorCode(err); code == codeStreamFull || code == codeServerFull {
 			c.log.Error("STATE is full and nothing can be settled: give nats.max_bytes more room and start again; nothing is lost, everything waits",
 				zap.Int("records", len(settlements)), zap.Duration("wait", next))
@@ -220,6 +221,9 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 	}
 	if err != nil {
 		return nil, err
+	}
+	if c.s.cfg.OnCommit != nil {
+		c.s.cfg.OnCommit(time.Since(b.began), len(settlements))
 	}
 	return b.applied(last)
 }

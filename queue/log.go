@@ -104,6 +104,7 @@ func (p *publisher) store(ctx context.Context, pack []waitingItem) error {
 	began := time.Now()
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(2*time.Second), backoff.WithMaxElapsedTime(0))
 	err := backoff.RetryNotify(func() error { return p.try(ctx, out) }, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
+		p.s.repeats(false)
 		p.log.Warn("storing a pack has no clear outcome, repeating it", zap.Int("items", len(pack)), zap.Duration("wait", next), zap.Error(err))
 	})
 	if err != nil && ctx.Err() != nil {

@@ -24,6 +24,8 @@ const (
 	// minFree is what must be free on the disk of the embedded broker for events to be taken. Once a write has failed for
 	// want of space the broker stores nothing any more until it is started again, so it must not come to that.
 	minFree = 32 << 20
+	// unknownFree stands for a disk that nobody can look at.
+	unknownFree = 1 << 62
 	// lookEvery bounds how often the broker is asked how full STATE is.
 	lookEvery = time.Second
 )
@@ -45,7 +47,7 @@ func (r *room) look(ctx context.Context) (state int, free uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	// The disk is asked each time, which costs a microsecond: a quick one fills up between two looks.
-	r.free = 1 << 62
+	r.free = unknownFree
 	var fs unix.Statfs_t
 	if r.s.broker != nil && !failpoint.NoRoom() && unix.Statfs(r.s.cfg.Dir, &fs) == nil {
 		r.free = fs.Bavail * uint64(fs.Bsize)

@@ -36,6 +36,10 @@ type Config struct {
 	Journal    Journal
 	// OnPublish is told of every stored pack: how long storing took and how many events it held. May be nil.
 	OnPublish func(took time.Duration, events int)
+	// OnCommit is told of every commit that is stored: how long it took and how many records it held. May be nil.
+	OnCommit func(took time.Duration, records int)
+	// OnRepeat is told of every write without a clear answer that is sent again: a pack of events or a commit. May be nil.
+	OnRepeat func(commit bool)
 	// Covers says whether a record holds what an item at a position did. Only Migrate asks.
 	Covers func(record []byte, position uint64) (bool, error)
 

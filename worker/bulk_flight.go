@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 )
 
@@ -56,15 +57,23 @@ func (f *flight) run() {
 		f.conclude(f.follow(job))
 	case f.waitCtx.Err() != nil:
 	case unclear(err):
+		f.ended(metrics.BulkUnclear)
 		f.b.log.Warn("a bulk was not answered, waiting until it cannot be at work any more", zap.Int("contacts", len(f.turns)), zap.Duration("wait", bulkUnclear))
 		if sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear))) {
 			f.clear()
 			f.vain()
 		}
 	default:
+		if !errors.Is(err, errHeld) { // else it was never sent
+			f.ended(metrics.BulkRefused)
+		}
 		f.clear()
 		f.refusedWhole(err)
 	}
+}
+
+func (f *flight) ended(outcome string) {
+	f.b.part.pool.cfg.Metrics.BulkEnded(outcome, len(f.turns))
 }
 
 // unclear says whether a POST may have made a job all the same.
@@ -230,11 +239,18 @@ func (f *flight) conclude(status freshmarketer.JobStatus, certain bool) {
 	if !certain || len(failed) > 0 {
 		f.b.log.Info("not all of a bulk was taken", zap.Int("contacts", len(f.turns)), zap.Int("failed", status.Failed), zap.Bool("told", certain))
 	}
+	outcome := metrics.BulkDone
+	if !certain || len(failed) > 0 {
+		outcome = metrics.BulkPartly
+	}
+	f.ended(outcome)
 	for i, t := range f.turns {
 		t.api = append(t.api, f.calls...)
 		if certain && !failed[i] {
+			t.attempted(metrics.WayBulk, metrics.AttemptDone, nil, 0)
 			t.delivered()
 		} else {
+			t.attempted(metrics.WayBulk, metrics.AttemptChanged, nil, 0)
 			t.aside()
 		}
 	}

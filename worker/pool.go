@@ -44,6 +44,7 @@ type Pool struct {
 	cfg       Config
 	store     *queue.Store
 	log       *zap.Logger
+	attempts  *zap.Logger // one line per attempt
 	gate      *gate
 	catalogue *catalogue
 	customs   *customs
@@ -78,7 +79,7 @@ func New(cfg Config) (*Pool, error) {
 	log := cfg.Logger.Named("worker")
 	g := newGate(cfg.Client.Probe, newQuota(cfg.Quota, cfg.Store, rand.Text()[:8], log), cfg.Retry.Initial, cfg.Metrics, log)
 	return &Pool{
-		cfg: cfg, store: cfg.Store, log: log, gate: g, identity: newIdentity(cfg.Store, log), mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
+		cfg: cfg, store: cfg.Store, log: log, attempts: log.Named(AttemptLogger), gate: g, identity: newIdentity(cfg.Store, log), mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
 		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
 		customs:   &customs{store: cfg.Store, log: log, configured: cfg.CustomFields},

@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/segment"
 )
@@ -114,6 +113,7 @@ func (t *turn) run() error {
 		}
 		sent, err := t.send()
 		if err == nil {
+			t.attempted(metrics.WaySingle, metrics.AttemptDone, nil, 0)
 			return t.settle(sent, nil, "")
 		}
 		again, err := t.failed(err)
@@ -282,6 +282,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	action := Decide(f, t.p.cfg.Retry)
 	if action == ActionProbe {
 		if !gate.verify(t.waitCtx, t.callCtx) {
+			t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, 0)
 			t.part.backlog.giveBack(l)
 			return false, nil
 		}
@@ -290,6 +291,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	}
 	if action == ActionSplit || action == ActionSetAside {
 		if found, err := t.blame(err); found || err != nil {
+			t.attempted(metrics.WaySingle, metrics.AttemptChanged, api, 0)
 			return t.after(err)
 		}
 		if action == ActionSplit && t.partly {
@@ -298,13 +300,13 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	}
 	switch action {
 	case ActionHold:
+		t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, 0)
 		t.part.backlog.giveBack(l) // behind the others: when the gate is ajar, each head has its turn at being first
 		return false, nil
 	case ActionRetry:
 		l.failed(t.p.cfg.Retry, gate.idleFor())
 		wait := max(l.trouble.waits.NextBackOff(), api.RetryAfter)
-		t.p.log.Warn("delivery failed, trying again", zap.String("lane", l.user), zap.String("operation", api.Op), zap.String("kind", string(api.Kind)),
-			zap.Int("status", api.Status), zap.Int("attempt", l.attempts()), zap.Duration("wait", wait))
+		t.attempted(metrics.WaySingle, metrics.AttemptRetry, api, wait)
 		t.part.retryLater(l, wait)
 		return false, nil
 	case ActionDropField:
@@ -314,8 +316,10 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	case ActionRecreate:
 		l.record.ForgetContact()
 	case ActionSetAside:
+		t.attempted(metrics.WaySingle, metrics.AttemptSetAside, api, 0)
 		return false, t.settle(t.untouched(), api, reasonOf(err, f))
 	}
+	t.attempted(metrics.WaySingle, metrics.AttemptChanged, api, 0)
 	return true, nil
 }
 
