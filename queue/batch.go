@@ -17,8 +17,10 @@ type batch struct {
 	settlements []*Settlement
 	parts       []*batchPart
 	msgs        []*nats.Msg
-	records     []int     // by settlement: index of its record's message, -1 without one
-	began       time.Time // of the first try
+	records     []int              // by settlement: index of its record's message, -1 without one
+	fenced      map[*standing]bool // partitions whose lease the batch is compared with
+	releases    map[*standing]bool // partitions whose lease it gives back
+	began       time.Time          // of the first try
 }
 
 // batchPart is one partition's share of a batch.
@@ -29,12 +31,11 @@ type batchPart struct {
 	counters      int // index of its message; every part has one
 	lease         int // index of the renewal; -1 without one
 	leaseRev      uint64
-	release       bool
 }
 
 // layOut makes the messages: for each partition one per record, then horizon and floor if they moved, then the counters.
 func (c *committer) layOut(settlements []*Settlement) (*batch, error) {
-	b := &batch{settlements: settlements, records: make([]int, len(settlements))}
+	b := &batch{settlements: settlements, records: make([]int, len(settlements)), fenced: map[*standing]bool{}, releases: map[*standing]bool{}}
 	byPartition := map[*Partition][]int{}
 	var order []*Partition
 	for i, s := range settlements {
@@ -42,6 +43,9 @@ func (c *committer) layOut(settlements []*Settlement) (*batch, error) {
 			order = append(order, s.p)
 		}
 		byPartition[s.p] = append(byPartition[s.p], i)
+	}
+	for _, s := range settlements {
+		b.releases[s.p.standing] = b.releases[s.p.standing] || s.release
 	}
 	for _, p := range order {
 		if err := b.add(p, byPartition[p]); err != nil {
@@ -66,7 +70,7 @@ func (b *batch) add(p *Partition, indexes []int) error {
 		own = append(own, s)
 		b.records[i] = -1
 		if s.User != "" {
-			b.records[i] = b.put(expecting(n.user(s.User), s.Record, s.Rev))
+			b.records[i] = b.put(expecting(n.record(p.id, s.User), s.Record, s.Rev))
 		}
 	}
 	p.mu.Lock()
@@ -78,17 +82,17 @@ func (b *batch) add(p *Partition, indexes []int) error {
 	confirm := false
 	for _, s := range own {
 		part.after.horizon = max(part.after.horizon, s.horizon)
-		confirm, part.release = confirm || s.confirm, part.release || s.release
+		confirm = confirm || s.confirm
 	}
 	if confirm || part.after.horizon != part.before.horizon {
-		part.horizon = b.put(expecting(n.horizon(p.number), []byte(strconv.FormatUint(part.after.horizon, 10)), part.before.horizonRev))
+		part.horizon = b.put(expecting(n.horizon(p.id), []byte(strconv.FormatUint(part.after.horizon, 10)), part.before.horizonRev))
 	}
 	b.fence(part)
 	data, err := json.Marshal(part.after.counters)
 	if err != nil {
 		return fmt.Errorf("encoding the counters: %w", err)
 	}
-	part.counters = b.put(expecting(n.counters(p.number), data, part.before.countersRev))
+	part.counters = b.put(expecting(n.counters(p.id), data, part.before.countersRev))
 	b.parts = append(b.parts, part)
 	return nil
 }
@@ -97,26 +101,22 @@ func (b *batch) add(p *Partition, indexes []int) error {
 // compared with the last, or else an expectation about the lease on the floor's message.
 func (b *batch) fence(part *batchPart) {
 	p, n := part.p, part.p.s.names
-	floor := plain(n.floor(p.number), strconv.FormatUint(part.after.floor, 10))
-	p.mu.Lock()
-	l := p.lease
-	var h holder
-	renew := false
-	if l != nil {
-		part.leaseRev, h, renew = l.rev, l.holder, part.release || l.due(time.Now())
-		part.after.counters.By = h.Tenure
-	}
-	p.mu.Unlock()
+	floor := plain(n.floor(p.id), strconv.FormatUint(part.after.floor, 10))
+	l, h := p.held()
+	part.after.counters.By = h.Tenure
 	moved := part.after.floor != part.before.floor
 	switch {
-	case renew:
-		if part.release {
+	case l == nil || b.fenced[p.standing]: // a batch fails as a whole, so the partition's other log has it fenced
+	case b.releases[p.standing] || l.due(time.Now()):
+		b.fenced[p.standing], part.leaseRev = true, l.rev
+		if b.releases[p.standing] {
 			h = holder{}
 		}
-		part.lease = b.put(expecting(n.lease(p.number), h.encode(), part.leaseRev))
-	case l != nil:
+		part.lease = b.put(expecting(n.lease(p.id.number), h.encode(), part.leaseRev))
+	default:
+		b.fenced[p.standing], part.leaseRev = true, l.rev
 		floor.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(part.leaseRev, 10))
-		floor.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, n.lease(p.number))
+		floor.Header.Set(jetstream.ExpectedLastSubjSeqSubjHeader, n.lease(p.id.number))
 		moved = true
 	}
 	if moved {
@@ -138,7 +138,7 @@ func expecting(subject string, data []byte, rev uint64) *nats.Msg {
 // are the same commit: they hold its number. A batch is stored whole, so one partition's counters tell for all.
 func (b *batch) landed(ctx context.Context, s *Store) (last uint64, landed bool, err error) {
 	for _, part := range b.parts {
-		data, rev, err := s.readState(ctx, s.names.counters(part.p.number))
+		data, rev, err := s.readState(ctx, s.names.counters(part.p.id))
 		if err != nil {
 			return 0, false, err
 		}
@@ -157,7 +157,7 @@ func (b *batch) lost(ctx context.Context, s *Store) ([]*Partition, error) {
 		if part.leaseRev == 0 {
 			continue
 		}
-		data, rev, err := s.readState(ctx, s.names.lease(part.p.number))
+		data, rev, err := s.readState(ctx, s.names.lease(part.p.id.number))
 		if err != nil {
 			return nil, err
 		}

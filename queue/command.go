@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -33,8 +34,8 @@ type orderData struct {
 // JobResults is what has become of a job's letters so far, by outcome and reason, as the owners of all partitions have committed it.
 func (s *Store) JobResults(ctx context.Context, job uint64) (map[string]int64, error) {
 	sum := map[string]int64{}
-	for number := range s.Partitions() {
-		data, rev, err := s.readState(ctx, s.names.counters(number))
+	for _, id := range s.logs() {
+		data, rev, err := s.readState(ctx, s.names.counters(id))
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -55,27 +56,42 @@ func (s *Store) JobResults(ctx context.Context, job uint64) (map[string]int64, e
 // Command puts one command per letter into the log, all with the same order; each takes its turn in its user's lane. A letter
 // that is not there any more is passed over when its turn comes. Errors: ErrNoLetter for an id that is none, and those of Publish.
 func (s *Store) Command(ctx context.Context, ids []string, o Order) error {
-	items := make([]packed, len(ids))
+	items, err := s.addressed(ctx, ids)
+	if err != nil {
+		return err
+	}
 	plain := o.Job == 0 && o.Discard == "" && len(o.Edits) == 0
-	for i, id := range ids {
-		digest, position, err := parseLetterID(id)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrNoLetter, err)
-		}
-		items[i] = packed{kind: KindReplay, digest: digest, letter: position}
+	for i := range items {
 		if plain {
 			continue
 		}
-		data, err := json.Marshal(orderData{Letter: position, Order: o})
+		data, err := json.Marshal(orderData{Letter: items[i].letter, Order: o})
 		if err != nil {
 			return fmt.Errorf("encoding a command: %w", err)
 		}
 		if len(data) > maxEntryBytes {
 			return fmt.Errorf("%w: a command of %d bytes", ErrTooLarge, len(data))
 		}
-		items[i] = packed{kind: kindOrder, digest: digest, data: data}
+		items[i].kind, items[i].data = kindOrder, data
 	}
 	return s.publish(ctx, items)
+}
+
+// addressed makes a command without an order for each letter, for the log that the letter's event was in.
+func (s *Store) addressed(ctx context.Context, ids []string) ([]packed, error) {
+	items := make([]packed, len(ids))
+	for i, id := range ids {
+		digest, position, err := parseLetterID(id)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrNoLetter, err)
+		}
+		letter, err := s.Letter(ctx, id)
+		if err != nil && !errors.Is(err, ErrNoLetter) {
+			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		items[i] = packed{kind: KindReplay, digest: digest, activity: letter.Activity, letter: position}
+	}
+	return items, nil
 }
 
 // decodeOrder completes a command that was stored with an order.
@@ -115,7 +131,7 @@ func (s *Store) Import(ctx context.Context, letters []Letter) error {
 		if len(data) > maxEntryBytes {
 			return fmt.Errorf("%w: a letter of %d bytes", ErrTooLarge, len(data))
 		}
-		items[i] = packed{kind: KindEvent, digest: digest, data: data}
+		items[i] = packed{kind: KindEvent, digest: digest, activity: l.Activity, data: data}
 	}
 	return s.publish(ctx, items)
 }

@@ -129,7 +129,7 @@ func (e *lostError) Error() string { return ErrLost.Error() }
 // drop fails the lost partitions and returns the settlements of the others.
 func (c *committer) drop(settlements []*Settlement, lost []*Partition) []*Settlement {
 	for _, p := range lost {
-		c.log.Warn("another process has taken a partition over", zap.Int("partition", p.number))
+		c.log.Warn("another process has taken a partition over", zap.Int("partition", p.id.number))
 		p.fail(ErrLost)
 	}
 	return c.sift(settlements)

@@ -23,15 +23,18 @@ const (
 // storedLetter is a letter's header.
 type storedLetter struct {
 	Letter
-	Job     uint64 `json:"job,omitempty"`
-	Command uint64 `json:"command,omitempty"`
+	Job      uint64 `json:"job,omitempty"`
+	Command  uint64 `json:"command,omitempty"`
+	Activity bool   `json:"activity,omitempty"`
 }
 
-func stored(l Letter) storedLetter { return storedLetter{Letter: l, Job: l.Job, Command: l.Command} }
+func stored(l Letter) storedLetter {
+	return storedLetter{Letter: l, Job: l.Job, Command: l.Command, Activity: l.Activity}
+}
 
 func (s storedLetter) letter() Letter {
 	l := s.Letter
-	l.Job, l.Command = s.Job, s.Command
+	l.Job, l.Command, l.Activity = s.Job, s.Command, s.Activity
 	return l
 }
 
@@ -43,7 +46,7 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	if err := p.Hold(ctx, publishTimeout); err != nil {
 		return err
 	}
-	l.ID = letterID(l.User, l.Position)
+	l.ID, l.Activity = letterID(l.User, l.Position), p.id.activities
 	msg, err := letterMsg(p.s.names.dead(l.User, strconv.FormatUint(l.Position, 10)), l)
 	if err != nil {
 		return err

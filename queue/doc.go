@@ -15,8 +15,9 @@
 //
 // The streams (names and subjects carry the configured prefix):
 //
-//	EVENTS   events.<p>            packs: the log. Refuses new events when full, never drops old ones
-//	STATE    state.user.<u> …      last value per subject: records, floor, horizon, counters, identity, account
+//	EVENTS   events.<p>            packs: the logs. Refuses new events when full, never drops old ones
+//	         activities.<p>        the same again for activities: read, settled and counted apart, at its own pace
+//	STATE    state.user.<u> …      last value per subject: records, floors, horizons, counters, identity, account
 //	DEAD     dead.<u>.<position>   dead letters with the original bytes
 //	JOURNAL  journal.<u>           one small record per outcome; bounded, may lose its tail
 //	AUDIT    audit                 what operators did; bounded, the oldest lines go first

@@ -245,7 +245,7 @@ func TestTheHorizonIsStoredBeforeAnythingIsHandedOut(t *testing.T) {
 		commits := map[uint64]bool{}
 		err := s.Partition().Run(ctx, func(ctx context.Context, items []Item) error {
 			read += uint64(len(items))
-			horizon, _, err := s.readNumber(ctx, s.names.horizon(0))
+			horizon, _, err := s.readNumber(ctx, s.names.horizon(logID{}))
 			if err != nil || horizon < read {
 				t.Errorf("%d items are out and the horizon is %d, %v", read, horizon, err)
 			}

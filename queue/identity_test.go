@@ -207,7 +207,7 @@ func TestTheRunningTotalsGoOnAfterARestart(t *testing.T) {
 			if err := s.Replay(t.Context(), []string{letterID(s.User("a"), 1000)}); err != nil {
 				t.Fatal(err)
 			}
-			msg, err := s.lastPack(t.Context(), 0)
+			msg, err := s.lastPack(t.Context(), logID{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,7 +13,7 @@ const leaseParts = 15
 
 const renewParts = 4
 
-// lease is one partition's, as this process holds it. Guarded by the partition's mutex.
+// lease is one partition's, as this process holds it. Guarded by the standing's mutex.
 type lease struct {
 	holder holder
 	rev    uint64        // of lease.<p> as it is stored: what every commit is fenced with
@@ -57,10 +57,10 @@ func (l *lease) margin() time.Duration { return l.time / leaseParts }
 func (l *lease) due(now time.Time) bool { return now.Sub(l.sent) >= renewParts*l.time/leaseParts }
 
 // renewed notes that a renewal is stored which was sent, for the first time, at that moment.
-func (p *Partition) renewed(rev uint64, sent time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.lease.rev, p.lease.sent = rev, sent
+func (st *standing) renewed(rev uint64, sent time.Time) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.lease.rev, st.lease.sent = rev, sent
 }
 
 // holdPoll is how often somebody who waits for a renewal looks.
@@ -68,12 +68,12 @@ const holdPoll = 50 * time.Millisecond
 
 // Hold waits until this process is sure to own the partition for the time that a call may take, and a margin. It returns an
 // error when the partition is lost or ctx ends. The owner of an embedded store owns it as long as it lives.
-func (p *Partition) Hold(ctx context.Context, call time.Duration) error {
+func (st *standing) Hold(ctx context.Context, call time.Duration) error {
 	for {
-		p.mu.Lock()
-		l, err := p.lease, p.err
+		st.mu.Lock()
+		l, err := st.lease, st.err
 		ok := l == nil || l.left(time.Now()) > call+l.margin()
-		p.mu.Unlock()
+		st.mu.Unlock()
 		if err != nil {
 			return err
 		}
@@ -99,13 +99,13 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // Held is Hold for the very moment before bytes leave: nil as long as the lease has not run out, without waiting.
-func (p *Partition) Held() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err != nil {
-		return p.err
+func (st *standing) Held() error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.err != nil {
+		return st.err
 	}
-	if p.lease != nil && p.lease.left(time.Now()) <= p.lease.margin() {
+	if st.lease != nil && st.lease.left(time.Now()) <= st.lease.margin() {
 		return fmt.Errorf("%w: the lease has run out", ErrLost)
 	}
 	return nil

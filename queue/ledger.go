@@ -54,19 +54,22 @@ func (l *Ledger) add(o Ledger) {
 	}
 }
 
-// Ledger takes stock of one partition.
+// Ledger takes stock of one partition: of both its logs, whose dead letters lie together.
 func (p *Partition) Ledger(ctx context.Context) (Ledger, error) {
-	l := p.ledger() // before the log's end is looked up: what has been read is never more than was accepted
-	accepted, err := p.s.accepted(ctx, p.number)
-	if err != nil {
-		return Ledger{}, err
+	sum := Ledger{Counts: map[Count]int64{}}
+	for _, log := range []*Partition{p, p.activities} {
+		l := log.ledger() // before the log's end is looked up: what has been read is never more than was accepted
+		accepted, err := p.s.accepted(ctx, log.id)
+		if err != nil {
+			return Ledger{}, err
+		}
+		l.Accepted = int64(accepted)
+		l.Pending += l.Accepted
+		sum.add(l)
 	}
-	if l.Dead, err = p.letters(ctx); err != nil {
-		return Ledger{}, err
-	}
-	l.Accepted = int64(accepted)
-	l.Pending += l.Accepted
-	return l, nil
+	var err error
+	sum.Dead, err = p.letters(ctx)
+	return sum, err
 }
 
 // letters counts the partition's dead letters. Their subjects do not name the partition: it is computed from the user's token.

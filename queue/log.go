@@ -24,9 +24,9 @@ const (
 	headerItems  = "Freshrelay-Items"  // running total of items
 )
 
-// lastPack is a partition's last pack, or nil if there has never been one.
-func (s *Store) lastPack(ctx context.Context, partition int) (*jetstream.RawStreamMsg, error) {
-	msg, err := s.events.GetLastMsgForSubject(ctx, s.names.events(partition))
+// lastPack is a log's last pack, or nil if there has never been one.
+func (s *Store) lastPack(ctx context.Context, id logID) (*jetstream.RawStreamMsg, error) {
+	msg, err := s.events.GetLastMsgForSubject(ctx, s.names.packs(id))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil //nolint:nilnil // an empty log is an ordinary answer here
 	}
@@ -36,9 +36,9 @@ func (s *Store) lastPack(ctx context.Context, partition int) (*jetstream.RawStre
 	return msg, nil
 }
 
-// accepted is how many events were ever stored in a partition, by its last pack.
-func (s *Store) accepted(ctx context.Context, partition int) (uint64, error) {
-	msg, err := s.lastPack(ctx, partition)
+// accepted is how many events were ever stored in a log, by its last pack.
+func (s *Store) accepted(ctx context.Context, id logID) (uint64, error) {
+	msg, err := s.lastPack(ctx, id)
 	if err != nil || msg == nil {
 		return 0, err
 	}
@@ -56,9 +56,9 @@ func packTotals(h nats.Header) (events, items uint64, err error) {
 	return events, items, nil
 }
 
-// eventsUpTo is how many events a partition held up to and including pack seq, which may be trimmed.
-func (s *Store) eventsUpTo(ctx context.Context, partition int, seq uint64) (uint64, error) {
-	msg, err := s.events.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(s.names.events(partition)))
+// eventsUpTo is how many events a log held up to and including pack seq, which may be trimmed.
+func (s *Store) eventsUpTo(ctx context.Context, id logID, seq uint64) (uint64, error) {
+	msg, err := s.events.GetMsg(ctx, max(seq, 1), jetstream.WithGetMsgSubject(s.names.packs(id)))
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return 0, nil
 	}
@@ -143,7 +143,7 @@ func (p *publisher) try(ctx context.Context, out *outgoing) error {
 func (p *publisher) send(ctx context.Context, out *outgoing) (conflict bool, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	msg := nats.NewMsg(p.s.names.events(p.partition))
+	msg := nats.NewMsg(p.s.names.packs(p.id))
 	msg.Data = out.data
 	msg.Header.Set(headerEvents, strconv.FormatUint(p.events+out.events, 10))
 	msg.Header.Set(headerItems, strconv.FormatUint(p.items+out.items, 10))
@@ -180,7 +180,7 @@ func (p *publisher) resolve(ctx context.Context, out *outgoing) (stored bool, _ 
 	defer cancel()
 	p.stale = true
 	for seq := p.last + 1; out.doubtful; seq++ {
-		msg, err := p.s.events.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(p.s.names.events(p.partition)))
+		msg, err := p.s.events.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(p.s.names.packs(p.id)))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
 		}
@@ -208,7 +208,7 @@ func (p *publisher) refresh(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	msg, err := p.s.lastPack(ctx, p.partition)
+	msg, err := p.s.lastPack(ctx, p.id)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -104,8 +104,8 @@ func (s *Store) checkIdle(ctx context.Context) error {
 		}
 	}
 	open := 0
-	for n := range s.identity.Partitions {
-		left, err := s.unsettled(ctx, n)
+	for _, id := range s.logs() {
+		left, err := s.unsettled(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -117,15 +117,15 @@ func (s *Store) checkIdle(ctx context.Context) error {
 	return nil
 }
 
-// unsettled counts the items of a partition after the floor that no record covers. The floor alone is not enough: it is
+// unsettled counts the items of a log after the floor that no record covers. The floor alone is not enough: it is
 // written now and then.
-func (s *Store) unsettled(ctx context.Context, number int) (open int, err error) {
-	floor, _, err := s.readNumber(ctx, s.names.floor(number))
+func (s *Store) unsettled(ctx context.Context, id logID) (open int, err error) {
+	floor, _, err := s.readNumber(ctx, s.names.floor(id))
 	if err != nil {
 		return 0, err
 	}
 	for seq := floor + 1; ; seq++ {
-		msg, err := s.events.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(s.names.events(number)))
+		msg, err := s.events.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(s.names.packs(id)))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return open, nil
 		}
@@ -137,7 +137,7 @@ func (s *Store) unsettled(ctx context.Context, number int) (open int, err error)
 			return 0, err
 		}
 		for _, it := range items {
-			covered, err := s.covered(ctx, it)
+			covered, err := s.covered(ctx, id, it)
 			if err != nil {
 				return 0, err
 			}
@@ -149,11 +149,11 @@ func (s *Store) unsettled(ctx context.Context, number int) (open int, err error)
 	}
 }
 
-func (s *Store) covered(ctx context.Context, it Item) (bool, error) {
+func (s *Store) covered(ctx context.Context, id logID, it Item) (bool, error) {
 	if s.cfg.Covers == nil {
 		return false, nil
 	}
-	record, _, err := s.readState(ctx, s.names.user(it.User))
+	record, _, err := s.readState(ctx, s.names.record(id, it.User))
 	if err != nil {
 		return false, err
 	}
@@ -262,8 +262,8 @@ func (m *move) splitBooks(ctx context.Context) error {
 	for n := range sums {
 		sums[n] = map[Count]int64{}
 	}
-	for n := range m.src.identity.Partitions {
-		data, rev, err := m.src.readState(ctx, m.src.names.counters(n))
+	for _, id := range m.src.logs() {
+		data, rev, err := m.src.readState(ctx, m.src.names.counters(id))
 		if err != nil {
 			return err
 		}
@@ -276,7 +276,7 @@ func (m *move) splitBooks(ctx context.Context) error {
 				sums[0][count] += v
 			}
 		}
-		accepted, err := m.src.accepted(ctx, n)
+		accepted, err := m.src.accepted(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -303,12 +303,14 @@ func (m *move) splitBooks(ctx context.Context) error {
 	return err
 }
 
-// openBooks begins each partition's log with a pack without items, whose totals the next one continues.
+// openBooks begins each partition's log with a pack without items, whose totals the next one continues. What was an
+// activity is put down there, too; the logs of activities begin at nothing.
 func (m *move) openBooks(ctx context.Context) error {
 	n := m.dst.names
 	for p := range m.done.Partitions {
+		id := logID{number: p}
 		total := strconv.FormatUint(m.accepted[p], 10)
-		msg := nats.NewMsg(n.events(p))
+		msg := nats.NewMsg(n.packs(id))
 		msg.Data = encodePack(nil)
 		msg.Header.Set(headerEvents, total)
 		msg.Header.Set(headerItems, total)
@@ -320,7 +322,7 @@ func (m *move) openBooks(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("encoding the counters: %w", err)
 		}
-		for subject, value := range map[string]string{n.floor(p): strconv.FormatUint(ack.Sequence, 10), n.horizon(p): total, n.counters(p): string(data)} {
+		for subject, value := range map[string]string{n.floor(id): strconv.FormatUint(ack.Sequence, 10), n.horizon(id): total, n.counters(id): string(data)} {
 			if _, err := m.dst.js.Publish(ctx, subject, []byte(value)); err != nil {
 				return fmt.Errorf("writing STATE: %w", err)
 			}

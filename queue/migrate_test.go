@@ -24,11 +24,10 @@ func position(record []byte, position uint64) (bool, error) {
 }
 
 // deliverAll settles n items: every fifth user's become dead letters, the others are delivered.
-func deliverAll(t *testing.T, s *Store, n int) {
+func deliverAll(t *testing.T, p *Partition, n int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	p := s.Partition()
 	revs := map[string]uint64{}
 	err := p.Run(ctx, func(_ context.Context, items []Item) error {
 		for _, it := range items {
@@ -93,7 +92,7 @@ func TestAStoreMovesToACluster(t *testing.T) {
 		if s, err = Open(t.Context(), embedded); err != nil {
 			t.Fatal(err)
 		}
-		deliverAll(t, s, users)
+		deliverAll(t, s.Partition(), users)
 		if _, err := s.PutState(t.Context(), "quota", []byte("spent"), 0); err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +182,7 @@ func checkMoved(t *testing.T, cfg Config, before Ledger) (next uint64) {
 		t.Fatal(err)
 	}
 	digest := s.identity.digest("user7")
-	msg, err := s.events.GetLastMsgForSubject(t.Context(), s.names.events(s.identity.partition(digest)))
+	msg, err := s.events.GetLastMsgForSubject(t.Context(), s.names.packs(logID{number: s.identity.partition(digest)}))
 	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 		t.Fatal(err)
 	}

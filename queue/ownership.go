@@ -169,16 +169,8 @@ func (o *ownership) active() (n int) {
 // renew asks the committer for renewals that are due; it sends them, so that no batch of its own is fenced by an older one.
 func (o *ownership) renew() {
 	for _, t := range o.tenures {
-		t.p.mu.Lock()
-		due := t.p.err == nil && t.p.lease.due(time.Now()) && !t.p.renewing
-		t.p.renewing = t.p.renewing || due
-		t.p.mu.Unlock()
-		if due {
-			t.p.Commit(&Settlement{Done: func(uint64, error) {
-				t.p.mu.Lock()
-				defer t.p.mu.Unlock()
-				t.p.renewing = false
-			}})
+		if t.p.toRenew() {
+			t.p.Commit(&Settlement{Done: func(uint64, error) { t.p.renewalAnswered() }})
 		}
 	}
 }
@@ -346,9 +338,9 @@ func (o *ownership) publish(ctx context.Context, subject string, data []byte, op
 // begin runs a tenure in the background: the confirmation that what was read is what is stored, the work, the giving back.
 func (o *ownership) begin(ctx context.Context, p *Partition) {
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	o.tenures[p.number] = &tenure{p: p, stop: stop}
-	o.s.setOwned(p.number, p)
-	o.log.Debug("partition taken", zap.Int("partition", p.number))
+	o.tenures[p.id.number] = &tenure{p: p, stop: stop}
+	o.s.setOwned(p.id.number, p)
+	o.log.Debug("partition taken", zap.Int("partition", p.id.number))
 	go func() {
 		defer stop()
 		err := p.confirm(runCtx)
@@ -359,22 +351,30 @@ func (o *ownership) begin(ctx context.Context, p *Partition) {
 			err = nil // stopped before it had begun
 		}
 		p.release()
-		o.s.setOwned(p.number, nil)
-		o.ended <- tenureEnd{p.number, err}
+		o.s.setOwned(p.id.number, nil)
+		o.ended <- tenureEnd{p.id.number, err}
 	}()
 }
 
 // confirm commits what was read at the opening, compared with its revisions: an answer that a deposed leader gave from an
 // older state of the stream is found out here, before anything rests on it.
 func (p *Partition) confirm(ctx context.Context) error {
-	done := make(chan error, 1)
-	p.Commit(&Settlement{confirm: true, Done: func(_ uint64, err error) { done <- err }})
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	logs := []*Partition{p, p.activities}
+	done := make(chan error, len(logs))
+	for _, l := range logs {
+		l.Commit(&Settlement{confirm: true, Done: func(_ uint64, err error) { done <- err }})
 	}
+	for range logs {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // release gives the lease back; everything of this tenure that is to be committed has been.

@@ -301,7 +301,7 @@ func TestSeveralPublishersKeepTheTotals(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if got, err := nodes[0].accepted(t.Context(), 0); got != each*3 || err != nil {
+		if got, err := nodes[0].accepted(t.Context(), logID{}); got != each*3 || err != nil {
 			t.Errorf("the totals say %d of %d, %v", got, each*3, err)
 		}
 		nodes[1].own(t)

@@ -38,10 +38,11 @@ type Item struct {
 
 // packed is an item on its way into a pack.
 type packed struct {
-	kind   Kind
-	digest [userBytes]byte
-	letter uint64
-	data   []byte
+	kind     Kind
+	digest   [userBytes]byte
+	activity bool // for the log of activities
+	letter   uint64
+	data     []byte
 }
 
 func (p packed) size() int {

@@ -11,22 +11,21 @@ import (
 )
 
 // Partition is the owner's side of one of the logs. One goroutine calls Run; Record, Commit and Skip may be called from many.
+// The log of contacts brings that of activities along, see Activities; everything here is there twice but the standing.
 type Partition struct {
-	s      *Store
-	number int
-	log    *zap.Logger
+	*standing
+
+	s          *Store
+	id         logID
+	activities *Partition // nil in the log of activities itself
+	log        *zap.Logger
 
 	oldHorizon uint64 // items: how far an earlier owner may have read
 	oldEnd     uint64 // the partition's last pack when this owner began
 	recovered  chan struct{}
 	recoverOne sync.Once
 
-	failed chan struct{} // closed on an error after which this process must not go on
-
 	mu       sync.Mutex
-	err      error
-	lease    *lease // nil with an embedded broker
-	renewing bool   // a renewal is on its way to the committer
 	progress *progress
 	stored   storedState
 }
@@ -40,19 +39,27 @@ type storedState struct {
 	horizonRev  uint64
 }
 
-// openPartition reads what STATE and the log say. With a lease: after it was taken, so that nobody else changes it any more.
+// openPartition reads what STATE and the logs say. With a lease: after it was taken, so that nobody else changes it any more.
 func (s *Store) openPartition(ctx context.Context, number int, l *lease) (*Partition, error) {
-	p := &Partition{
-		s: s, number: number, log: s.log.With(zap.Int("partition", number)), recovered: make(chan struct{}), failed: make(chan struct{}), lease: l,
+	shared := &standing{lease: l, failed: make(chan struct{})}
+	p, err := s.openLog(ctx, logID{number: number}, shared)
+	if err != nil {
+		return nil, err
 	}
+	p.activities, err = s.openLog(ctx, logID{number: number, activities: true}, shared)
+	return p, err
+}
+
+func (s *Store) openLog(ctx context.Context, id logID, shared *standing) (*Partition, error) {
+	p := &Partition{standing: shared, s: s, id: id, log: s.log.With(zap.String("partition", id.String())), recovered: make(chan struct{})}
 	var err error
-	if p.stored.floor, _, err = s.readNumber(ctx, s.names.floor(number)); err != nil {
+	if p.stored.floor, _, err = s.readNumber(ctx, s.names.floor(id)); err != nil {
 		return nil, err
 	}
-	if p.stored.horizon, p.stored.horizonRev, err = s.readNumber(ctx, s.names.horizon(number)); err != nil {
+	if p.stored.horizon, p.stored.horizonRev, err = s.readNumber(ctx, s.names.horizon(id)); err != nil {
 		return nil, err
 	}
-	data, rev, err := s.readState(ctx, s.names.counters(number))
+	data, rev, err := s.readState(ctx, s.names.counters(id))
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +77,7 @@ func (s *Store) openPartition(ctx context.Context, number int, l *lease) (*Parti
 		return nil, fmt.Errorf("%w: EVENTS ends at %d but STATE has settled %d: restore both from one backup, or start with an empty data_dir",
 			ErrMismatch, info.State.LastSeq, p.stored.floor)
 	}
-	last, err := s.lastPack(ctx, number)
+	last, err := s.lastPack(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +86,10 @@ func (s *Store) openPartition(ctx context.Context, number int, l *lease) (*Parti
 	}
 	p.oldHorizon = p.stored.horizon
 	p.progress = newProgress(p.stored.floor)
-	if p.progress.readEvents, err = s.eventsUpTo(ctx, number, p.stored.floor); err != nil {
+	if p.oldEnd <= p.stored.floor {
+		p.setRecovered() // nothing is left of an earlier run
+	}
+	if p.progress.readEvents, err = s.eventsUpTo(ctx, id, p.stored.floor); err != nil {
 		return nil, err
 	}
 	return p, nil
@@ -97,40 +107,21 @@ func (s *Store) readNumber(ctx context.Context, subject string) (n, rev uint64, 
 }
 
 // Number is the partition's number, from 0.
-func (p *Partition) Number() int { return p.number }
+func (p *Partition) Number() int { return p.id.number }
 
 // Owns says whether a user's events are in this partition; user is a token, as User makes it.
 func (p *Partition) Owns(user string) bool {
 	raw, err := userEncoding.DecodeString(user)
-	return err == nil && len(raw) == userBytes && p.s.identity.partition([userBytes]byte(raw)) == p.number
+	return err == nil && len(raw) == userBytes && p.s.identity.partition([userBytes]byte(raw)) == p.id.number
 }
 
-// Record is a user's record and its revision, 0 if there is none yet.
+// Record is a user's record and its revision, 0 if there is none yet. Each log has records of its own.
 func (p *Partition) Record(ctx context.Context, user string) (data []byte, rev uint64, err error) {
-	return p.s.readState(ctx, p.s.names.user(user))
+	return p.s.readState(ctx, p.s.names.record(p.id, user))
 }
 
 // Recovered is closed once the reader has come as far as any earlier owner may have read. Nothing may be sent before.
 func (p *Partition) Recovered() <-chan struct{} { return p.recovered }
-
-// Failed is closed when the store can no longer be trusted by this process; Err says why.
-func (p *Partition) Failed() <-chan struct{} { return p.failed }
-
-// Err is the reason why the partition failed, or nil.
-func (p *Partition) Err() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.err
-}
-
-func (p *Partition) fail(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err == nil {
-		p.err = err
-		close(p.failed)
-	}
-}
 
 // Skip settles items that an earlier run has settled already: the user's record says so. Nothing is committed.
 func (p *Partition) Skip(positions ...uint64) {

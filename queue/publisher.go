@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,14 +17,14 @@ const (
 	maxWaitingBytes = 64 << 20        // gathered but not stored; beyond it callers are refused at once
 )
 
-// publisher is the group commit of one partition: while one pack is being stored, the next gathers. One pack in flight keeps arrival
+// publisher is the group commit of one log: while one pack is being stored, the next gathers. One pack in flight keeps arrival
 // order, and an unclear outcome repeats the same pack, byte for byte, under the same message id.
 type publisher struct {
-	s         *Store
-	partition int
-	log       *zap.Logger
-	cancel    context.CancelFunc
-	done      chan struct{}
+	s      *Store
+	id     logID
+	log    *zap.Logger
+	cancel context.CancelFunc
+	done   chan struct{}
 
 	mu      sync.Mutex
 	waiting []waitingItem
@@ -73,8 +74,8 @@ func (c *publishCall) failed(err error) {
 	}
 }
 
-func (s *Store) openPublisher(ctx context.Context, partition int) (*publisher, error) {
-	p := &publisher{s: s, partition: partition, stale: true, log: s.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+func (s *Store) openPublisher(ctx context.Context, id logID) (*publisher, error) {
+	p := &publisher{s: s, id: id, stale: true, log: s.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
 	if err := p.refresh(ctx); err != nil {
 		return nil, fmt.Errorf("reading the log's end: %w", err)
 	}
@@ -93,7 +94,7 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 		if len(e.Data) > maxEntryBytes {
 			return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(e.Data), maxEntryBytes)
 		}
-		items[i] = packed{kind: KindEvent, digest: s.identity.digest(e.UserID), data: e.Data}
+		items[i] = packed{kind: KindEvent, digest: s.identity.digest(e.UserID), activity: e.Activity, data: e.Data}
 	}
 	if err := s.room.admit(ctx, items); err != nil {
 		return err
@@ -104,15 +105,29 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 // Replay puts one command per dead letter into the log, to deliver it again. It is Command with the zero Order.
 func (s *Store) Replay(ctx context.Context, ids []string) error { return s.Command(ctx, ids, Order{}) }
 
-// publish hands each item to its partition's publisher and waits for all.
+// publish stores items and waits for all. Those for the logs of activities come after the others: an activity that arrives
+// together with what makes its contact must not stand before it in the stream.
 func (s *Store) publish(ctx context.Context, items []packed) error {
+	isActivity := func(it packed) bool { return it.activity }
+	if !slices.ContainsFunc(items, isActivity) {
+		return s.publishTo(ctx, items)
+	}
+	contacts := slices.DeleteFunc(slices.Clone(items), isActivity)
+	if err := s.publishTo(ctx, contacts); err != nil {
+		return err
+	}
+	return s.publishTo(ctx, slices.DeleteFunc(items, func(it packed) bool { return !it.activity }))
+}
+
+// publishTo hands each item to its log's publisher and waits for all.
+func (s *Store) publishTo(ctx context.Context, items []packed) error {
 	if len(items) == 0 {
 		return nil
 	}
 	call := newPublishCall(len(items))
 	parts := map[int][]packed{}
 	for _, it := range items {
-		n := s.identity.partition(it.digest)
+		n := s.publisherOf(it)
 		parts[n] = append(parts[n], it)
 	}
 	for n, part := range parts {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/zap"
 
 	"github.com/freshrelay/freshrelay/failpoint"
 )
@@ -21,7 +20,7 @@ const (
 )
 
 // Run reads the log from the floor and hands each pack to deliver, in order, until parent ends or the partition fails.
-// deliver may block to hold the reader back, but not before Recovered is closed. Run trims the log behind the floor.
+// deliver may block to hold the reader back, but not before Recovered is closed. The Run of the log of contacts trims both.
 func (p *Partition) Run(parent context.Context, deliver func(ctx context.Context, items []Item) error) error {
 	if err := p.Err(); err != nil {
 		return err
@@ -31,7 +30,9 @@ func (p *Partition) Run(parent context.Context, deliver func(ctx context.Context
 	trimmed := make(chan struct{})
 	go func() {
 		defer close(trimmed)
-		p.trimLoop(ctx)
+		if p.activities != nil {
+			p.trimLoop(ctx)
+		}
 	}()
 	go func() {
 		select {
@@ -60,7 +61,7 @@ func (p *Partition) read(ctx context.Context, deliver func(context.Context, []It
 		p.setRecovered() // nothing is left of the earlier run
 	}
 	consumer, err := p.s.js.OrderedConsumer(ctx, p.s.names.stream("EVENTS"), jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{p.s.names.events(p.number)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
+		FilterSubjects: []string{p.s.names.packs(p.id)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start,
 	})
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
@@ -135,47 +136,4 @@ func (p *Partition) coverHorizon(ctx context.Context, totalItems uint64) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// trimLoop removes what lies below the floor, on a timer: also when nothing is committed any more.
-func (p *Partition) trimLoop(ctx context.Context) {
-	tick := time.NewTicker(trimEvery)
-	defer tick.Stop()
-	var trimmedTo uint64
-	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-		p.mu.Lock()
-		floor, read, storedFloor := p.progress.floor, p.progress.readSeq, p.stored.floor
-		p.mu.Unlock()
-		if floor > storedFloor {
-			p.Commit(&Settlement{Done: func(uint64, error) {}}) // takes the floor along
-		}
-		// The last pack always stays: its header holds the running totals.
-		keep := min(storedFloor+1, read)
-		if keep <= trimmedTo {
-			continue
-		}
-		failpoint.Hit(failpoint.TrimBefore)
-		if err := p.trim(ctx, keep); err != nil {
-			if ctx.Err() == nil {
-				p.log.Warn("trimming the log failed, trying again", zap.Error(err))
-			}
-			continue
-		}
-		failpoint.Hit(failpoint.TrimAfter)
-		trimmedTo = keep
-	}
-}
-
-// trim removes the packs before keep, and no other partition's. The broker is cheaper about it when the log is one.
-func (p *Partition) trim(ctx context.Context, keep uint64) error {
-	opts := []jetstream.StreamPurgeOpt{jetstream.WithPurgeSequence(keep)}
-	if p.s.identity.Partitions > 1 {
-		opts = append(opts, jetstream.WithPurgeSubject(p.s.names.events(p.number)))
-	}
-	return p.s.events.Purge(ctx, opts...)
 }

@@ -67,7 +67,7 @@ type Store struct {
 	events, state, dead, journal, audit jetstream.Stream
 
 	waitingBytes atomic.Int64 // of events gathered and not stored yet, in all publishers
-	publishers   []*publisher // by partition
+	publishers   []*publisher // by partition, those of the activities after those of the contacts
 	committer    *committer
 	room         room
 
@@ -106,13 +106,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.committer = s.startCommitter()
-	for number := range s.identity.Partitions {
-		if s.cfg.External == nil {
+	if s.cfg.External == nil {
+		for number := range s.identity.Partitions {
 			if s.owned[number], err = s.openPartition(ctx, number, nil); err != nil {
 				return err
 			}
 		}
-		publisher, err := s.openPublisher(ctx, number)
+	}
+	for _, id := range s.logs() {
+		publisher, err := s.openPublisher(ctx, id)
 		if err != nil {
 			return err
 		}
@@ -206,7 +208,7 @@ func (s *Store) Partition() *Partition {
 func (s *Store) Owned() []*Partition {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Values(s.owned), func(a, b *Partition) int { return a.number - b.number })
+	return slices.SortedFunc(maps.Values(s.owned), func(a, b *Partition) int { return a.id.number - b.id.number })
 }
 
 func (s *Store) setOwned(number int, p *Partition) {

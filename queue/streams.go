@@ -38,11 +38,7 @@ const (
 type names struct{ prefix string }
 
 func (n names) stream(kind string) string    { return strings.ToUpper(n.prefix) + "_" + kind }
-func (n names) events(p int) string          { return n.prefix + ".events." + strconv.Itoa(p) }
 func (n names) state(key string) string      { return n.prefix + ".state." + key }
-func (n names) floor(p int) string           { return n.state("floor." + strconv.Itoa(p)) }
-func (n names) horizon(p int) string         { return n.state("horizon." + strconv.Itoa(p)) }
-func (n names) counters(p int) string        { return n.state("counters." + strconv.Itoa(p)) }
 func (n names) lease(p int) string           { return n.state("lease." + strconv.Itoa(p)) }
 func (n names) process(id string) string     { return n.state("process." + id) }
 func (n names) user(user string) string      { return n.state("user." + user) }
@@ -63,7 +59,7 @@ func defaultTotal(dir string) (int64, error) {
 
 func (n names) eventsConfig(total int64, id string) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name: n.stream("EVENTS"), Subjects: []string{n.prefix + ".events.*"},
+		Name: n.stream("EVENTS"), Subjects: []string{n.prefix + ".events.*", n.prefix + ".activities.*"},
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
 		MaxBytes: total / 100 * eventsShare, Duplicates: deduplicated, Metadata: map[string]string{metadataID: id},
 	}
@@ -313,6 +309,9 @@ func (s *Store) bindStreams(ctx context.Context, total int64) error {
 		if *b.into, err = s.enlarge(ctx, stream, total/100*b.share); err != nil {
 			return fmt.Errorf("giving stream %s more room: %w", b.kind, err)
 		}
+	}
+	if err := s.addActivities(ctx); err != nil {
+		return err
 	}
 	return s.boundJournal(ctx)
 }

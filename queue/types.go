@@ -39,10 +39,11 @@ var (
 	ErrMismatch = errors.New("the streams of the store do not belong together")
 )
 
-// Entry is one event to store. Entries of one Publish call keep their order.
+// Entry is one event to store. Entries of one Publish call keep their order, but activities come after the others.
 type Entry struct {
-	UserID string // decides the lane; "" for an event without a user
-	Data   []byte // what the lane gets back, byte for byte
+	UserID   string // decides the lane; "" for an event without a user
+	Activity bool   // goes into the log of activities, which nothing of the contacts' waits for
+	Data     []byte // what the lane gets back, byte for byte
 }
 
 // Letter is a dead letter: an event set aside because it cannot be delivered as things are, with all that is
@@ -63,6 +64,8 @@ type Letter struct {
 	Error     string    `json:"error"` // redacted
 	Event     []byte    `json:"-"`     // the entry's Data as it was published
 	Edits     []Edit    `json:"-"`     // made by operators; Event is as it was before them
+	// Activity says that the event came from the log of activities; commands about the letter take their turn there.
+	Activity bool `json:"-"`
 	// Job and Command are the replay that tried the letter last and the position of its command; 0: none.
 	Job     uint64 `json:"-"`
 	Command uint64 `json:"-"`
