@@ -73,6 +73,8 @@ type Config struct {
 	// Preview says what would become of letters if they were sent again, with values changed.
 	Preview func(ctx context.Context, letters []queue.Letter, edits []queue.Edit) ([]Preview, error)
 	Ages    func() replay.Ages // of the dead letters
+	// Forecaster says what would be done with what waits; nil: this process does not send.
+	Forecaster Forecaster
 }
 
 // Modes of a service.
@@ -112,6 +114,8 @@ func New(cfg Config) http.Handler {
 	mux.Handle("/api/events", s.closed(get(s.events)))
 	s.mappingRoutes(mux)
 	mux.Handle("/api/events/tail", s.closed(get(s.tail)))
+	mux.Handle("/api/observe/report", s.closed(get(s.observeReport)))
+	mux.Handle("/api/observe/user", s.closed(get(s.observeUser)))
 	mux.Handle("/api/audit", s.closed(get(s.auditLog)))
 	mux.Handle("/api/", s.closed(nothingHere))
 	mux.Handle("/", s.open(nothingHere))

@@ -12,6 +12,7 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/ingest"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/worker"
 )
@@ -96,7 +97,7 @@ func (r *CheckReport) public(ctx context.Context, client *http.Client) {
 	}
 	defer resp.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), `"code":"unauthorized"`) {
+	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), `"code":"`+ingest.CodeNoWriteKey+`"`) {
 		r.Add(AreaPublic, LevelProblem, fmt.Sprintf("what answers at %s is not this service (status %d)", base, resp.StatusCode), "let the proxy pass /v1 and /webhook on to "+r.cfg.Listen)
 		return
 	}

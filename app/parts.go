@@ -140,15 +140,16 @@ func (s *service) startAdmin(ctx context.Context) error {
 		mode = admin.ModeSandbox
 	}
 	var operator admin.Operator
+	var forecaster admin.Forecaster
 	if s.pool != nil {
-		operator = s.pool
+		operator, forecaster = s.pool, s.pool
 	}
 	s.adminDoor.set(admin.New(admin.Config{
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, AuditLog: s.store, Exchange: s.store,
 		Preview: s.preview, Ages: s.replays.Ages,
-		Mapping: s.mapping(),
+		Mapping: s.mapping(), Forecaster: forecaster,
 	}))
 	s.onStop("the admin API", stopQuick, func(context.Context) error { s.between("stopping", 0); return nil })
 	return nil

@@ -40,6 +40,10 @@ type refusal struct {
 // Source: seen in client code; Segment's own body is nowhere documented.
 func accept(w http.ResponseWriter) { answer(w, http.StatusOK, []byte(`{"success":true}`)) }
 
+// CodeNoWriteKey is the code of the refusal of a call to the Tracking API that names no source. By it one can tell this door
+// from whatever else answers at an address.
+const CodeNoWriteKey = "missing_write_key"
+
 // refuse answers with an error, counts and logs it.
 func (h *Handler) refuse(v *visit, no *refusal) {
 	w := v.w
@@ -182,7 +186,7 @@ func unauthorized(code, message string) *refusal {
 }
 
 func missingKey() *refusal {
-	return unauthorized("missing_write_key", "No write key was sent. Send it as the user name of HTTP Basic authentication, or to the Tracking API as writeKey in the body.")
+	return unauthorized(CodeNoWriteKey, "No write key was sent. Send it as the user name of HTTP Basic authentication, or to the Tracking API as writeKey in the body.")
 }
 
 func unknownKey() *refusal {

@@ -120,7 +120,7 @@ func (p *program) printEvent(head string, e admin.Event) {
 			break
 		}
 		for _, action := range actions(e.Fields) {
-			out("      %-10s %s", action, strings.Join(fieldsOf(e.Fields, action), ", "))
+			out("      %s %s", p.action(action), strings.Join(fieldsOf(e.Fields, action), ", "))
 		}
 	case outcomeDelivered:
 		line := head
@@ -132,7 +132,7 @@ func (p *program) printEvent(head string, e admin.Event) {
 		}
 		out("%s", line)
 		for _, action := range actions(e.Fields) {
-			out("      %-10s %s", action, strings.Join(fieldsOf(e.Fields, action), ", "))
+			out("      %s %s", p.action(action), strings.Join(fieldsOf(e.Fields, action), ", "))
 		}
 	case outcomeDiscarded:
 		explain(out, head, e.Reason, admin.Advise(admin.AboutDiscard, e.Reason))
@@ -167,6 +167,18 @@ func actions(fields []admin.EventField) []string {
 		}
 	}
 	return out
+}
+
+// actionEmptied is the journal's word for a field that a call empties.
+const actionEmptied = "emptied"
+
+// action is a word for what is done to fields; emptying is what one must not overlook.
+func (p *program) action(action string) string {
+	word := fmt.Sprintf("%-10s", action)
+	if action == actionEmptied {
+		return p.loud(word)
+	}
+	return word
 }
 
 // fieldsOf names the fields of one action, each with the trait it comes from where that has another name.

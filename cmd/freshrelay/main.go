@@ -54,6 +54,7 @@ type cli struct {
 	Events  eventsCmd  `cmd:"" help:"Look at what became of calls."`
 	Audit   auditCmd   `cmd:"" help:"List what operators did: replays, changes, discards, looks at people's data."`
 	Status  statusCmd  `cmd:"" help:"Show how the service is, on one screen."`
+	Observe observeCmd `cmd:"" help:"See what would be written to Freshmarketer, in the modes observe and canary."`
 	Pause   pauseCmd   `cmd:"" help:"Stop sending to Freshmarketer until resume; calls are still taken in and wait."`
 	Resume  resumeCmd  `cmd:"" help:"Send again after pause."`
 	Check   checkCmd   `cmd:"" help:"Say what is wrong with configuration, account and mapping, and how to mend it."`

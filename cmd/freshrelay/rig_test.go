@@ -56,6 +56,7 @@ type store struct {
 	answer   int                            // status of the door; 0: 200
 	outcome  func(call) *queue.JournalEntry // what becomes of a call; nil: it is delivered
 	paused   bool
+	foresees forecaster
 }
 
 // Pause implements admin.Operator.
@@ -95,6 +96,7 @@ func newRig(t *testing.T) *rig {
 		},
 		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, AuditLog: r.store, Exchange: r.store,
 		Preview: r.preview, Ages: func() replay.Ages { return replay.Ages{Expiring: 2, Expires: time.Now().Add(time.Hour)} },
+		Forecaster: &r.foresees,
 		Mapping: admin.Mapping{
 			Fields: func() ([]mapping.Field, time.Time) { return r.fields, time.Now() }, Unmapped: func() []mapping.Unmapped { return r.unmapped },
 			Explain: r.explain, Resync: r.resync,
