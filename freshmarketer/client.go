@@ -75,6 +75,8 @@ type Config struct {
 	OnCall func(op string, status int, took time.Duration)
 	// OnLimits, if set, is told what an answer says about the quota, if it says anything, before the call returns.
 	OnLimits func(op string, l Limits)
+	// OnAnswer, if set, is given every answer as it came, personal data and all: for looking at an account by hand.
+	OnAnswer func(op string, status int, header http.Header, body []byte)
 }
 
 // String keeps the key out of logs that print a configuration.
@@ -100,6 +102,7 @@ type Client struct {
 	userAgent string
 	onCall    func(op string, status int, took time.Duration)
 	onLimits  func(op string, l Limits)
+	onAnswer  func(op string, status int, header http.Header, body []byte)
 }
 
 // New checks the configuration and returns a client; it makes no call. All problems are returned at once, joined.
@@ -122,6 +125,7 @@ func New(cfg Config) (*Client, error) {
 		userAgent: cfg.UserAgent,
 		onCall:    cfg.OnCall,
 		onLimits:  cfg.OnLimits,
+		onAnswer:  cfg.OnAnswer,
 		labels:    new(atomic.Pointer[map[string]string]),
 		// Source: Freshworks CRM API, "Authentication": the scheme is "Token token=<key>", not "Bearer".
 		authorize: func(h http.Header) { h.Set("Authorization", "Token token="+key) },
@@ -140,6 +144,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	if client.onLimits == nil {
 		client.onLimits = func(string, Limits) {}
+	}
+	if client.onAnswer == nil {
+		client.onAnswer = func(string, int, http.Header, []byte) {}
 	}
 	return client, nil
 }

@@ -90,6 +90,7 @@ func (c *Client) exchange(ctx context.Context, cl call) (got answer, err error) 
 		c.onLimits(cl.op, limits)
 	}
 	got.body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	c.onAnswer(cl.op, got.status, got.header, got.body)
 	if len(got.body) > maxAnswer {
 		return got, fmt.Errorf("the answer is larger than %d bytes", maxAnswer)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -14,6 +16,7 @@ type checkCmd struct {
 	Offline   bool   `help:"Ask neither the account nor the running service."`
 	Catalogue string `placeholder:"FILE" help:"Saved contact fields to check the mapping with, instead of asking the account."`
 	Strict    bool   `help:"Warnings count as problems."`
+	Record    string `placeholder:"FILE" help:"Write how the account answers to this file, - for standard output: forms of answers without values, to be sent to freshrelay's authors. A dozen more API calls, all of which only read."`
 }
 
 // Help is the long help of the subcommand.
@@ -45,6 +48,11 @@ func (c *checkCmd) Run(ctx context.Context, p *program, g *globals) error {
 	} else {
 		p.printCheck(report)
 	}
+	if c.Record != "" && report.Usable {
+		if err := c.record(ctx, p, o); err != nil {
+			return err
+		}
+	}
 	problems := report.Problems
 	if c.Strict {
 		problems += report.Warnings
@@ -55,6 +63,28 @@ func (c *checkCmd) Run(ctx context.Context, p *program, g *globals) error {
 	case problems > 0:
 		return &failure{exitFailed, fmt.Sprintf("problems: %d, warnings: %d", report.Problems, report.Warnings), "mend them and check again"}
 	}
+	return nil
+}
+
+// record writes what the account's answers look like.
+func (c *checkCmd) record(ctx context.Context, p *program, o app.CheckOptions) error {
+	found, err := app.Record(ctx, o)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(found, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the record: %w", err)
+	}
+	text = append(text, '\n')
+	if c.Record == "-" {
+		_, err = p.stdout.Write(text)
+		return err
+	}
+	if err := os.WriteFile(p.path(c.Record), text, 0o600); err != nil {
+		return &failure{exitFailed, "the record cannot be written: " + err.Error(), "name another file with --record"}
+	}
+	fmt.Fprintf(p.stderr, "recorded how %d calls are answered in %s: no values, but look through it before you send it\n", len(found.Calls), c.Record)
 	return nil
 }
 

@@ -89,9 +89,7 @@ func (p *program) run(parent context.Context, args []string) int {
 
 	var c cli
 	helped := false
-	parser, err := kong.New(&c, kong.Name("freshrelay"), kong.Description(description), kong.Writers(p.stdout, p.stderr),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}), kong.Exit(func(int) { helped = true }),
-		kong.Vars{"sandbox_key": config.SandboxAPIKey, "sandbox_listen": app.DefaultSandboxListen})
+	parser, err := p.parser(&c, &helped)
 	if err != nil {
 		return p.fail(err)
 	}
@@ -104,6 +102,13 @@ func (p *program) run(parent context.Context, args []string) int {
 	}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	return p.fail(parsed.Run(p, &c.globals))
+}
+
+// parser is the grammar, ready to take a command line; helped is set when it was asked for help and gave it.
+func (p *program) parser(c *cli, helped *bool) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("freshrelay"), kong.Description(description), kong.Writers(p.stdout, p.stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}), kong.Exit(func(int) { *helped = true }),
+		kong.Vars{"sandbox_key": config.SandboxAPIKey, "sandbox_listen": app.DefaultSandboxListen})
 }
 
 // usageError turns a complaint of the parser into one of ours.
