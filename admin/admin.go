@@ -48,6 +48,11 @@ type Books interface {
 	Sizes(ctx context.Context) (map[string]queue.Size, error)
 }
 
+// Around tells who shares the store. *queue.Store is one.
+type Around interface {
+	Sharing(ctx context.Context) (queue.Sharing, error)
+}
+
 // Config is what the handler shows and works on. All fields are needed.
 type Config struct {
 	Token   string       // asked for below /api; while it is "" everything there is refused
@@ -67,6 +72,7 @@ type Config struct {
 	Replays  Replays
 	Journal  Journal
 	Books    Books
+	Around   Around
 	Mapping  Mapping
 	AuditLog AuditLog
 	Exchange Exchange

@@ -31,6 +31,7 @@ type store struct {
 	list     []queue.Letter
 	journal  []queue.JournalEntry
 	ledger   queue.Ledger
+	sharing  queue.Sharing
 	orders   []string
 	jobs     []replay.Job
 	audits   []queue.AuditEntry
@@ -144,6 +145,8 @@ func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.Journa
 
 func (s *store) Ledger(context.Context) (queue.Ledger, error) { return s.ledger, s.failing }
 
+func (s *store) Sharing(context.Context) (queue.Sharing, error) { return s.sharing, s.failing }
+
 func (s *store) Sizes(context.Context) (map[string]queue.Size, error) {
 	return map[string]queue.Size{"EVENTS": {Bytes: 5}, "DEAD": {Bytes: 91, Limit: 100}, "JOURNAL": {Bytes: 9, Limit: 9}}, s.failing
 }
@@ -182,7 +185,7 @@ func newService(t *testing.T, change ...func(*Config)) service {
 		Ready:    func(context.Context) error { return nil },
 		Sending:  func() Sending { return Sending{} },
 		User:     func(id string) string { return "hash-of-" + id },
-		Operator: st, Letters: st, Replays: st, Journal: st, Books: st, AuditLog: st, Exchange: st,
+		Operator: st, Letters: st, Replays: st, Journal: st, Books: st, Around: st, AuditLog: st, Exchange: st,
 		Mapping: Mapping{
 			Fields:   func() ([]mapping.Field, time.Time) { return st.fields, time.Unix(4000, 0) },
 			Unmapped: func() []mapping.Unmapped { return st.unmapped },

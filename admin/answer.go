@@ -114,6 +114,8 @@ func problemOf(err error) *problem {
 			http.StatusServiceUnavailable, "the store is full",
 			"let what waits be delivered or give it more room (nats.max_bytes), then try again",
 		}
+	case errors.Is(err, queue.ErrMoved):
+		return &problem{http.StatusServiceUnavailable, "the store has moved", "stop this process and start it with the configuration that freshrelay migrate printed"}
 	case errors.Is(err, queue.ErrStuck):
 		return &problem{http.StatusServiceUnavailable, "the store is stuck", "look at the service's log; it ends by itself and is to be started again"}
 	case errors.Is(err, queue.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):

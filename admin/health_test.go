@@ -65,7 +65,7 @@ func TestStatus(t *testing.T) {
 		}
 	})
 	s.store.ledger = queue.Ledger{
-		Accepted: 20, Delivered: 10, Discarded: 5, Dead: 2, Pending: 2, Oldest: at,
+		Accepted: 20, Delivered: 10, Discarded: 5, Dead: 2, Pending: 2, Oldest: at, Uncounted: []int{7},
 		Counts: map[queue.Count]int64{
 			{Type: "identify", Outcome: queue.Delivered}:                             10,
 			{Type: "identify", Outcome: queue.Discarded, Reason: "missing_email"}:    1,
@@ -77,13 +77,21 @@ func TestStatus(t *testing.T) {
 			{Type: "identify", Outcome: queue.Discarded, Reason: "of_another_build"}: 1,
 		},
 	}
+	s.store.sharing = queue.Sharing{
+		Processes: []queue.Process{
+			{ID: "a", Host: "relay-1", PID: 7, Role: "all", Delivers: true, Started: at, Seen: at, Self: true},
+			{ID: "b", Host: "relay-2", PID: 8, Role: "ingest", Started: at, Seen: at, Silent: true},
+		},
+		Owners: map[int]string{0: "a", 2: "a", 3: "gone", 1: "a"}, Unowned: []int{4},
+	}
 	s.store.unmapped = make([]mapping.Unmapped, 1, 12)
 	s.store.unmapped[0] = mapping.Unmapped{Trait: "cart", Source: "website", Count: 12, First: at, Last: at}
 	got := read[Status](t, s, "GET", "/api/status", "", 200)
 	oldest := time.Unix(50, 0).UTC()
 	want := Status{
 		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
-		Ledger:        Ledger{Accepted: 20, Delivered: 10, Discarded: 5, Dead: 2, Pending: 2, Difference: 1, SettledReading: true},
+		Ledger:        Ledger{Accepted: 20, Delivered: 10, Discarded: 5, Dead: 2, Pending: 2, Difference: 1, SettledReading: true, Uncounted: []int{7}},
+		Sends:         true,
 		OldestPending: &at,
 		Discards: []Tally{
 			{"identify", "missing_user_id", 3, Advise(AboutDiscard, "missing_user_id").Mend},
@@ -101,14 +109,20 @@ func TestStatus(t *testing.T) {
 		Causes:     []queue.LetterGroup{},
 		Letters:    LetterAges{Oldest: &oldest, Expiring: 4},
 		Journal:    true,
+		Processes: []Process{
+			{ID: "a", Host: "relay-1", PID: 7, Role: "all", Started: at, Seen: at, Self: true, Partitions: []int{0, 1, 2}},
+			{ID: "b", Host: "relay-2", PID: 8, Role: "ingest", Started: at, Seen: at, Silent: true, Partitions: []int{}},
+			{ID: "gone", Partitions: []int{3}},
+		},
+		Unowned: []int{4},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	s.store.ledger = queue.Ledger{Reading: true}
+	s.store.ledger, s.store.sharing = queue.Ledger{Reading: true}, queue.Sharing{}
 	w := s.ask(t, "GET", "/api/status", "")
 	for _, part := range []string{
-		`"oldest_pending":null`, `"discards":[]`, `"dead":[]`, `"settled_reading":false`, `"last_failure":null`,
+		`"oldest_pending":null`, `"discards":[]`, `"dead":[]`, `"settled_reading":false`, `"last_failure":null`, `"processes":[]`, `"unowned":[]`, `"uncounted":[]`,
 	} {
 		if !strings.Contains(w.Body.String(), part) {
 			t.Errorf("no %s in %s", part, w.Body)

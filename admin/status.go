@@ -21,11 +21,14 @@ type Status struct {
 	// Delivery says whose contacts are written: live (all), canary or observe (none).
 	Delivery string `json:"delivery"`
 
-	Ledger        Ledger     `json:"ledger"`
+	// Sends is false in a process that only takes calls in: Paused, API, Quota and Delivery then say nothing.
+	Sends bool `json:"sends"`
+
+	Ledger        Ledger     `json:"ledger"`         // of the whole store, whichever process is asked
 	OldestPending *time.Time `json:"oldest_pending"` // arrival; null while nothing waits
 	Discards      []Tally    `json:"discards"`       // most frequent first
 	Dead          []Tally    `json:"dead"`           // likewise
-	Paused        []Pause    `json:"paused"`         // why nothing is sent; empty while sending
+	Paused        []Pause    `json:"paused"`         // why this process sends nothing; empty while sending
 	API           API        `json:"api"`
 	Quota         []Quota    `json:"quota"` // the windows that have a limit
 	// BacklogClear estimates the seconds until what is pending is delivered; null while nobody can tell.
@@ -38,6 +41,10 @@ type Status struct {
 	Journal bool                `json:"journal"` // what becomes of calls is written down
 	// Unmapped are the traits that find no field, the most frequent ten; /api/mapping/unmapped has the others.
 	Unmapped []mapping.Unmapped `json:"unmapped"`
+	// Processes are those that share the store, and Unowned the partitions whose calls nobody delivers at this moment. Both
+	// are empty with the embedded broker: there is one process and it owns all.
+	Processes []Process `json:"processes"`
+	Unowned   []int     `json:"unowned"`
 }
 
 // LetterAges says how long dead letters have waited. Times are null without letters, or when they are kept for ever.
@@ -67,6 +74,8 @@ type Ledger struct {
 	// SettledReading is false while the events of an earlier run are still being read again after a start; Pending is
 	// too high until then.
 	SettledReading bool `json:"settled_reading"`
+	// Uncounted are partitions whose pending events cannot be told until somebody owns them. Pending and Difference lack them.
+	Uncounted []int `json:"uncounted"`
 }
 
 // Tally counts events that share a reason, with the way to mend it.
@@ -128,6 +137,10 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	around, err := s.Around.Sharing(r.Context())
+	if err != nil {
+		return err
+	}
 	causes, err := s.causes(r.Context(), books.Dead)
 	if err != nil {
 		return err
@@ -138,8 +151,11 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		Version: s.Version, Started: s.Started, Mode: s.Mode, Account: s.Account,
 		Ledger: Ledger{
 			Accepted: books.Accepted, Delivered: books.Delivered, Discarded: books.Discarded, Dead: books.Dead,
-			Pending: books.Pending, Difference: books.Difference(), SettledReading: !books.Reading,
+			Pending: books.Pending, Difference: books.Difference(), SettledReading: !books.Reading, Uncounted: append([]int{}, books.Uncounted...),
 		},
+		Sends:      s.Operator != nil,
+		Processes:  processes(around),
+		Unowned:    append([]int{}, around.Unowned...),
 		Discards:   tallies(books.Counts, queue.Discarded, AboutDiscard),
 		Dead:       tallies(books.Counts, queue.Dead, AboutDead),
 		Delivery:   sending.Mode,

@@ -36,6 +36,7 @@ type child struct {
 	listen  string
 	adminAt string
 	environ []string // besides the test's own
+	args    []string // of serve, besides the configuration
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -106,7 +107,7 @@ func (c *child) file() string { return filepath.Join(c.dir, "freshrelay.yaml") }
 func (c *child) start(plan string) {
 	c.t.Helper()
 	c.stderr = new(syncBuffer)
-	c.cmd = exec.Command(c.program, "serve", "--config", c.file()) // it ends by a signal
+	c.cmd = exec.Command(c.program, append([]string{"serve", "--config", c.file()}, c.args...)...) // it ends by a signal
 	queuetest.Tie(c.cmd)
 	c.cmd.Stderr = c.stderr
 	c.cmd.Env = append(append(os.Environ(), c.environ...), failpoint.Variable+"="+plan)

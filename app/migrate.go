@@ -58,7 +58,7 @@ func mendMigration(err error) error {
 	switch {
 	case errors.Is(err, queue.ErrLocked):
 		return &startError{err, "stop the service first: nothing may change while the store is copied"}
-	case errors.Is(err, queue.ErrNotDrained), errors.Is(err, queue.ErrOccupied):
+	case errors.Is(err, queue.ErrInUse), errors.Is(err, queue.ErrNotDrained), errors.Is(err, queue.ErrOccupied):
 		return &startError{err, "the store is as it was, and nothing is lost; see docs/cluster.md"}
 	}
 	return mendStore(err)

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -85,6 +86,7 @@ func (s *service) openStore(ctx context.Context) error {
 		}
 		s.metrics.Repeated(write)
 	}
+	cfg.Role = string(cmp.Or(s.opts.Role, RoleAll))
 	s.store, err = queue.Open(ctx, cfg)
 	if err != nil {
 		return mendStore(fmt.Errorf("opening the store: %w", err))
@@ -147,7 +149,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 	s.adminDoor.set(admin.New(admin.Config{
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
-		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, AuditLog: s.store, Exchange: s.store,
+		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, Around: s.store, AuditLog: s.store, Exchange: s.store,
 		Preview: s.preview, Ages: s.replays.Ages,
 		Mapping: s.mapping(), Forecaster: forecaster,
 	}))

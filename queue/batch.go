@@ -65,9 +65,10 @@ func (b *batch) add(p *Partition, indexes []int) error {
 	n := p.s.names
 	part := &batchPart{p: p, horizon: -1, lease: -1}
 	var own []*Settlement
+	var positions []uint64
 	for _, i := range indexes {
 		s := b.settlements[i]
-		own = append(own, s)
+		own, positions = append(own, s), append(positions, s.Positions...)
 		b.records[i] = -1
 		if s.User != "" {
 			b.records[i] = b.put(expecting(n.record(p.id, s.User), s.Record, s.Rev))
@@ -77,8 +78,10 @@ func (b *batch) add(p *Partition, indexes []int) error {
 	part.before = p.stored
 	part.after = part.before
 	part.after.floor = p.progress.floor
+	settled := p.progress.settledEvents(positions)
 	p.mu.Unlock()
 	part.after.counters = part.before.counters.plus(own)
+	part.after.counters.Settled, part.after.counters.Reading = &settled, p.reading()
 	confirm := false
 	for _, s := range own {
 		part.after.horizon = max(part.after.horizon, s.horizon)

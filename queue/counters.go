@@ -69,9 +69,14 @@ type Tally map[Count]int
 
 // counters are stored with every commit, in the same atomic batch as the records they count.
 type counters struct {
-	Commit uint64         `json:"commit"`       // number of the commit that stored them: tells whether an unclear one landed
-	By     string         `json:"by,omitempty"` // the tenure it belongs to, where there are leases
-	Rows   []counterValue `json:"rows"`
+	Commit uint64 `json:"commit"`       // number of the commit that stored them: tells whether an unclear one landed
+	By     string `json:"by,omitempty"` // the tenure it belongs to, where there are leases
+	// Settled is how many events of the log the commit left settled, counted by their positions and not by the rows: from it
+	// others tell what is pending. nil in stores that were made before it was written.
+	Settled *int64 `json:"settled,omitempty"`
+	// Reading is set while the owner reads again what an earlier one may have settled: Settled is too low until then.
+	Reading bool           `json:"reading,omitempty"`
+	Rows    []counterValue `json:"rows"`
 }
 
 type counterValue struct {

@@ -63,6 +63,18 @@ func (p *progress) settled(position uint64) error {
 	return nil
 }
 
+// settledEvents is how many events of the log are settled once the items at these positions are, too.
+func (p *progress) settledEvents(more []uint64) int64 {
+	n := int64(p.readEvents) - int64(p.openEvents)
+	for _, position := range more {
+		pack, index := p.packs[position/positionStep], position%positionStep
+		if pack != nil && index < uint64(len(pack.open)) && pack.open[index] == KindEvent {
+			n++
+		}
+	}
+	return n
+}
+
 func (p *progress) advance() {
 	for len(p.order) > 0 && p.packs[p.order[0]].left == 0 {
 		p.floor = p.order[0]

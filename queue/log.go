@@ -22,6 +22,7 @@ import (
 const (
 	headerEvents = "Freshrelay-Events" // running total of events
 	headerItems  = "Freshrelay-Items"  // running total of items
+	headerMoved  = "Freshrelay-Moved"  // in the last pack of a log that goes on elsewhere: under which prefix
 )
 
 // lastPack is a log's last pack, or nil if there has never been one.
@@ -38,12 +39,22 @@ func (s *Store) lastPack(ctx context.Context, id logID) (*jetstream.RawStreamMsg
 
 // accepted is how many events were ever stored in a log, by its last pack.
 func (s *Store) accepted(ctx context.Context, id logID) (uint64, error) {
+	events, _, err := s.totals(ctx, id)
+	return events, err
+}
+
+// totals are the running totals in a log's last pack.
+func (s *Store) totals(ctx context.Context, id logID) (events, items uint64, err error) {
 	msg, err := s.lastPack(ctx, id)
 	if err != nil || msg == nil {
-		return 0, err
+		return 0, 0, err
 	}
-	events, _, err := packTotals(msg.Header)
-	return events, err
+	return packTotals(msg.Header)
+}
+
+func setTotals(msg *nats.Msg, events, items uint64) {
+	msg.Header.Set(headerEvents, strconv.FormatUint(events, 10))
+	msg.Header.Set(headerItems, strconv.FormatUint(items, 10))
 }
 
 func packTotals(h nats.Header) (events, items uint64, err error) {
@@ -145,8 +156,7 @@ func (p *publisher) send(ctx context.Context, out *outgoing) (conflict bool, _ e
 	defer cancel()
 	msg := nats.NewMsg(p.s.names.packs(p.id))
 	msg.Data = out.data
-	msg.Header.Set(headerEvents, strconv.FormatUint(p.events+out.events, 10))
-	msg.Header.Set(headerItems, strconv.FormatUint(p.items+out.items, 10))
+	setTotals(msg, p.events+out.events, p.items+out.items)
 	// The broker forgets ids after a while. A try after that (the machine slept) must not store the pack twice: the
 	// running totals would be wrong for ever. So the pack is compared with the one before it, too.
 	failpoint.Hit(failpoint.PublishBefore)
@@ -211,6 +221,13 @@ func (p *publisher) refresh(ctx context.Context) error {
 	msg, err := p.s.lastPack(ctx, p.id)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if msg != nil && msg.Header.Get(headerMoved) != "" && !p.s.cfg.moving {
+		moved := movedTo(msg.Header.Get(headerMoved))
+		if p.s.moved.CompareAndSwap(nil, &moved) {
+			p.log.Error("this process stores nothing any more: stop it", zap.Error(moved))
+		}
+		return backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, moved))
 	}
 	p.stale = false
 	if msg == nil {

@@ -54,6 +54,8 @@ type node struct {
 	wire *wire
 	stop context.CancelFunc
 	done chan error
+	// keepOpen says which items are never settled; nil: none.
+	keepOpen func(Item) bool
 
 	mu    sync.Mutex
 	owns  map[int]*Partition
@@ -80,10 +82,15 @@ func shared(t *testing.T, body func(t *testing.T, broker *embedded)) {
 // join opens a store on the broker; it owns nothing before own.
 func join(t *testing.T, broker *embedded, partitions int) *node {
 	t.Helper()
+	return joinAs(t, broker, partitions, "all")
+}
+
+func joinAs(t *testing.T, broker *embedded, partitions int, role string) *node {
+	t.Helper()
 	n := &node{wire: &wire{broker: broker}, owns: map[int]*Partition{}, taken: map[int]time.Time{}}
 	var err error
 	n.Store, err = Open(t.Context(), Config{
-		MaxBytes: MinMaxBytes, Account: "sandbox", Partitions: partitions,
+		MaxBytes: MinMaxBytes, Account: "sandbox", Partitions: partitions, Role: role,
 		External: &External{Replicas: 1, Durability: DurabilityFsync, Dial: func(opts ...nats.Option) (*nats.Conn, error) {
 			return nats.Connect("", append(opts, nats.InProcessServer(n.wire))...)
 		}},
@@ -111,6 +118,9 @@ func (n *node) own(t *testing.T) *node {
 			}()
 			return p.Run(ctx, func(_ context.Context, items []Item) error {
 				for _, it := range items {
+					if n.keepOpen != nil && n.keepOpen(it) {
+						continue
+					}
 					p.Commit(&Settlement{Positions: []uint64{it.Position}, Tally: Tally{{Type: "identify", Outcome: Delivered}: 1}, Done: func(uint64, error) {}})
 				}
 				return nil

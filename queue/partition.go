@@ -123,6 +123,16 @@ func (p *Partition) Record(ctx context.Context, user string) (data []byte, rev u
 // Recovered is closed once the reader has come as far as any earlier owner may have read. Nothing may be sent before.
 func (p *Partition) Recovered() <-chan struct{} { return p.recovered }
 
+// reading says that an earlier owner's events are still being read again.
+func (p *Partition) reading() bool {
+	select {
+	case <-p.recovered:
+		return false
+	default:
+		return true
+	}
+}
+
 // Skip settles items that an earlier run has settled already: the user's record says so. Nothing is committed.
 func (p *Partition) Skip(positions ...uint64) {
 	p.mu.Lock()

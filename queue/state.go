@@ -72,12 +72,32 @@ func (s *Store) DropState(ctx context.Context, key string) error {
 
 // readState is the last value of a STATE subject and its revision; revision 0 means that there is none.
 func (s *Store) readState(ctx context.Context, subject string) (data []byte, rev uint64, err error) {
-	msg, err := s.state.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, 0, nil
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading STATE: %w", err)
+	msg, err := s.lastState(ctx, subject)
+	if err != nil || msg == nil {
+		return nil, 0, err
 	}
 	return msg.Data, msg.Sequence, nil
+}
+
+// lastState is the last message of a STATE subject, nil if there is none.
+func (s *Store) lastState(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	msg, err := s.state.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil //nolint:nilnil // "nothing is remembered" is an ordinary answer here
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading STATE: %w", err)
+	}
+	return msg, nil
+}
+
+// writeState stores a value once, without a second try, and returns its revision.
+func (s *Store) writeState(ctx context.Context, subject string, data []byte, opts ...jetstream.PublishOpt) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	ack, err := s.js.Publish(ctx, subject, data, append(opts, jetstream.WithRetryAttempts(0))...)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
 }

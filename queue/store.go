@@ -28,6 +28,8 @@ type Config struct {
 	// Partitions is how many logs a new store spreads its users over; 0 means 1, or 16 with an external broker. A store
 	// keeps the number it was made with.
 	Partitions int
+	// Role is what this process does, for those who look at all that share the store.
+	Role string
 	// External is set to use a NATS server or cluster of your own instead of the embedded one.
 	External *External
 	// Encryption is at rest, of the embedded broker's store.
@@ -61,7 +63,8 @@ type Store struct {
 	broker   *embedded // nil with an external one
 	nc       *nats.Conn
 	js       jetstream.JetStream
-	process  string // a name of this process, for leases
+	process  string    // a name of this process, for leases
+	presence *presence // nil with an embedded broker, and for Migrate
 	identity identity
 
 	events, state, dead, journal, audit jetstream.Stream
@@ -70,6 +73,7 @@ type Store struct {
 	publishers   []*publisher // by partition, those of the activities after those of the contacts
 	committer    *committer
 	room         room
+	moved        atomic.Pointer[error] // why the log takes nothing any more, once that is known
 
 	mu    sync.Mutex
 	owned map[int]*Partition // by number; with an embedded broker all, from Open to Close
@@ -104,6 +108,9 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	if err := s.checkMoved(ctx); err != nil {
 		return err
+	}
+	if s.cfg.External != nil && !s.cfg.moving {
+		s.presence = s.startPresence(ctx)
 	}
 	s.committer = s.startCommitter()
 	if s.cfg.External == nil {
@@ -260,6 +267,9 @@ func (s *Store) Close() error {
 	if s.committer != nil {
 		s.committer.close()
 	}
+	if s.presence != nil {
+		s.presence.close()
+	}
 	if s.nc != nil {
 		s.nc.Close()
 	}
@@ -274,6 +284,9 @@ const fullShare = 90
 
 // Ready is nil when events can be stored now. It says nothing about delivering them.
 func (s *Store) Ready(ctx context.Context) error {
+	if err := s.moved.Load(); err != nil {
+		return *err
+	}
 	for _, p := range s.publishers {
 		if n := p.unclear.Load(); n >= unclearTries {
 			return fmt.Errorf("%w: %d tries to store events had no answer: %s", ErrUnavailable, n, s.silenceMend())

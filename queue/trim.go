@@ -35,7 +35,7 @@ func (p *Partition) trimLoop(ctx context.Context) {
 			return
 		}
 		for _, log := range []*Partition{p, p.activities} {
-			log.storeFloor()
+			log.storeProgress()
 		}
 		if err := t.trim(ctx); err != nil && ctx.Err() == nil {
 			p.log.Warn("trimming the log failed, trying again", zap.Error(err))
@@ -43,13 +43,19 @@ func (p *Partition) trimLoop(ctx context.Context) {
 	}
 }
 
-// storeFloor has the floor committed if it has moved since.
-func (p *Partition) storeFloor() {
+// storeProgress has committed how far the log is, if the last commit says something else: the floor has moved, or items were
+// skipped that an earlier run had settled.
+func (p *Partition) storeProgress() {
 	p.mu.Lock()
-	moved := p.progress.floor > p.stored.floor
+	c := p.stored.counters
+	told := int64(0)
+	if c.Settled != nil {
+		told = *c.Settled
+	}
+	moved := p.progress.floor > p.stored.floor || told != p.progress.settledEvents(nil) || c.Reading != p.reading()
 	p.mu.Unlock()
 	if moved {
-		p.Commit(&Settlement{Done: func(uint64, error) {}}) // takes the floor along
+		p.Commit(&Settlement{Done: func(uint64, error) {}}) // takes it along
 	}
 }
 

@@ -94,7 +94,7 @@ func newRig(t *testing.T) *rig {
 				BacklogClear: func(int64) *float64 { return &estimate },
 			}
 		},
-		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, AuditLog: r.store, Exchange: r.store,
+		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, Around: r.store, AuditLog: r.store, Exchange: r.store,
 		Preview: r.preview, Ages: func() replay.Ages { return replay.Ages{Expiring: 2, Expires: time.Now().Add(time.Hour)} },
 		Forecaster: &r.foresees,
 		Mapping: admin.Mapping{
@@ -301,6 +301,8 @@ func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.Journa
 	}
 	return out, nil
 }
+
+func (*store) Sharing(context.Context) (queue.Sharing, error) { return queue.Sharing{}, nil }
 
 func (s *store) Ledger(context.Context) (queue.Ledger, error) {
 	return queue.Ledger{

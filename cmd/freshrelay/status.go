@@ -39,7 +39,10 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 	}
 	out("freshrelay %s   mode %s%s   account %s   up %s", st.Version, st.Mode, delivery, clean(st.Account, 80), ago(now, st.Started))
 	out("")
-	if len(st.Paused) == 0 {
+	switch {
+	case !st.Sends:
+		out("sending     not by this process, which only takes calls in: ask one that delivers")
+	case len(st.Paused) == 0:
 		out("sending     yes")
 	}
 	for _, pause := range st.Paused {
@@ -50,11 +53,14 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 		out("sending     %s%s  %s", p.loud("PAUSED: "+pause.Reason), since, clean(pause.Detail, 100))
 		out("            %s", pause.Mend)
 	}
-	out("API         last success %s, last failure %s", when(now, st.API.LastSuccess), when(now, st.API.LastFailure))
+	if st.Sends {
+		out("API         last success %s, last failure %s", when(now, st.API.LastSuccess), when(now, st.API.LastFailure))
+	}
 	if e := st.API.LastError; e != nil {
 		out("            last error: %s on %s, %s", clean(e.Kind, 40), clean(e.Operation, 40), answered(e.Status))
 	}
 	p.printQuota(st)
+	p.printProcesses(st, now)
 	out("")
 	p.printLedger(st, now)
 	p.printTallies("discarded", st.Discards, "")
@@ -112,7 +118,7 @@ func (p *program) printQuota(st admin.Status) {
 		fmt.Fprintf(p.stdout, "quota       %d calls left this %s, %d used (%s)\n", q.Left, clean(q.Window, 20), q.Used, note)
 	}
 	switch {
-	case st.Ledger.Pending == 0:
+	case st.Ledger.Pending == 0 || !st.Sends:
 	case st.BacklogClear == nil:
 		fmt.Fprintln(p.stdout, "backlog     nobody can tell yet when it will be clear")
 	default:
@@ -133,6 +139,9 @@ func (p *program) printLedger(st admin.Status, now time.Time) {
 	}
 	out("pending", l.Pending, oldest)
 	switch {
+	case len(l.Uncounted) > 0:
+		fmt.Fprintln(p.stdout, "            "+p.loud("what is pending in "+partitions(l.Uncounted)+" cannot be told")+
+			" and is missing here: nobody has owned it since an older version did; start a process that delivers")
 	case !l.SettledReading:
 		fmt.Fprintln(p.stdout, "            the log is still being read again after the start; pending is too high until then")
 	case l.Difference != 0:

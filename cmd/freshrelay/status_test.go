@@ -56,6 +56,35 @@ func TestStatusWhileReading(t *testing.T) {
 	wantParts(t, "tallies", out.String(), "and 3 more")
 }
 
+// On servers that several processes share: who is there, whose the partitions are, and what nobody has.
+func TestStatusOfSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	var out strings.Builder
+	r.p.stdout = &out
+	now := time.Unix(1e9, 0)
+	r.p.printStatus(admin.Status{
+		Ledger: admin.Ledger{Accepted: 9, Pending: 9, Difference: 2, SettledReading: true, Uncounted: []int{4}},
+		Processes: []admin.Process{
+			{Host: "relay-1", PID: 7, Role: "ingest", Self: true},
+			{Host: "relay-2\x1b", PID: 8, Role: "all", Partitions: []int{0, 1, 2, 3, 5, 8, 9}, Silent: true, Seen: now.Add(-time.Minute)},
+			{Partitions: []int{6}},
+		},
+		Unowned: []int{4, 7},
+	}, now)
+	wantParts(t, "status", out.String(),
+		"sending     not by this process, which only takes calls in",
+		"processes   relay-1 pid 7   ingest   no partition   this one\n",
+		"            relay-2\uFFFD pid 8   all   partitions 0-3, 5, 8, 9   no sign for 1m: it has ended without a word",
+		"            ? pid 0   ?   partition 6\n", "nobody owns partitions 4, 7: what comes there waits",
+		"what is pending in partition 4 cannot be told and is missing here")
+	for _, wrong := range []string{"add up", "sending     yes", "last success", "when it will be clear"} {
+		if strings.Contains(out.String(), wrong) {
+			t.Errorf("it says %q:\n%s", wrong, out.String())
+		}
+	}
+}
+
 func TestAgo(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1e9, 0)
