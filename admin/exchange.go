@@ -115,7 +115,7 @@ func (s *server) imported(e ExportedLetter) (Letter, error) {
 	if err != nil {
 		return Letter{}, errors.New("its event cannot be read, and it comes from another store")
 	}
-	l.User, l.Position = s.User(received.UserID), 0
+	l.User, l.Position = s.User(received.Lane()), 0
 	return l, nil
 }
 

@@ -65,6 +65,26 @@ func discardAdvice() map[string]Advice {
 			"Newer calls of this user have already said more about everything it says.",
 			"Nothing to do. If it happens a lot, look at the clocks of the senders (timestamp).",
 		},
+		"missing_group_id": {
+			"The group call has no groupId, so it names no company.",
+			"Send a groupId with every group call.",
+		},
+		"missing_group_name": {
+			"The group call has no traits.name, and a sales account is found and made by its name.",
+			"Send name among the traits of group calls, at least in the first of each company.",
+		},
+		"no_contact_yet": {
+			"The user has no contact yet that could belong to the account.",
+			"Nothing to do: it is remembered, and the link is made together with the contact, by the first identify that makes one.",
+		},
+		"no_account": {
+			"There is no sales account for the company, because no group call has told its name.",
+			"Send name among the traits of group calls. The link is made with the user's next call once the account is there.",
+		},
+		"link_limit": {
+			"The contact belongs to ten accounts, and can have no more.",
+			"Take away what it does not belong to any more, in Freshmarketer; the link is tried again after mapping.resend_after.",
+		},
 		"by_operator": {
 			"It was a dead letter, and somebody gave it up with freshrelay dlq discard.",
 			"Nothing to do; who and why is in: freshrelay audit",
@@ -97,6 +117,10 @@ func deadAdvice() map[string]Advice {
 		"exhausted": {
 			"It was tried for as long as retry.max_age allows and failed each time.",
 			"See the last error. It is tried again by itself with growing pauses; to try at once: freshrelay dlq replay --reason exhausted",
+		},
+		"no_account": {
+			"The sales account of the company could not be made, or is gone, so the contact could not be linked to it.",
+			"See the company's own letter (freshrelay dlq list --type account). The link is tried again by itself; to try at once: freshrelay dlq replay --reason no_account",
 		},
 		"unreadable": {
 			"What is stored is not an event this version can read.",

@@ -129,7 +129,8 @@ func callFates(c config.Config) []CallFate {
 		{"identify without email", email},
 		{"track, page", "answered with 200 and dropped (not_forwarded)"},
 		{"screen", "answered with 200 and dropped"},
-		{"group, alias, delete", "stored and discarded (not_forwarded)"},
+		{"group", groupFate(c)},
+		{"alias, delete", "stored and discarded (not_forwarded)"},
 	}
 }
 

@@ -178,7 +178,7 @@ func (s *service) startIngest(ctx context.Context) error {
 		sources = append(sources, ingest.Source{
 			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
 			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
-			IntegrationNames: src.IntegrationNames, Lane: mappingOptions(s.cfg).Lane,
+			IntegrationNames: src.IntegrationNames, Lane: mappingOptions(s.cfg).Lane, Accounts: mappingOptions(s.cfg).Accounts,
 		})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public(), TrustedProxies: s.cfg.TrustedProxies}, s.store, s.metrics, s.log)

@@ -54,6 +54,8 @@ type Source struct {
 
 	// Lane says which events take effect one after the other: those with the same answer. nil means those of one userId.
 	Lane func(segment.Received) string
+	// Accounts stores group calls twice: for their user, and for their company.
+	Accounts bool
 }
 
 // Config says who may send, and how much.
@@ -82,6 +84,7 @@ type source struct {
 	secrets      [][]byte
 	names        []string // IntegrationNames
 	lane         func(segment.Received) string
+	accounts     bool
 	token        keyDigest // of BatchToken
 	hasToken     bool
 	requireToken bool
@@ -123,7 +126,7 @@ func (h *Handler) addSource(s Source) error {
 }
 
 func newSource(s Source) (*source, error) {
-	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane}
+	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane, accounts: s.Accounts}
 	if src.lane == nil {
 		src.lane = func(r segment.Received) string { return r.UserID }
 	}

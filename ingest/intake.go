@@ -154,7 +154,9 @@ func (in *intake) take(ev event) (segment.Type, string) {
 		return typ, DropRepeated
 	}
 	in.keys = append(in.keys, key)
-	in.store(received, lane)
+	if !in.storeAccount(received, lane) {
+		in.store(received, lane)
+	}
 	return typ, ""
 }
 

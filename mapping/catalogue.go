@@ -30,6 +30,7 @@ type Catalogue struct {
 	byLabel    map[string]int // cleaned label
 	byNormal   map[string]int // normalised label
 	duplicates []Duplicate
+	accounts   bool // they are the fields of sales accounts
 }
 
 type field struct {
@@ -50,14 +51,17 @@ const (
 
 // NewCatalogue prepares the account's fields. Of several fields with one label it prefers those that may be written,
 // then built-in ones, then the first; Duplicates tells.
-func NewCatalogue(fields []Field) *Catalogue {
+func NewCatalogue(fields []Field) *Catalogue { return newCatalogue(fields, false) }
+
+func newCatalogue(fields []Field, accounts bool) *Catalogue {
 	c := &Catalogue{
-		fields: make([]field, 1, len(fields)+1),
-		byName: make(map[string]int, len(fields)+1),
+		fields:   make([]field, 1, len(fields)+1),
+		byName:   make(map[string]int, len(fields)+1),
+		accounts: accounts,
 	}
 	email := Field{Name: emailName, Label: "Email", Type: emailName}
 	for _, f := range fields {
-		if IsEmail(f) {
+		if IsEmail(f) && !accounts {
 			if label := clean(f.Label); label != "" {
 				email.Label = label
 			}
@@ -69,8 +73,12 @@ func NewCatalogue(fields []Field) *Catalogue {
 		c.byName[f.Name] = len(c.fields)
 		c.fields = append(c.fields, newField(f))
 	}
-	c.fields[emailField] = field{Field: email, kind: kindEmail}
-	c.byName[emailName] = emailField
+	if accounts { // whose place for the email stays empty: no label and no name leads there
+		c.fields[emailField] = field{access: derived}
+	} else {
+		c.fields[emailField] = field{Field: email, kind: kindEmail}
+		c.byName[emailName] = emailField
+	}
 	c.index()
 	return c
 }
@@ -176,7 +184,7 @@ func (c *Catalogue) resolve(target string) (int, bool) {
 		return i, true
 	}
 	name := normal(target)
-	if isEmailName(name) {
+	if isEmailName(name) && !c.accounts {
 		return emailField, true
 	}
 	i, ok := c.byNormal[name]

@@ -28,7 +28,7 @@ func kindOf(f *Field) kind {
 	case "phone":
 		return kindPhone
 	case "text":
-		if !f.Custom && (f.Name == "mobile_number" || f.Name == "work_number") {
+		if !f.Custom && (f.Name == "mobile_number" || f.Name == "work_number" || f.Name == "phone") {
 			return kindPhone
 		}
 		return kindText

@@ -21,6 +21,7 @@ func Fold(cat *Catalogue, opt Options, rec Record, calls []Call, now time.Time) 
 	for i := range calls {
 		outcomes[i] = f.call(&calls[i])
 	}
+	f.linked(outcomes)
 	return Result{Change: f.change(), Record: f.rec, Outcomes: outcomes}
 }
 
@@ -38,6 +39,7 @@ type folder struct {
 	userID  string
 	email   string // the contact's as far as the calls tell it
 	pending []FieldChange
+	wanted  map[string]bool // links that the calls speak of
 }
 
 func newFolder(cat *Catalogue, opt *Options, rec Record, now time.Time) *folder {
@@ -54,6 +56,8 @@ func (f *folder) call(c *Call) Outcome {
 	ev := &c.Event
 	message := hashMessage(ev.Source, ev.MessageID)
 	switch {
+	case ev.Type == segment.Group && f.opt.Accounts:
+		return f.link(c)
 	case ev.Type != segment.Identify:
 		return Outcome{Reason: ReasonNotForwarded}
 	case ev.Disabled:
@@ -150,7 +154,7 @@ func (f *folder) change() Change {
 		fields = append(fields, p)
 	}
 	slices.SortFunc(fields, byFieldName)
-	c := Change{UserID: f.userID, Email: f.email, Fields: fields}
+	c := Change{UserID: f.userID, Email: f.email, Fields: fields, Links: f.links()}
 	if created {
 		c.Defaults = f.defaults(fields)
 	}

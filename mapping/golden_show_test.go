@@ -11,7 +11,16 @@ import (
 // show writes a result as the cases have it: what is sent, what became of each call, what is remembered.
 func (g *golden) show(res Result) string {
 	var b strings.Builder
-	showChange(&b, res)
+	if g.company && !res.Change.Empty() {
+		to := "make or find the account by name"
+		if res.Record.ContactID != "" {
+			to = "update account " + res.Record.ContactID
+		}
+		b.WriteString(to + "\n")
+		showFields(&b, res.Change.Fields)
+	} else {
+		showChange(&b, res)
+	}
 	for i, o := range res.Outcomes {
 		showOutcome(&b, i, o)
 	}
@@ -33,6 +42,9 @@ func showChange(b *strings.Builder, res Result) {
 		fmt.Fprintf(b, "update contact %s\n", res.Record.ContactID)
 	}
 	showFields(b, res.Change.Fields)
+	for _, company := range res.Change.Links {
+		fmt.Fprintf(b, "  link to %s\n", company)
+	}
 	if len(res.Change.Defaults) > 0 {
 		b.WriteString("and if the contact is new\n")
 		showFields(b, res.Change.Defaults)
@@ -104,6 +116,16 @@ func showRecord(b *strings.Builder, rec Record) {
 		for _, src := range slices.Sorted(maps.Keys(f.Omitted)) {
 			fmt.Fprintf(b, "    last left out by %s: %s\n", src, showClock(f.Omitted[src]))
 		}
+	}
+	for _, company := range slices.Sorted(maps.Keys(rec.Links)) {
+		state := "wanted"
+		switch l := rec.Links[company]; {
+		case l.Full:
+			state = "no room for it"
+		case l.Sent != 0:
+			state = "linked"
+		}
+		fmt.Fprintf(b, "  %s: %s\n", company, state)
 	}
 	for _, src := range slices.Sorted(maps.Keys(rec.Replaced)) {
 		fmt.Fprintf(b, "  newest ordinary call of %s: %s\n", src, showClock(rec.Replaced[src]))

@@ -71,6 +71,8 @@ type goldenSetup struct {
 	Contact   string          `json:"contact"` // id of a contact that is known from the start
 	Record    json.RawMessage `json:"record"`  // a stored record, instead
 	Now       time.Time       `json:"now"`
+	Accounts  bool            `json:"accounts"` // group calls are forwarded
+	Company   bool            `json:"company"`  // the calls are those of a company's lane; the record is its own
 	Options   struct {
 		MissingTraits MissingTraits     `json:"missing_traits"`
 		StrictLabels  bool              `json:"strict_labels"`
@@ -80,6 +82,7 @@ type goldenSetup struct {
 		EmailFallback bool              `json:"email_fallback"`
 		WithoutUserID WithoutUserID     `json:"without_user_id"`
 		OnCreate      map[string]string `json:"on_create"`
+		GroupTraits   map[string]string `json:"group_traits"`
 	} `json:"options"`
 }
 
@@ -91,6 +94,8 @@ type golden struct {
 	now time.Time
 	rec Record
 	pos uint64
+
+	company bool
 }
 
 // playGolden returns the case as it should be: the same text with what each fold gives.
@@ -139,10 +144,16 @@ func (g *golden) unmarshal(b []byte, v any) {
 
 func (g *golden) setup(s goldenSetup) {
 	g.t.Helper()
-	if s.Catalogue == "" {
+	g.company = s.Company
+	switch {
+	case s.Catalogue == "" && g.company:
+		s.Catalogue = "sales-account"
+	case s.Catalogue == "":
 		s.Catalogue = "account"
 	}
-	g.cat = readCatalogue(g.t, s.Catalogue)
+	if g.cat = readCatalogue(g.t, s.Catalogue); g.company {
+		g.cat = NewAccountCatalogue(readFields(g.t, s.Catalogue))
+	}
 	g.now = s.Now
 	if g.now.IsZero() {
 		g.now = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
@@ -152,6 +163,7 @@ func (g *golden) setup(s goldenSetup) {
 		MissingTraits: s.Options.MissingTraits, StrictLabels: s.Options.StrictLabels, Traits: s.Options.Traits,
 		NoLabels: off("label"), NoSpelling: off("spelling"), NoReserved: off("reserved"),
 		EmailFallback: s.Options.EmailFallback, WithoutUserID: s.Options.WithoutUserID, OnCreate: s.Options.OnCreate,
+		Accounts: s.Accounts || s.Company, AccountTraits: s.Options.GroupTraits,
 	}
 	if s.Options.ResendAfter != "" {
 		var err error
@@ -172,7 +184,11 @@ func (g *golden) setup(s goldenSetup) {
 }
 
 func (g *golden) fold(calls []Call) Result {
-	res := Fold(g.cat, g.opt, g.rec, calls, g.now)
+	fold := Fold
+	if g.company {
+		fold = FoldAccount
+	}
+	res := fold(g.cat, g.opt, g.rec, calls, g.now)
 	g.rec = res.Record.Clone()
 	if g.rec.ContactID == "" && !res.Change.Empty() {
 		g.rec.ContactID = "7001" // what the worker learns from the answer
@@ -182,6 +198,11 @@ func (g *golden) fold(calls []Call) Result {
 
 func readCatalogue(t testing.TB, name string) *Catalogue {
 	t.Helper()
+	return NewCatalogue(readFields(t, name))
+}
+
+func readFields(t testing.TB, name string) []Field {
+	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata/catalogues", name+".json"))
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +211,7 @@ func readCatalogue(t testing.TB, name string) *Catalogue {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewCatalogue(fields)
+	return fields
 }
 
 // goldenCall is one call of a case. Either it is a sample or an event as it came, or traits and what matters about them.
@@ -203,7 +224,8 @@ type goldenCall struct {
 	User         *string         `json:"user"`
 	ID           string          `json:"id"`
 	Type         string          `json:"type"`
-	At           string          `json:"at"` // time of day, or a whole time
+	Group        *string         `json:"group"` // groupId
+	At           string          `json:"at"`    // time of day, or a whole time
 	Partial      bool            `json:"partial"`
 	Integrations json.RawMessage `json:"integrations"`
 
@@ -258,11 +280,18 @@ func (g *golden) call(c goldenCall) Call {
 		g.t.Fatal(err)
 	}
 	r.Type, r.MessageID = own.Type, own.MessageID
+	if account, ok := r.Account(); ok && g.company {
+		r = account
+	}
 	ev, err := r.Event()
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	return Call{Event: ev, Pos: c.Pos, Replay: c.Replay}
+	call := Call{Event: ev, Pos: c.Pos, Replay: c.Replay}
+	if ev.Type == segment.Group && ev.GroupID != "" {
+		call.Group = "company-" + ev.GroupID // the worker's keyed hash
+	}
+	return call
 }
 
 func (g *golden) body(c goldenCall, at time.Time) []byte {
@@ -283,6 +312,9 @@ func (g *golden) body(c goldenCall, at time.Time) []byte {
 	}
 	if c.Type != "" {
 		event["type"] = c.Type
+	}
+	if c.Group != nil {
+		event["type"], event["groupId"] = "group", *c.Group
 	}
 	if c.ID != "" {
 		event["messageId"] = c.ID

@@ -23,7 +23,7 @@ func accessOf(f *Field) access {
 		"whatsapp_subscription_status", "sms_subscription_status",
 		"lifecycle_stage_id", "contact_status_id", "lost_reason_id",
 		"owner_id", "territory_id", "lead_source_id", "campaign_id",
-		"tags", "lists", "sales_accounts":
+		"tags", "lists", "sales_accounts", "parent_sales_account_id":
 		return guarded
 	case "last_contacted", "last_contacted_mode", "last_contacted_sales_activity_mode", "last_contacted_via_sales_activity",
 		"active_sales_sequences", "completed_sales_sequences",

@@ -113,7 +113,7 @@ func (r *reading) trait(key string, value any) {
 	if r.explicit(key, value) || r.nested(key, value) {
 		return
 	}
-	if key == emailName {
+	if key == emailName && !r.cat.accounts {
 		r.claim(emailField, byLabel, key, value)
 		return
 	}
@@ -149,7 +149,7 @@ func (r *reading) lenient(key string, value any) bool {
 	}
 	var buf [64]byte
 	name := appendNormal(buf[:0], key)
-	if string(name) == emailName && r.opt.spelling() {
+	if string(name) == emailName && r.opt.spelling() && !r.cat.accounts {
 		r.claim(emailField, byNormal, key, value)
 		return true
 	}
@@ -159,7 +159,11 @@ func (r *reading) lenient(key string, value any) bool {
 		r.claim(field, byNormal, key, value)
 		return true
 	}
-	if r.opt.reserved() {
+	if r.opt.reserved() && r.cat.accounts {
+		if r.reserved(reservedAccountField(name), key, value) {
+			return true
+		}
+	} else if r.opt.reserved() {
 		if isReservedName(name) {
 			return r.name(key, value)
 		}

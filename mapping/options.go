@@ -50,6 +50,11 @@ type Options struct {
 	// WithoutUserID says what becomes of calls that have no userId.
 	WithoutUserID WithoutUserID
 
+	// Accounts forwards group calls: to the sales account of their company, and to the link of their user to it.
+	Accounts bool
+	// AccountTraits is Traits for the traits of group calls and the fields of sales accounts.
+	AccountTraits map[string]string
+
 	// OnCreate gives new contacts their defaults: field (label, API name or one of the short names of Defaults) to value.
 	OnCreate map[string]string
 }
@@ -121,16 +126,16 @@ const addressPrefix = "\x00address:"
 // call that can only be discarded.
 func (o Options) Lane(r segment.Received) string {
 	if o.WithoutUserID != ByEmail || r.Type != segment.Identify || strings.TrimSpace(r.UserID) != "" {
-		return r.UserID
+		return r.Lane()
 	}
 	ev, err := r.Event()
 	if err != nil {
-		return r.UserID
+		return r.Lane()
 	}
 	if address := o.address(&ev); address != "" {
 		return addressPrefix + strings.ToLower(address)
 	}
-	return r.UserID
+	return r.Lane()
 }
 
 // address is the address of a call without a userId: it must be the same for whoever looks, with the account's fields or

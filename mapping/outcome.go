@@ -14,6 +14,8 @@ type Call struct {
 	// Again says that the call may have been sent before without the record being told: what it says of a field and a later
 	// call takes back must then be taken back in the account too.
 	Again bool
+	// Group stands for the company of a group call: a text that says nothing about it, and is another for each.
+	Group string
 	// Refused are fields, by API name, for which the API refused what this call says.
 	Refused map[string]Reason
 }
@@ -34,10 +36,12 @@ type Change struct {
 	Fields []FieldChange
 	// Defaults are further fields for a contact that does not exist yet; sorted, and none of them is among Fields.
 	Defaults []FieldChange
+	// Links are the companies (Call.Group) to whose sales accounts the contact is to be linked; sorted.
+	Links []string
 }
 
 // Empty reports whether there is nothing to write, so no call to the API is needed.
-func (c Change) Empty() bool { return len(c.Fields) == 0 }
+func (c Change) Empty() bool { return len(c.Fields) == 0 && len(c.Links) == 0 }
 
 // FieldChange is one field to set or empty.
 type FieldChange struct {

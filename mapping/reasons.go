@@ -15,6 +15,15 @@ const (
 	ReasonNoContact            Reason = "no_contact"            // there is none, and none is to be created; the worker finds out
 )
 
+// Reasons why a group call is discarded.
+const (
+	ReasonMissingGroupID   Reason = "missing_group_id"   // it names no company
+	ReasonMissingGroupName Reason = "missing_group_name" // a sales account is found by its name, and none is known yet
+	ReasonNoContactYet     Reason = "no_contact_yet"     // the link waits for the user's contact
+	ReasonNoAccount        Reason = "no_account"         // the link waits for the account; the worker finds out
+	ReasonLinkLimit        Reason = "link_limit"         // a contact belongs to so many accounts already that it can have no more
+)
+
 // Reasons why a trait is left out of an otherwise good call.
 const (
 	ReasonUnmapped        Reason = "unmapped"         // no field has this label
@@ -48,6 +57,7 @@ func DiscardReasons() []Reason {
 	return []Reason{
 		ReasonNotForwarded, ReasonIntegrationsDisabled, ReasonDuplicate,
 		ReasonMissingUserID, ReasonMissingEmail, ReasonStale, ReasonNoContact,
+		ReasonMissingGroupID, ReasonMissingGroupName, ReasonNoContactYet, ReasonNoAccount, ReasonLinkLimit,
 	}
 }
 

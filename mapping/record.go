@@ -17,7 +17,8 @@ var ErrRecordVersion = errors.New("record of an unknown version")
 
 // Record is what is remembered of one user. It holds hashes of what was sent, no values.
 type Record struct {
-	// ContactID is the contact's id in the account; "" while no contact is known.
+	// ContactID is the contact's id in the account, and in the record of a company that of its sales account; "" while none
+	// is known.
 	ContactID string `json:"c,omitempty"`
 	// Pos is the log position of the user's last settled call. The worker sets it.
 	Pos uint64 `json:"p,omitempty"`
@@ -27,6 +28,10 @@ type Record struct {
 	Replaced map[string]Clock `json:"r,omitempty"`
 	// Ring remembers message ids, to find duplicates.
 	Ring Ring `json:"d,omitzero"`
+	// Links are the companies that the user was said to belong to, by Call.Group.
+	Links map[string]Link `json:"l,omitempty"`
+	// Broken says that the newest call of a company was set aside, so its account may yet come by a replay. The worker sets it.
+	Broken bool `json:"b,omitempty"`
 	// Gone are letters settled by a replay whose deletion may be outstanding. The worker sets it.
 	Gone []uint64 `json:"g,omitempty"`
 }
@@ -86,6 +91,7 @@ func (r Record) Encode() ([]byte, error) {
 func (r Record) Clone() Record {
 	r.Fields = maps.Clone(r.Fields)
 	r.Replaced = maps.Clone(r.Replaced)
+	r.Links = maps.Clone(r.Links)
 	r.Ring = r.Ring.clone()
 	r.Gone = slices.Clone(r.Gone)
 	return r
@@ -101,6 +107,7 @@ func (r *Record) ForgetContact() {
 		f.Hash, f.Sent = hashEmpty, 0
 		r.Fields[name] = f
 	}
+	r.forgetLinks()
 }
 
 // ForgetSent is for a value that the API took without storing it: the next call that carries the field sends it again,
@@ -126,6 +133,7 @@ func (r *Record) ForgetSentUntil(t int64) {
 			r.Fields[name] = f
 		}
 	}
+	r.forgetLinksUntil(t)
 }
 
 // Doubt is for a value that may have been stored and may not, and that is not sent again for now: sent is the field as it

@@ -27,6 +27,23 @@ func reservedField(normalised []byte) string {
 	return ""
 }
 
+// reservedAccountField is reservedField for the traits of group calls and the fields of sales accounts.
+// Source: Segment docs, Spec: Group, "Traits".
+func reservedAccountField(normalised []byte) string {
+	switch name := string(normalised); name {
+	case "name", "phone", "website", "address":
+		return name
+	case "employees":
+		return "number_of_employees"
+	case "industry":
+		return "industry_type_id"
+	}
+	if head, part, ok := strings.Cut(string(normalised), "."); ok && head == "address" {
+		return addressField([]byte(part))
+	}
+	return ""
+}
+
 func isReservedName(normalised []byte) bool    { return string(normalised) == "name" }
 func isReservedAddress(normalised []byte) bool { return string(normalised) == "address" }
 

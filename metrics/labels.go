@@ -96,7 +96,7 @@ type lists struct {
 
 func closedLists() lists {
 	return lists{
-		types:    []string{"identify", "track", "page", "screen", "group", "alias", "delete", Other},
+		types:    []string{"identify", "track", "page", "screen", "group", "account", "alias", "delete", Other},
 		outcomes: []string{OutcomeDelivered, OutcomeDiscarded, OutcomeDead, OutcomeDropped, Other},
 		rejections: []string{
 			RejectedMalformed, RejectedInvalid, RejectedUnauthorized, RejectedSignature, RejectedTooLarge,
@@ -123,10 +123,11 @@ func closedLists() lists {
 			OutcomeDelivered: {Other},
 			OutcomeDiscarded: {
 				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "no_contact", "not_forwarded",
+				"missing_group_id", "missing_group_name", "no_contact_yet", "no_account", "link_limit",
 				"by_operator", "expired", "not_live",
 				Other,
 			},
-			OutcomeDead: {"invalid", "exhausted", "email_conflict", "unreadable", "record_too_large", Other},
+			OutcomeDead: {"invalid", "exhausted", "email_conflict", "no_account", "unreadable", "record_too_large", Other},
 			OutcomeDropped: {
 				"not_forwarded", "screen", "invalid_type", "not_an_object", "too_large", "too_complex", "batch_overflow",
 				"unsigned", "repeated", Other,

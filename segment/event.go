@@ -20,6 +20,12 @@ func (r Received) Event() (Event, error) {
 	}
 	e.UserID = ID(o.Get("userId"))
 	e.AnonymousID = ID(o.Get("anonymousId"))
+	switch r.Type {
+	case Group, Account:
+		e.GroupID = ID(o.Get("groupId"))
+	case Alias:
+		e.PreviousID = ID(o.Get("previousId"))
+	}
 	if e.Disabled, err = disabled(o.Get("integrations"), r.Surface, r.Addressed); err != nil {
 		return Event{}, fmt.Errorf("%w: integrations: %w", ErrCorrupt, err)
 	}

@@ -131,6 +131,7 @@ func Decode(b []byte) (Received, error) {
 func (h header) check() (at time.Time, err error) {
 	at, timeErr := time.Parse(time.RFC3339Nano, h.At)
 	known, isType := ParseType(string(h.Type))
+	isType = isType && known == h.Type || h.Type == Account
 	var what string
 	switch {
 	case h.Version < 1:
@@ -141,7 +142,7 @@ func (h header) check() (at time.Time, err error) {
 		what = "surface"
 	case timeErr != nil:
 		what = "arrival time"
-	case !isType || known != h.Type:
+	case !isType:
 		what = "type"
 	case h.MessageID == "":
 		what = "message id"

@@ -69,6 +69,8 @@ type Event struct {
 	MessageID   string // the call's own, or the one it was given at the door
 	UserID      string // "" when absent
 	AnonymousID string // "" when absent
+	GroupID     string // of a group call, "" when absent
+	PreviousID  string // of an alias call, "" when absent
 	Source      string // name of the configured source
 	Surface     Surface
 

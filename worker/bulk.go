@@ -115,6 +115,9 @@ func (t *turn) mayFly() bool {
 			return false
 		}
 	}
+	if t.account() || len(t.links) > 0 {
+		return false
+	}
 	for _, f := range t.result.Change.Fields {
 		if f.Add {
 			return false

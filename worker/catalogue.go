@@ -29,7 +29,8 @@ const (
 
 // catalogue keeps the account's fields.
 type catalogue struct {
-	client  *freshmarketer.Client
+	ask     func(context.Context) ([]freshmarketer.FieldMeta, error)
+	make    func([]mapping.Field) *mapping.Catalogue
 	gate    *gate
 	metrics *metrics.Metrics
 	log     *zap.Logger
@@ -46,6 +47,12 @@ type loadedCatalogue struct {
 	fields *mapping.Catalogue
 	list   []mapping.Field // what fields was made from
 	at     time.Time
+}
+
+func newCatalogue(cfg Config, g *gate, log *zap.Logger) *catalogue {
+	return &catalogue{
+		ask: cfg.Client.ContactFields, make: mapping.NewCatalogue, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1),
+	}
 }
 
 func (c *catalogue) known() bool { return c.current.Load() != nil }
@@ -150,13 +157,13 @@ func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, e
 	if err := pass.admit(); err != nil {
 		return nil, err
 	}
-	metas, err := c.client.ContactFields(ctx)
+	metas, err := c.ask(ctx)
 	pass.report("", err)
 	if err != nil {
 		return nil, err
 	}
 	loaded := &loadedCatalogue{list: FieldsOf(metas), at: time.Now()}
-	loaded.fields = mapping.NewCatalogue(loaded.list)
+	loaded.fields = c.make(loaded.list)
 	before := c.current.Swap(loaded)
 	c.doubted.Store(false)
 	c.expired.Store(false)

@@ -77,6 +77,11 @@ func plannedRequests(c mapping.Change, id string, mode CustomFields) []mapping.R
 	if c.Empty() {
 		return []mapping.Request{}
 	}
+	if len(c.Links) > 0 {
+		links := c.Links
+		c.Links = nil
+		return append(plannedRequests(c, id, mode), plannedLinks(id, len(links))...)
+	}
 	w := write(c)
 	if id == "" {
 		for _, d := range c.Defaults {

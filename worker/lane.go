@@ -39,6 +39,8 @@ type lane struct {
 	written   []int // sizes, in items, of the changes of this run
 	recovered int   // items at the head that an earlier run may have sent, as any number of changes' worth
 
+	awaited *trouble // the wait of the head for the account of a company; nil: there is none
+
 	watched // while the user is not written, see Mode
 
 	buried []uint64                    // positions of letters stored for a settlement that is not committed yet
@@ -72,11 +74,13 @@ func (l *lane) failed(r Retry, held time.Duration) {
 }
 
 // age is how long the trouble has lasted, without the time when nothing could be sent.
-func (l *lane) age(held time.Duration) time.Duration {
-	if l.trouble == nil {
+func (l *lane) age(held time.Duration) time.Duration { return l.trouble.age(held) }
+
+func (t *trouble) age(held time.Duration) time.Duration {
+	if t == nil {
 		return 0
 	}
-	return time.Since(l.trouble.since) - (held - l.trouble.heldAt)
+	return time.Since(t.since) - (held - t.heldAt)
 }
 
 func (l *lane) attempts() int {
@@ -120,7 +124,7 @@ func (l *lane) split(items int) {
 // settled forgets the trouble. What may have been written before no longer matters once a change was: it was at least
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
-	l.trouble, l.alone, l.vain, l.doubted, l.limit, l.stalls = nil, false, 0, time.Time{}, 0, nil
+	l.trouble, l.alone, l.vain, l.doubted, l.limit, l.stalls, l.awaited = nil, false, 0, time.Time{}, 0, nil, nil
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

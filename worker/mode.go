@@ -2,10 +2,12 @@ package worker
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/segment"
 )
 
 // Names of modes.
@@ -22,7 +24,7 @@ const ReasonNotLive = "not_live"
 // would be done, and wait in the log: they are mapped anew and delivered once a later start is in a mode that writes them.
 type Mode struct {
 	Name       string        // "": ModeLive
-	Canary     []string      // userIds that ModeCanary writes
+	Canary     []string      // userIds that ModeCanary writes, and companies as group:<groupId>
 	ObserveFor time.Duration // how long a call waits before it is discarded
 }
 
@@ -48,6 +50,9 @@ type mode struct {
 	full   atomic.Int32 // partitions in which so much waits that the log is not read any further
 }
 
+// canaryGroup begins an entry of Mode.Canary that names a company by its groupId.
+const canaryGroup = "group:"
+
 func newMode(m Mode, token func(userID string) string) *mode {
 	if m.Name == "" {
 		m.Name = ModeLive
@@ -55,6 +60,9 @@ func newMode(m Mode, token func(userID string) string) *mode {
 	out := &mode{Mode: m, canary: map[string]bool{}}
 	for _, user := range m.Canary {
 		out.canary[token(user)] = true
+		if company, ok := strings.CutPrefix(user, canaryGroup); ok {
+			out.canary[token(segment.GroupLane(company))] = true
+		}
 	}
 	return out
 }

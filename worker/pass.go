@@ -114,13 +114,16 @@ func (g *gate) bulkPays(ready int) bool { return ready > max(bulkFrom, g.quota.l
 
 // needs is how many calls the change takes if nothing unforeseen happens.
 func (t *turn) needs() int {
-	if t.lane.record.ContactID == "" {
-		return 1 // it is made with everything
+	calls := min(2, 2*len(t.links)) // to read those that it has, and to write them
+	switch {
+	case t.account():
+		return t.accountNeeds()
+	case len(t.result.Change.Fields) == 0:
+		return calls
+	case t.lane.record.ContactID != "" && reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact)):
+		return calls + 2
 	}
-	if reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact)) {
-		return 2
-	}
-	return 1
+	return calls + 1 // a new one is made with everything
 }
 
 // leave gives back the calls that were not made, and remembers if there were too few.

@@ -47,6 +47,7 @@ type Pool struct {
 	attempts  *zap.Logger // one line per attempt
 	gate      *gate
 	catalogue *catalogue
+	accounts  *accounts
 	customs   *customs
 	unmapped  *unmapped
 	resyncs   *resyncs
@@ -81,11 +82,11 @@ func New(cfg Config) (*Pool, error) {
 	return &Pool{
 		cfg: cfg, store: cfg.Store, log: log, attempts: log.Named(AttemptLogger), gate: g, identity: newIdentity(cfg.Store, log), mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
 		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
-		catalogue: &catalogue{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, options: cfg.Mapping, lock: make(chan struct{}, 1)},
-		customs:   &customs{store: cfg.Store, log: log, configured: cfg.CustomFields},
-		custom:    newBulkCustom(),
-		unmapped:  &unmapped{store: cfg.Store, log: log},
-		resyncs:   &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
+		catalogue: newCatalogue(cfg, g, log), accounts: newAccounts(cfg, g, log),
+		customs:  &customs{store: cfg.Store, log: log, configured: cfg.CustomFields},
+		custom:   newBulkCustom(),
+		unmapped: &unmapped{store: cfg.Store, log: log},
+		resyncs:  &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
 	}, nil
 }
 

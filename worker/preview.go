@@ -8,6 +8,7 @@ import (
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
 )
 
 // apiPath is where the API lives on the account's host. Source: Freshworks CRM API, "Authentication".
@@ -33,7 +34,7 @@ type Request struct {
 // which requests would follow. It writes nothing and calls nothing that does. With custom fields a contact is read first when it
 // is really sent, and what it has in them is sent along; that is not in the preview.
 func (p *Pool) Preview(ctx context.Context, letters []queue.Letter, edits []queue.Edit) ([]Preview, error) {
-	fields, err := p.catalogue.get(ctx, ctx)
+	fields, err := p.previewFields(ctx, letters)
 	if err != nil {
 		return nil, err
 	}
@@ -51,13 +52,17 @@ func (p *Pool) Preview(ctx context.Context, letters []queue.Letter, edits []queu
 	return previews, nil
 }
 
-func (p *Pool) preview(fields *mapping.Catalogue, record mapping.Record, l queue.Letter, edits []queue.Edit) (Preview, mapping.Record) {
+func (p *Pool) preview(fields previewFields, record mapping.Record, l queue.Letter, edits []queue.Edit) (Preview, mapping.Record) {
 	c := call{position: l.Position, stored: l.Event, letter: &l, edits: mergeEdits(l.Edits, edits)}
 	c.decode()
 	out := Preview{Letter: l}
 	var result mapping.Result
 	if c.mapped() {
-		result = mapping.Fold(fields, p.cfg.Mapping, record, []mapping.Call{{Event: c.event, Pos: c.position, Replay: true}}, time.Now())
+		fold, cat := mapping.Fold, fields.contacts
+		if c.received.Type == segment.Account {
+			fold, cat = mapping.FoldAccount, fields.accounts
+		}
+		result = fold(cat, p.cfg.Mapping, record, []mapping.Call{{Event: c.event, Pos: c.position, Replay: true, Group: p.company(c.event)}}, time.Now())
 		c.outcome = result.Outcomes[0]
 	}
 	f := c.fate("")
@@ -67,7 +72,11 @@ func (p *Pool) preview(fields *mapping.Catalogue, record mapping.Record, l queue
 		return out, record
 	}
 	if !result.Change.Empty() {
-		out.Requests = requestsOf(writes(plannedRequests(result.Change, record.ContactID, p.customs.mode(freshmarketer.OpUpdateContact))))
+		plan := plannedRequests(result.Change, record.ContactID, p.customs.mode(freshmarketer.OpUpdateContact))
+		if c.received.Type == segment.Account {
+			plan = plannedAccount(result.Change, record.ContactID)
+		}
+		out.Requests = requestsOf(writes(plan))
 	}
 	return out, result.Record
 }

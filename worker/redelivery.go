@@ -53,7 +53,7 @@ func pause(l queue.Letter) time.Duration {
 func (r *redelivery) watch(l queue.Letter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.Reason != ReasonExhausted || !r.writes(l.User) {
+	if l.Reason != ReasonExhausted && l.Reason != ReasonNoAccount || !r.writes(l.User) {
 		delete(r.due, l.ID)
 		return
 	}

@@ -24,7 +24,7 @@ const maxSearches = 20
 // droppable is the field if the change can do without it, else "". The address and the userId are what a contact is found
 // by: what their refusal means is for update and resolve to find out.
 func (t *turn) droppable(field string) string {
-	if field == "email" || field == "external_id" || !slices.ContainsFunc(t.result.Change.Fields, func(f mapping.FieldChange) bool { return f.Name == field }) {
+	if field == "email" || field == "external_id" || t.account() && t.lane.record.ContactID == "" && field == "name" || !slices.ContainsFunc(t.result.Change.Fields, func(f mapping.FieldChange) bool { return f.Name == field }) {
 		return ""
 	}
 	return field
@@ -62,7 +62,7 @@ func (t *turn) refuse(field string) {
 // blame leaves out what the API refuses of the change without naming it. found means that something was; without, it is
 // the change as a whole that is refused.
 func (t *turn) blame(refused error) (found bool, _ error) {
-	if !refusedBy(refused) || errors.Is(refused, errEmailTaken) || t.lane.record.ContactID == "" ||
+	if t.account() || !refusedBy(refused) || errors.Is(refused, errEmailTaken) || t.lane.record.ContactID == "" ||
 		len(t.result.Change.Fields) < 2 || t.searches >= maxSearches {
 		return false, nil
 	}

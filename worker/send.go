@@ -23,12 +23,18 @@ const freshFor = time.Second
 func (t *turn) send() (mapping.Record, error) {
 	defer t.releaseClaims()
 	w := write(t.result.Change)
+	if t.account() {
+		return t.sendAccount(w)
+	}
 	var contact freshmarketer.Contact
 	var err error
-	if id := t.lane.record.ContactID; id != "" {
-		contact, err = t.update(id, w)
-	} else {
+	switch id := t.lane.record.ContactID; {
+	case id == "":
 		contact, err = t.findOrMake(w)
+	case len(t.result.Change.Fields) == 0: // it is about links alone
+		contact.ID, t.unread = id, false
+	default:
+		contact, err = t.update(id, w)
 	}
 	if err != nil {
 		return mapping.Record{}, err
@@ -43,6 +49,12 @@ func (t *turn) send() (mapping.Record, error) {
 	}
 	for _, name := range t.notStored(contact) {
 		record.ForgetSent(name)
+	}
+	if err := t.link(&record); err != nil {
+		if t.lane.record.ContactID == "" {
+			_ = t.assume(contact) // it was made, and need not be looked for
+		}
+		return mapping.Record{}, err
 	}
 	return record, nil
 }
@@ -148,7 +160,7 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	if err := t.pass.admit(); err != nil {
 		return freshmarketer.Contact{}, err
 	}
-	changes := op == freshmarketer.OpCreateContact || op == freshmarketer.OpUpsertContact || op == freshmarketer.OpUpdateContact
+	changes := changing(op)
 	if changes {
 		failpoint.Hit(failpoint.EffectBefore)
 	}
@@ -166,6 +178,15 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 		}
 	}
 	return contact, err
+}
+
+// changing says whether an operation writes.
+func changing(op string) bool {
+	switch op {
+	case freshmarketer.OpCreateContact, freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact, freshmarketer.OpUpsertAccount, freshmarketer.OpUpdateAccount:
+		return true
+	}
+	return false
 }
 
 // status is the HTTP status of a call; a lookup, whose answer is a list, succeeds with 200.

@@ -29,6 +29,8 @@ func (c call) fate(setAside string) fate {
 		return fate{queue.Dead, ReasonUnreadable}
 	case !c.outcome.Delivered:
 		return fate{queue.Discarded, string(c.outcome.Reason)}
+	case c.aside != "":
+		return fate{queue.Dead, c.aside}
 	case setAside != "":
 		return fate{queue.Dead, setAside}
 	}
@@ -136,6 +138,9 @@ func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAs
 	l.record, l.rev, l.letters = record, rev, gone
 	attempts := l.attempts()
 	l.settled(setAside == "" && !t.result.Change.Empty())
+	if t.account() {
+		t.p.accounts.know(l.user, record.ContactID)
+	}
 	now := time.Now()
 	for i := range t.calls {
 		t.tell(&t.calls[i], setAside, record.ContactID, attempts, now)

@@ -45,6 +45,9 @@ type turn struct {
 	noEmail  mapping.Reason                       // why the change goes without its address, "" if it does not
 	searches int                                  // for what the API refuses without naming it
 	partly   bool                                 // a search has written a part of the change
+
+	links       map[string]string    // ids of accounts to link the contact to, by company
+	linkFailure *freshmarketer.Error // of the last link that the API refused
 }
 
 func newTurn(waitCtx, callCtx context.Context, part *partition, l *lane) *turn {
@@ -60,6 +63,7 @@ type call struct {
 	stored   []byte        // as published
 	unsent   bool          // has waited for another mode for too long
 	broken   error         // the bytes are no event
+	aside    string        // why it becomes a dead letter though others of its change are delivered
 	outcome  mapping.Outcome
 
 	item     uint64        // position of the item: for a letter that of the command
@@ -94,6 +98,12 @@ func (t *turn) run() error {
 			return nil
 		}
 		if err := t.fold(); err != nil {
+			if again, err := t.unmappable(err); !again {
+				return err
+			}
+			continue
+		}
+		if wait, err := t.findAccounts(); err != nil || wait {
 			return err
 		}
 		if t.result.Change.Empty() {
@@ -114,7 +124,7 @@ func (t *turn) run() error {
 		sent, err := t.send()
 		if err == nil {
 			t.attempted(metrics.WaySingle, metrics.AttemptDone, nil, 0)
-			return t.settle(sent, nil, "")
+			return t.settle(sent, t.linkFailure, "")
 		}
 		again, err := t.failed(err)
 		if !again {
@@ -207,24 +217,28 @@ func (t *turn) fold() error {
 }
 
 func (t *turn) foldOnto(record mapping.Record) error {
-	fields, err := t.p.catalogue.get(t.waitCtx, t.callCtx)
+	cat, fold := t.catalogue(), mapping.Fold
+	if t.account() {
+		fold = mapping.FoldAccount
+	}
+	fields, err := t.fields(cat)
 	if err != nil {
 		return err
 	}
 	var calls []mapping.Call
 	for _, c := range t.calls {
 		if c.mapped() {
-			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil, Again: t.lane.unsettled(), Refused: t.refused[c.position]})
+			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil, Again: t.lane.unsettled(), Group: t.p.company(c.event), Refused: t.refused[c.position]})
 		}
 	}
-	t.result = mapping.Fold(fields, t.p.cfg.Mapping, record, calls, time.Now())
+	t.result = fold(fields, t.p.cfg.Mapping, record, calls, time.Now())
 	if t.result.Puzzled() {
-		newer, err := t.p.catalogue.younger(t.waitCtx, t.callCtx, catalogueUnknown)
+		newer, err := cat.younger(t.waitCtx, t.callCtx, catalogueUnknown)
 		if err != nil {
 			return err
 		}
 		if newer != fields {
-			t.result = mapping.Fold(newer, t.p.cfg.Mapping, record, calls, time.Now())
+			t.result = fold(newer, t.p.cfg.Mapping, record, calls, time.Now())
 		}
 	}
 	next := 0
@@ -277,7 +291,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		Field: t.droppable(api.Field), Dropped: len(t.dropped),
 	}
 	if f.Kind == freshmarketer.KindInvalid {
-		t.p.catalogue.doubt()
+		t.catalogue().doubt()
 	}
 	action := Decide(f, t.p.cfg.Retry)
 	if action == ActionProbe {
@@ -337,7 +351,7 @@ func reasonOf(err error, f Failure) string {
 // earlier try may have written them after all.
 func (t *turn) untouched() mapping.Record {
 	record := t.lane.record.Clone()
-	record.Ring = t.result.Record.Ring
+	record.Ring, record.Broken = t.result.Record.Ring, t.account()
 	if t.lane.unsettled() {
 		for _, f := range t.result.Change.Fields {
 			record.Doubt(f.Name, t.result.Record.Fields[f.Name])

@@ -32,6 +32,7 @@ type Config struct {
 	Identity      Identity      `yaml:"identity"`
 	Contacts      Contacts      `yaml:"contacts"`
 	Mapping       Mapping       `yaml:"mapping"`
+	Group         string        `yaml:"group"` // what group calls do: GroupAccount or GroupOff
 	Retry         Retry         `yaml:"retry"`
 	Dead          Dead          `yaml:"dead"`
 	Journal       Journal       `yaml:"journal"`
@@ -189,6 +190,8 @@ type Mapping struct {
 	ResendAfter time.Duration `yaml:"resend_after"`
 	// Traits names the field (label or API name) for a trait key or a dotted path into nested traits.
 	Traits map[string]string `yaml:"traits"`
+	// GroupTraits is the same for the traits of group calls and the fields of sales accounts.
+	GroupTraits map[string]string `yaml:"group_traits"`
 }
 
 // Retry is about one user's change that fails.
@@ -215,6 +218,12 @@ type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 	Format string `yaml:"format"` // FormatAuto, FormatConsole or FormatJSON
 }
+
+// Values of Group.
+const (
+	GroupAccount = "account" // the company is a sales account, and its users' contacts are linked to it
+	GroupOff     = "off"     // they are discarded
+)
 
 // Values of Freshmarketer.CustomFields, Delivery.Mode, Mapping.MissingTraits, Identity.WithoutUserID and Log.Format.
 const (
@@ -250,6 +259,7 @@ func Defaults() Config {
 		Mapping: Mapping{
 			MissingTraits: MissingClear, Match: Match{Label: true, Spelling: true, Reserved: true}, ResendAfter: 7 * 24 * time.Hour,
 		},
+		Group:   GroupAccount,
 		Retry:   Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 		Dead:    Dead{Retention: 30 * 24 * time.Hour},
 		Journal: Journal{Enabled: true, MaxAge: 7 * 24 * time.Hour},

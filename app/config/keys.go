@@ -77,6 +77,8 @@ func topKeys() []key[Config] {
 		boolean("mapping.match.reserved", func(c *Config) *bool { return &c.Mapping.Match.Reserved }),
 		duration("mapping.resend_after", func(c *Config) *time.Duration { return &c.Mapping.ResendAfter }),
 		texts("mapping.traits", func(c *Config) *map[string]string { return &c.Mapping.Traits }),
+		texts("mapping.group_traits", func(c *Config) *map[string]string { return &c.Mapping.GroupTraits }),
+		text("group", func(c *Config) *string { return &c.Group }),
 		duration("retry.initial", func(c *Config) *time.Duration { return &c.Retry.Initial }),
 		duration("retry.max", func(c *Config) *time.Duration { return &c.Retry.Max }),
 		duration("retry.max_age", func(c *Config) *time.Duration { return &c.Retry.MaxAge }),

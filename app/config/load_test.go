@@ -91,6 +91,8 @@ mapping:
   strict_labels: true
   resend_after: 24h
   traits: {plan: Plan tier, address.city: City}
+  group_traits: {size: Seats}
+group: "off"
 retry: {initial: 500ms, max: 1m, max_age: 1h30m}
 dead: {retention: 48h}
 journal: {enabled: false, max_age: 24h, max_bytes: 8MiB}
@@ -122,8 +124,9 @@ log: {level: debug, format: json}
 		Contacts: Contacts{OnCreate: map[string]string{"lifecycle_stage": "Lead"}},
 		Mapping: Mapping{
 			MissingTraits: "keep", Match: Match{Label: true}, StrictLabels: true, ResendAfter: 24 * time.Hour,
-			Traits: map[string]string{"plan": "Plan tier", "address.city": "City"},
+			Traits: map[string]string{"plan": "Plan tier", "address.city": "City"}, GroupTraits: map[string]string{"size": "Seats"},
 		},
+		Group:   GroupOff,
 		Retry:   Retry{Initial: 500 * time.Millisecond, Max: time.Minute, MaxAge: 90 * time.Minute},
 		Dead:    Dead{Retention: 48 * time.Hour},
 		Journal: Journal{MaxAge: 24 * time.Hour, MaxBytes: 8 << 20},

@@ -17,12 +17,15 @@ import (
 // service's.
 const journalWindow = 10 * time.Minute
 
-// journal returns the journal's lines about a message id since a time, oldest first.
-func journal(ctx context.Context, service *client, messageID string, since time.Time) ([]admin.Event, error) {
+// journal returns the journal's lines about a message id since a time, oldest first; of a group call, those about its half.
+func journal(ctx context.Context, service *client, messageID, half string, since time.Time) ([]admin.Event, error) {
 	var list admin.EventList
 	err := service.get(ctx, "/api/events", url.Values{
 		"message_id": {messageID}, "since": {since.UTC().Format(time.RFC3339Nano)},
 	}, &list)
+	if half == "group" || half == "account" {
+		list.Events = slices.DeleteFunc(list.Events, func(e admin.Event) bool { return e.Type != half })
+	}
 	return list.Events, err
 }
 
@@ -37,7 +40,7 @@ func (s *sender) earlier(ctx context.Context, ps *post) (map[string]int, error) 
 		if !c.ownID || !c.stored() {
 			continue
 		}
-		events, err := journal(ctx, s.admin, c.id, time.Now().Add(-journalWindow))
+		events, err := journal(ctx, s.admin, c.id, c.half, time.Now().Add(-journalWindow))
 		if err != nil {
 			return nil, err
 		}
@@ -57,7 +60,7 @@ func (s *sender) follow(ctx context.Context, calls []SentCall, earlier map[strin
 		if c.Outcome != outcomeSent {
 			continue
 		}
-		event, err := s.outcome(limited, c.MessageID, seen[c.MessageID], since)
+		event, err := s.outcome(limited, c.MessageID, c.half, seen[c.MessageID], since)
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -74,9 +77,9 @@ func (s *sender) follow(ctx context.Context, calls []SentCall, earlier map[strin
 }
 
 // outcome waits for the line after the first n about a message id.
-func (s *sender) outcome(ctx context.Context, messageID string, n int, since time.Time) (*admin.Event, error) {
+func (s *sender) outcome(ctx context.Context, messageID, half string, n int, since time.Time) (*admin.Event, error) {
 	for pause := s.poll; ; pause = longer(pause) {
-		events, err := journal(ctx, s.admin, messageID, since)
+		events, err := journal(ctx, s.admin, messageID, half, since)
 		if err != nil {
 			return nil, err
 		}
@@ -125,7 +128,11 @@ func (p *program) printEvent(head string, e admin.Event) {
 	case outcomeDelivered:
 		line := head
 		if e.ContactID != "" {
-			line += " contact " + clean(e.ContactID, 0)
+			what := " contact "
+			if e.Type == "account" {
+				what = " account "
+			}
+			line += what + clean(e.ContactID, 0)
 		}
 		if e.MergedWith > 0 {
 			line += fmt.Sprintf(" (together with %d other calls)", e.MergedWith)

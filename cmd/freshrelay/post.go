@@ -32,7 +32,9 @@ const (
 // call is one call of a post.
 type call struct {
 	typ, id string
-	ownID   bool // the file had the id, so that earlier calls may have had it too
+	// half is the type of the journal's line about it. A group call has two: its user's is waited for, if it has a user.
+	half  string
+	ownID bool // the file had the id, so that earlier calls may have had it too
 }
 
 // stored reports whether the service keeps calls of this type; the others it takes and drops.
@@ -117,6 +119,7 @@ func (ps *post) add(raw []byte) ([]byte, error) {
 	var said struct {
 		Type      string `json:"type"`
 		MessageID any    `json:"messageId"`
+		UserID    any    `json:"userId"`
 	}
 	if err := json.Unmarshal(raw, &said); err != nil || raw[0] != '{' {
 		return nil, fmt.Errorf("%s: call %d is not an object with a type", ps.file, len(ps.calls))
@@ -124,6 +127,9 @@ func (ps *post) add(raw []byte) ([]byte, error) {
 	c := call{typ: strings.ToLower(said.Type)}
 	if c.typ == "" {
 		c.typ = "identify" // what /v1/identify makes of it
+	}
+	if c.half = c.typ; c.typ == "group" && said.UserID == nil {
+		c.half = "account"
 	}
 	if id, ok := said.MessageID.(string); ok && strings.TrimSpace(id) != "" {
 		c.id, c.ownID = id, true

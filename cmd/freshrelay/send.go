@@ -44,6 +44,8 @@ type SentCall struct {
 	Error     string `json:"error,omitempty"` // why it was refused
 	// Event is the journal's line: fields, left-out traits with reasons, API calls, contact.
 	Event *admin.Event `json:"event,omitempty"`
+
+	half string // as with call
 }
 
 // Outcomes that the journal does not have.
@@ -179,7 +181,7 @@ func (s *sender) send(ctx context.Context, ps *post) ([]SentCall, error) {
 	}
 	calls := make([]SentCall, len(ps.calls))
 	for i, c := range ps.calls {
-		calls[i] = SentCall{File: ps.file, Index: i, Type: c.typ, MessageID: c.id, Status: resp.StatusCode, Outcome: outcomeSent}
+		calls[i] = SentCall{File: ps.file, Index: i, Type: c.typ, half: c.half, MessageID: c.id, Status: resp.StatusCode, Outcome: outcomeSent}
 		switch {
 		case resp.StatusCode != http.StatusOK:
 			calls[i].Outcome, calls[i].Error = outcomeRefused, refusal(body)
