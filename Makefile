@@ -51,6 +51,15 @@ $(TOUR): $(SOURCES)
 .PHONY: test
 test: ## run all tests
 	go test ./...
+	go test -C deploy ./...
+
+.PHONY: prometheus
+prometheus: ## fetch Debian's Prometheus and promtool into bin/, for the tests of rules and dashboards
+	@test -x $(BIN)/prometheus/promtool || ./deploy/prometheus/fetch.sh $(BIN)/prometheus
+
+.PHONY: test-prometheus
+test-prometheus: prometheus ## promtool on every alert, then the real Prometheus on a running freshrelay under load and faults
+	go test -C deploy -count 1 -timeout 20m -v -run 'Promtool|Live' . -live
 
 SEEDS ?= 1000
 
@@ -118,6 +127,7 @@ lint: $(LINTER) ## run golangci-lint (built once into bin/, about two minutes th
 .PHONY: tidy
 tidy: ## tidy go.mod and go.sum
 	go mod tidy
+	cd deploy && go mod tidy
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities (asks vuln.go.dev)
@@ -150,9 +160,11 @@ format-diff:
 vet:
 	go vet ./...
 	go vet -tags failpoints ./failpoint ./cmd/freshrelay
+	go vet -C deploy ./...
 
 tidy-diff:
 	go mod tidy -diff
+	cd deploy && go mod tidy -diff
 
 house:
 	go test -run '^TestHouse' -count 1 .
