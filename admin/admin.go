@@ -79,6 +79,7 @@ type Config struct {
 	// Preview says what would become of letters if they were sent again, with values changed.
 	Preview func(ctx context.Context, letters []queue.Letter, edits []queue.Edit) ([]Preview, error)
 	Ages    func() replay.Ages // of the dead letters
+	Level   Leveler            // nil: how much is logged cannot be changed
 	// Forecaster says what would be done with what waits; nil: this process does not send.
 	Forecaster Forecaster
 }
@@ -106,6 +107,7 @@ func New(cfg Config) http.Handler {
 	mux.Handle("/api/status", s.closed(get(s.status)))
 	mux.Handle("/api/pause", s.closed(post(s.pause)))
 	mux.Handle("/api/resume", s.closed(post(s.resume)))
+	mux.Handle("/api/log-level", s.closed(byMethod(s.logLevel, s.setLogLevel)))
 	mux.Handle("/api/letters", s.closed(get(s.letters)))
 	mux.Handle("/api/letters/{id}", s.closed(get(s.letter)))
 	mux.Handle("/api/letters/groups", s.closed(get(s.groups)))

@@ -43,6 +43,7 @@ type Options struct {
 	Version        string
 	Stdout         io.Writer // gets the addresses once they can be used; may be nil
 	Logger         *zap.Logger
+	LogLevel       zap.AtomicLevel  // of Logger, if it can be changed
 	Ready          chan<- Addresses // told once everything runs; may be nil
 }
 
@@ -88,7 +89,10 @@ func Run(ctx context.Context, cfg config.Config, opts Options) error {
 	if opts.Logger == nil {
 		opts.Logger = zap.NewNop()
 	}
-	s := &service{lifecycle: lifecycle{log: opts.Logger}, cfg: cfg, opts: opts, metrics: metrics.New(), started: time.Now().UTC(), failed: make(chan error, 4)}
+	s := &service{cfg: cfg, opts: opts, metrics: metrics.New(), started: time.Now().UTC(), failed: make(chan error, 4)}
+	var tellFolds func()
+	s.log, tellFolds = fold(opts.Logger, s.metrics.Logged)
+	defer tellFolds()
 	s.metrics.BuildInfo(opts.Version, runtime.Version())
 	if err := s.start(ctx); err != nil {
 		return errors.Join(err, s.stop())

@@ -12,11 +12,11 @@ import (
 	"github.com/freshrelay/freshrelay/app/config"
 )
 
-// NewLogger logs to w as configured: for reading on a terminal, as JSON elsewhere.
-func NewLogger(cfg config.Log, w io.Writer) (*zap.Logger, error) {
-	level, err := zapcore.ParseLevel(cfg.Level)
+// NewLogger logs to w as configured: for reading on a terminal, as JSON elsewhere. The level can be changed while it logs.
+func NewLogger(cfg config.Log, w io.Writer) (*zap.Logger, zap.AtomicLevel, error) {
+	level, err := zap.ParseAtomicLevel(cfg.Level)
 	if err != nil {
-		return nil, fmt.Errorf("log.level is %q: use debug, info, warn or error", cfg.Level)
+		return nil, level, fmt.Errorf("log.level is %q: use debug, info, warn or error", cfg.Level)
 	}
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.TimeKey = "time"
@@ -27,7 +27,7 @@ func NewLogger(cfg config.Log, w io.Writer) (*zap.Logger, error) {
 		encoding.EncodeLevel = zapcore.CapitalLevelEncoder
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)), level, nil
 }
 
 func terminal(w io.Writer) bool {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -146,7 +148,12 @@ func (s *service) startAdmin(ctx context.Context) error {
 	if s.pool != nil {
 		operator, forecaster = s.pool, s.pool
 	}
+	var level admin.Leveler
+	if s.opts.LogLevel != (zap.AtomicLevel{}) {
+		level = s.opts.LogLevel
+	}
 	s.adminDoor.set(admin.New(admin.Config{
+		Level: level,
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, Around: s.store, AuditLog: s.store, Exchange: s.store,

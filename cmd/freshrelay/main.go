@@ -57,6 +57,7 @@ type cli struct {
 	Observe observeCmd `cmd:"" help:"See what would be written to Freshmarketer, in the modes observe and canary."`
 	Pause   pauseCmd   `cmd:"" help:"Stop sending to Freshmarketer until resume; calls are still taken in and wait."`
 	Resume  resumeCmd  `cmd:"" help:"Send again after pause."`
+	Logging loggingCmd `cmd:"" name:"log-level" help:"Show or change how much the service logs, until its next start."`
 	Check   checkCmd   `cmd:"" help:"Say what is wrong with configuration, account and mapping, and how to mend it."`
 	Mapping mappingCmd `cmd:"" help:"See how traits become fields, and improve it."`
 	Resync  resyncCmd  `cmd:"" help:"Send values again that people have changed in Freshmarketer."`

@@ -28,7 +28,7 @@ func (c *migrateCmd) Run(ctx context.Context, p *program, g *globals) error {
 	if err != nil {
 		return err
 	}
-	logger, err := app.NewLogger(cfg.Log, p.stderr)
+	logger, _, err := app.NewLogger(cfg.Log, p.stderr)
 	if err != nil {
 		return fmt.Errorf("start logging: %w", err)
 	}

@@ -36,6 +36,7 @@ type rig struct {
 	admin, door *httptest.Server
 	dir         string // working directory of the command line; holds data/admin.token
 	p           *program
+	level       zap.AtomicLevel // of the service's log
 }
 
 // store is the queue: letters and journal, and what a replay makes of a letter.
@@ -81,7 +82,7 @@ const testToken = "token-of-the-tests"
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{store: &store{tailed: func() {}}, dir: t.TempDir()}
+	r := &rig{store: &store{tailed: func() {}}, dir: t.TempDir(), level: zap.NewAtomicLevel()}
 	r.admin = httptest.NewServer(admin.New(admin.Config{
 		Token: testToken, Metrics: http.NotFoundHandler(), Logger: zap.NewNop(), Version: "v1.2.3", Started: time.Now().Add(-3 * time.Hour),
 		Mode: admin.ModeSandbox, Account: "acme.example",
@@ -96,7 +97,7 @@ func newRig(t *testing.T) *rig {
 		},
 		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, Around: r.store, AuditLog: r.store, Exchange: r.store,
 		Preview: r.preview, Ages: func() replay.Ages { return replay.Ages{Expiring: 2, Expires: time.Now().Add(time.Hour)} },
-		Forecaster: &r.foresees,
+		Forecaster: &r.foresees, Level: r.level,
 		Mapping: admin.Mapping{
 			Fields: func() ([]mapping.Field, time.Time) { return r.fields, time.Now() }, Unmapped: func() []mapping.Unmapped { return r.unmapped },
 			Explain: r.explain, Resync: r.resync,

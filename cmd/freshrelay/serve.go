@@ -33,12 +33,12 @@ func (c *serveCmd) Run(ctx context.Context, p *program, g *globals) error {
 	if err != nil {
 		return err
 	}
-	logger, err := app.NewLogger(cfg.Log, p.stderr)
+	logger, level, err := app.NewLogger(cfg.Log, p.stderr)
 	if err != nil {
 		return fmt.Errorf("start logging: %w", err)
 	}
 	defer logger.Sync()
 	return p.serve(ctx, cfg, app.Options{
-		Sandbox: g.UseSandbox, SandboxListen: c.SandboxListen, SandboxOptions: script, Role: app.Role(c.Role), Stdout: p.stdout, Logger: logger, Version: version(),
+		Sandbox: g.UseSandbox, SandboxListen: c.SandboxListen, SandboxOptions: script, Role: app.Role(c.Role), Stdout: p.stdout, Logger: logger, LogLevel: level, Version: version(),
 	})
 }
