@@ -79,8 +79,9 @@ func (b *batch) add(p *Partition, indexes []int) error {
 	part.after = part.before
 	part.after.floor = p.progress.floor
 	settled := p.progress.settledEvents(positions)
-	p.mu.Unlock()
 	part.after.counters = part.before.counters.plus(own)
+	part.after.counters.DeadFrom, part.after.counters.Gone = p.strays.next(own)
+	p.mu.Unlock()
 	part.after.counters.Settled, part.after.counters.Reading = &settled, p.reading()
 	confirm := false
 	for _, s := range own {
@@ -210,6 +211,7 @@ func (b *batch) apply(part *batchPart) error {
 		if s.p != p {
 			continue
 		}
+		p.strays.committed(s)
 		for _, position := range s.Positions {
 			if err := p.progress.settled(position); err != nil {
 				return err // a bug: going on could let the floor pass an open event

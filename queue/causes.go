@@ -1,11 +1,10 @@
 package queue
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"slices"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +24,9 @@ type LetterGroup struct {
 	Status int       `json:"status"`
 	Error  string    `json:"error"` // of one of them
 	Count  int       `json:"count"`
-	First  time.Time `json:"first"`  // earliest first try
-	Last   time.Time `json:"last"`   // latest last try
-	Sample string    `json:"sample"` // id of one of them
+	First  time.Time `json:"first"`  // earliest first try; it can be of a letter that is gone
+	Last   time.Time `json:"last"`   // latest last try; the same
+	Sample string    `json:"sample"` // id of one of them; "" if none is known without looking for it
 }
 
 // Cause names why a letter is one, so that letters which one mend should help have the same: reason, field, status, and the
@@ -56,6 +55,13 @@ func withoutNumbers(s string) string {
 
 // LetterGroups groups the letters that a filter selects by cause, the largest group first, and says how many letters match.
 func (s *Store) LetterGroups(ctx context.Context, f LetterFilter) (groups []LetterGroup, total int, err error) {
+	info, err := s.dead.Info(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("asking for the state of DEAD: %w", err)
+	}
+	if groups, total, ok := s.figures.groups(f, int(info.State.Msgs)); ok {
+		return groups, total, nil
+	}
 	found := map[string]*LetterGroup{}
 	err = s.scanLetters(ctx, letterScan{user: f.User, may: f.may()}, func(_ uint64, l Letter) (bool, error) {
 		if f.Matches(l) {
@@ -67,13 +73,7 @@ func (s *Store) LetterGroups(ctx context.Context, f LetterFilter) (groups []Lett
 	if err != nil {
 		return nil, 0, err
 	}
-	for _, g := range found {
-		groups = append(groups, *g)
-	}
-	slices.SortFunc(groups, func(a, b LetterGroup) int {
-		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Cause, b.Cause))
-	})
-	return groups, total, nil
+	return sortedGroups(found), total, nil
 }
 
 func addToGroup(found map[string]*LetterGroup, l Letter) {

@@ -39,6 +39,7 @@ type Settlement struct {
 	Rev       uint64   // revision of the record that Record was made from; 0: there was none
 	Tally     Tally    // added to the counters in the same batch
 	Positions []uint64 // items that are settled by it
+	Gone      []string // letters that are no more with it; who commits removes them afterwards
 	// Done is called once, from the committer, with the record's new revision. On an error nothing of the settlement
 	// is stored, or the partition has failed. The settlement of a new user waits while STATE has no room for one.
 	Done func(rev uint64, err error)

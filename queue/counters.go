@@ -77,6 +77,9 @@ type counters struct {
 	// Reading is set while the owner reads again what an earlier one may have settled: Settled is too low until then.
 	Reading bool           `json:"reading,omitempty"`
 	Rows    []counterValue `json:"rows"`
+	// DeadFrom and Gone name the letters that may not count: see strays.
+	DeadFrom uint64   `json:"dead_from,omitempty"`
+	Gone     []string `json:"gone,omitempty"`
 }
 
 type counterValue struct {
@@ -102,7 +105,7 @@ func (c counters) plus(settlements []*Settlement) counters {
 	}
 	pruneJobs(sums)
 	next := countersOf(sums)
-	next.Commit, next.By = c.Commit+1, c.By
+	next.Commit, next.By, next.DeadFrom, next.Gone = c.Commit+1, c.By, c.DeadFrom, c.Gone
 	return next
 }
 

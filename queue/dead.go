@@ -55,15 +55,29 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	if !update {
 		opts = append(opts, jetstream.WithExpectLastSequencePerSubject(0))
 	}
+	var old *Letter
+	var oldSeq uint64
+	if update {
+		if old, oldSeq, err = p.s.stored(ctx, l.ID); err != nil {
+			p.s.figures.doubt()
+		}
+	}
 	failpoint.Hit(failpoint.LetterBefore)
-	_, err = p.s.js.PublishMsg(ctx, msg, opts...)
+	p.burying(l)
+	ack, err := p.s.js.PublishMsg(ctx, msg, opts...)
 	switch code := errorCode(err); {
-	case err == nil, !update && isConflict(err):
+	case err == nil:
+		p.buried(ack.Sequence)
+		p.s.figures.stored(l, ack.Sequence, old, oldSeq)
+		failpoint.Hit(failpoint.LetterAfter)
+		return nil
+	case !update && isConflict(err):
 		failpoint.Hit(failpoint.LetterAfter)
 		return nil
 	case code == codeStreamFull, code == codeServerFull:
 		return fmt.Errorf("%w: stream DEAD: replay or discard dead letters, or give more room (nats.max_bytes)", ErrFull)
 	default:
+		p.s.figures.doubt()
 		return fmt.Errorf("%w: storing a dead letter: %w", ErrUnavailable, err)
 	}
 }
@@ -107,8 +121,17 @@ func (p *Partition) DropLetter(ctx context.Context, id string) error {
 	if err := p.Hold(ctx, publishTimeout); err != nil { // as with PutLetter: a new owner may have stored one that counts
 		return err
 	}
+	old, seq, err := p.s.stored(ctx, id)
+	if err != nil {
+		p.s.figures.doubt()
+	}
 	if err := p.s.dead.Purge(ctx, jetstream.WithPurgeSubject(p.s.names.letter(id))); err != nil {
+		p.s.figures.doubt()
 		return fmt.Errorf("removing a dead letter: %w", err)
+	}
+	p.dropped(id)
+	if old != nil && err == nil {
+		p.s.figures.dropped(*old, seq)
 	}
 	return nil
 }
@@ -118,19 +141,53 @@ func (s *Store) Letter(ctx context.Context, id string) (Letter, error) {
 	if _, _, err := parseLetterID(id); err != nil {
 		return Letter{}, fmt.Errorf("%w: %w", ErrNoLetter, err)
 	}
-	msg, err := s.dead.GetLastMsgForSubject(ctx, s.names.letter(id))
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	l, _, err := s.stored(ctx, id)
+	if err != nil {
+		return Letter{}, err
+	}
+	if l == nil {
 		return Letter{}, ErrNoLetter
 	}
-	if err != nil {
-		return Letter{}, fmt.Errorf("reading a dead letter: %w", err)
-	}
-	return decodeLetter(msg.Header, msg.Data)
+	return *l, nil
 }
 
-// EachLetter calls each with every stored letter, without its event, in the order in which they were set aside last.
-func (s *Store) EachLetter(ctx context.Context, each func(Letter) error) error {
-	return s.scanLetters(ctx, letterScan{}, func(_ uint64, l Letter) (bool, error) { return true, each(l) })
+// stored is a letter and its sequence in DEAD; nil if there is none.
+func (s *Store) stored(ctx context.Context, id string) (*Letter, uint64, error) {
+	msg, err := s.dead.GetLastMsgForSubject(ctx, s.names.letter(id))
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading a dead letter: %w", err)
+	}
+	l, err := decodeLetter(msg.Header, msg.Data)
+	return &l, msg.Sequence, err
+}
+
+// EachLetter calls each with every letter that a filter selects, without its event, in the order in which they were set aside last.
+// Who looks at all of them counts them by the way, see figures.
+func (s *Store) EachLetter(ctx context.Context, f LetterFilter, each func(Letter) error) error {
+	counting := false
+	if f.All() && s.cfg.External == nil {
+		last, err := s.LastLetter(ctx)
+		if err != nil {
+			return err
+		}
+		counting = s.figures.begin(last)
+	}
+	err := s.scanLetters(ctx, letterScan{user: f.User, may: f.may()}, func(seq uint64, l Letter) (bool, error) {
+		if counting {
+			s.figures.seen(seq, l)
+		}
+		if !f.Matches(l) {
+			return true, nil
+		}
+		return true, each(l)
+	})
+	if counting {
+		s.figures.end(err == nil)
+	}
+	return err
 }
 
 // letterScan says which part of DEAD to read.

@@ -137,7 +137,8 @@ func (s *Store) Letters(ctx context.Context, q LetterQuery) (LetterPage, error) 
 	return page, nil
 }
 
-// lettersAsStored pages by the sequence in DEAD. Without a filter the number of letters is known without a look at them.
+// lettersAsStored pages by the sequence in DEAD. Where the number of letters is known without a look at them, it stops at the
+// page's end.
 func (s *Store) lettersAsStored(ctx context.Context, q LetterQuery) (LetterPage, error) {
 	after := uint64(0)
 	if q.After != "" {
@@ -148,17 +149,19 @@ func (s *Store) lettersAsStored(ctx context.Context, q LetterQuery) (LetterPage,
 		after = n
 	}
 	var page LetterPage
-	known := q.All()
+	total, known, err := s.count(ctx, q.LetterFilter)
+	if err != nil {
+		return LetterPage{}, err
+	}
 	scan := letterScan{user: q.User, may: q.may()}
 	if known {
-		info, err := s.dead.Info(ctx)
-		if err != nil {
-			return LetterPage{}, fmt.Errorf("asking for the state of DEAD: %w", err)
-		}
-		page.Total, scan.from = int(info.State.Msgs), after+1
+		page.Total, scan.from = total, after+1
 	}
 	last, matched := uint64(0), 0
-	err := s.scanLetters(ctx, scan, func(seq uint64, l Letter) (bool, error) {
+	if known && total == 0 {
+		return page, nil
+	}
+	err = s.scanLetters(ctx, scan, func(seq uint64, l Letter) (bool, error) {
 		if !q.Matches(l) {
 			return true, nil
 		}
@@ -172,6 +175,9 @@ func (s *Store) lettersAsStored(ctx context.Context, q LetterQuery) (LetterPage,
 		case matched <= q.Offset:
 		case len(page.Letters) < q.Limit:
 			page.Letters, last = append(page.Letters, l), seq
+			if known && after == 0 && matched == total {
+				return false, nil // there is no other, however long one looks
+			}
 		default:
 			page.Next = strconv.FormatUint(last, 10)
 			return !known, nil

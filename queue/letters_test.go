@@ -155,7 +155,7 @@ func TestAListEndsThoughItsLettersGo(t *testing.T) {
 			}
 		}
 		seen := 0
-		err := s.EachLetter(t.Context(), func(queue.Letter) error {
+		err := s.EachLetter(t.Context(), queue.LetterFilter{}, func(queue.Letter) error {
 			if seen++; seen > 1 {
 				return nil
 			}

@@ -163,7 +163,7 @@ func checkMovedActivities(t *testing.T, cfg Config, before Ledger) {
 		t.Errorf("a record is missing: %v", err)
 	}
 	var letters []string
-	if err := s.EachLetter(t.Context(), func(l Letter) error {
+	if err := s.EachLetter(t.Context(), LetterFilter{}, func(l Letter) error {
 		if l.Activity {
 			letters = append(letters, l.ID)
 		}

@@ -136,7 +136,7 @@ func (m *move) splitBooks(ctx context.Context) error {
 		m.accepted[0] += accepted
 	}
 	m.done.Accepted = int64(m.accepted[0])
-	err := m.src.EachLetter(ctx, func(l Letter) error {
+	err := m.src.EachLetter(ctx, LetterFilter{}, func(l Letter) error {
 		digest, _, err := parseLetterID(l.ID)
 		if err != nil {
 			return err

@@ -27,6 +27,7 @@ type Partition struct {
 
 	mu       sync.Mutex
 	progress *progress
+	strays   strays
 	stored   storedState
 }
 
@@ -69,6 +70,7 @@ func (s *Store) openLog(ctx context.Context, id logID, shared *standing) (*Parti
 		}
 		p.stored.countersRev = rev
 	}
+	p.strays = newStrays(p.stored.counters)
 	info, err := s.events.Info(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the state of the log: %w", err)

@@ -74,6 +74,7 @@ type Store struct {
 	committer    *committer
 	room         room
 	moved        atomic.Pointer[error] // why the log takes nothing any more, once that is known
+	figures      figures
 
 	mu    sync.Mutex
 	owned map[int]*Partition // by number; with an embedded broker all, from Open to Close

@@ -62,7 +62,7 @@ func (r *Runner) sweep(ctx context.Context, now time.Time) error {
 	var found Ages
 	expired := 0
 	keep := r.ages.retention
-	err := r.store.EachLetter(ctx, func(l queue.Letter) error {
+	err := r.store.EachLetter(ctx, queue.LetterFilter{}, func(l queue.Letter) error {
 		if found.Oldest.IsZero() || l.FirstTry.Before(found.Oldest) {
 			found.Oldest = l.FirstTry
 		}

@@ -12,36 +12,18 @@ import (
 // reconcile puts the partition's dead letters in order after a start. A letter whose settlement was never committed does not count:
 // its event is in the log and comes again. A letter whose replay was committed is done with.
 func (part *partition) reconcile(ctx context.Context) error {
-	var stray []string
 	var user string
 	var record mapping.Record
-	err := part.pool.store.EachLetter(ctx, func(l queue.Letter) error {
-		if !part.log.Owns(l.User) {
-			return nil
-		}
+	return part.log.Reconcile(ctx, func(l queue.Letter) (bool, error) {
 		if l.User != user {
 			var err error
 			if record, _, err = part.loadRecord(ctx, l.User); err != nil {
-				return err
+				return false, err
 			}
 			user = l.User
 		}
-		if l.Position > record.Pos || slices.Contains(record.Gone, l.Position) {
-			stray = append(stray, l.ID)
-			return nil
-		}
-		part.again.watch(l)
-		return nil
+		return l.Position <= record.Pos && !slices.Contains(record.Gone, l.Position), nil
 	})
-	if err != nil {
-		return fmt.Errorf("looking through the dead letters: %w", err)
-	}
-	for _, id := range stray {
-		if err := part.log.DropLetter(ctx, id); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (part *partition) loadRecord(ctx context.Context, user string) (mapping.Record, uint64, error) {

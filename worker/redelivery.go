@@ -28,7 +28,7 @@ type redelivery struct {
 
 	mu   sync.Mutex
 	due  map[string]planned // by letter id
-	more bool               // there may be letters beyond maxDue that are not in due
+	more bool               // there may be letters that are not in due: beyond maxDue, or from before the start
 }
 
 // maxDue bounds what is in memory: the letters beyond it are looked for once half of these have had their try.
@@ -41,7 +41,7 @@ type planned struct {
 }
 
 func newRedelivery(store *queue.Store, writes, owns func(user string) bool, log *zap.Logger) *redelivery {
-	return &redelivery{store: store, writes: writes, owns: owns, log: log, due: map[string]planned{}}
+	return &redelivery{store: store, writes: writes, owns: owns, log: log, due: map[string]planned{}, more: true}
 }
 
 // pause grows with the letter's age and so doubles from try to try: 15 minutes, half an hour, … a day.
@@ -73,7 +73,7 @@ func (r *redelivery) refill(ctx context.Context) error {
 	if !wanted {
 		return nil
 	}
-	return r.store.EachLetter(ctx, func(l queue.Letter) error {
+	return r.store.EachLetter(ctx, queue.LetterFilter{Reason: ReasonExhausted}, func(l queue.Letter) error {
 		r.mu.Lock()
 		_, known := r.due[l.ID] // its command may be on the way
 		r.mu.Unlock()

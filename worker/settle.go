@@ -83,7 +83,7 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 		return t.settle(t.lane.record.Clone(), failure, ReasonRecordTooLarge)
 	}
 	t.part.log.Commit(&queue.Settlement{
-		User: t.lane.user, Record: data, Rev: t.lane.rev, Tally: tally, Positions: positions,
+		User: t.lane.user, Record: data, Rev: t.lane.rev, Tally: tally, Positions: positions, Gone: gone,
 		Done: func(rev uint64, err error) { t.committed(record, rev, gone, setAside, err) },
 	})
 	return nil

@@ -78,10 +78,11 @@ func (tt *terminal) await(t *testing.T, text string) {
 		if shown {
 			return
 		}
-		if t.Context().Err() != nil {
-			t.Fatalf("never shown: %s", text)
+		select {
+		case <-tt.done: // the program has ended
+			t.Fatalf("never shown: %s\n%s", text, tt.screen())
+		case <-time.After(time.Millisecond):
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
