@@ -98,6 +98,7 @@ func exported(l Letter, store string) ExportedLetter {
 // letter is what an export says, for this store: in another one the user has another token and the position means nothing.
 func (s *server) imported(e ExportedLetter) (Letter, error) {
 	l := e.Letter
+	l.Activity = segment.Type(l.Type).Happens()
 	l.Edits, l.Event = e.Edits, e.StoredBase64
 	if e.Stored != "" {
 		l.Event = []byte(e.Stored)

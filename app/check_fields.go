@@ -122,16 +122,14 @@ func callFates(c config.Config) []CallFate {
 	if c.Identity.EmailFallback {
 		email = "taken if context.traits.email or the userId is an address, else discarded (missing_email)"
 	}
-	return []CallFate{
+	return append([]CallFate{
 		{"identify", identify},
 		{"identify of Engage", "sets what it carries, empties nothing, leaves a known contact's address alone"},
 		{"identify without userId", without},
 		{"identify without email", email},
-		{"track, page", "answered with 200 and dropped (not_forwarded)"},
-		{"screen", "answered with 200 and dropped"},
 		{"group", groupFate(c)},
 		{"alias, delete", "stored and discarded (not_forwarded)"},
-	}
+	}, activityFates(c)...)
 }
 
 // newValues says what new contacts get besides what their call says.

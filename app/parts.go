@@ -114,7 +114,7 @@ func (s *service) startWorker(context.Context) error {
 	var err error
 	s.pool, err = worker.New(worker.Config{
 		Store: s.store, Client: s.client, Concurrency: s.cfg.Delivery.Concurrency, Metrics: s.metrics, Logger: s.log,
-		Mapping: mappingOptions(s.cfg), UpdateOnly: !s.cfg.Contacts.Create, CustomFields: customFields(s.cfg),
+		Mapping: mappingOptions(s.cfg), Activities: activities(s.cfg), Forwards: s.cfg.Forwards(), UpdateOnly: !s.cfg.Contacts.Create, CustomFields: customFields(s.cfg),
 		Retry: worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
 		Quota: worker.Quota(s.cfg.Freshmarketer.Quota),
 		Mode:  worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},
@@ -185,7 +185,7 @@ func (s *service) startIngest(ctx context.Context) error {
 		sources = append(sources, ingest.Source{
 			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
 			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
-			IntegrationNames: src.IntegrationNames, Lane: mappingOptions(s.cfg).Lane, Accounts: mappingOptions(s.cfg).Accounts,
+			IntegrationNames: src.IntegrationNames, Forward: forward(src.Forward), Lane: mappingOptions(s.cfg).Lane, Accounts: mappingOptions(s.cfg).Accounts,
 		})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public(), TrustedProxies: s.cfg.TrustedProxies}, s.store, s.metrics, s.log)

@@ -52,11 +52,11 @@ func (c *Client) CreateActivity(ctx context.Context, a Activity) (id string, err
 	return string(answer.Activity.ID), err
 }
 
-// ListActivities reads one page of the account's activities, of all contacts, page counting from 1. more says that
-// there are further pages.
+// ListActivities reads one page of the account's activities, of all contacts, page counting from 1, and says how many pages
+// there are. In which order they come is not documented.
 //
 // Source: Freshworks CRM API, "List all sales activities"; the shape is seen in client code.
-func (c *Client) ListActivities(ctx context.Context, page int) (activities []Activity, more bool, err error) {
+func (c *Client) ListActivities(ctx context.Context, page int) (activities []Activity, pages int, err error) {
 	var answer struct {
 		Activities *[]activityAnswer `json:"sales_activities"`
 		Meta       struct {
@@ -69,12 +69,12 @@ func (c *Client) ListActivities(ctx context.Context, page int) (activities []Act
 		query: url.Values{"page": {strconv.Itoa(page)}, "per_page": {strconv.Itoa(MaxPerPage)}},
 	}
 	if err := c.do(ctx, cl, decodeInto(&answer, func() bool { return answer.Activities != nil })); err != nil {
-		return nil, false, err
+		return nil, 0, err
 	}
 	for _, a := range *answer.Activities {
 		activities = append(activities, a.activity())
 	}
-	return activities, page < answer.Meta.TotalPages, nil
+	return activities, max(page, answer.Meta.TotalPages), nil
 }
 
 type activityAnswer struct {

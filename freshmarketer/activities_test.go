@@ -45,9 +45,9 @@ func TestActivitiesThroughTheSandbox(t *testing.T) {
 	if _, err := client.CreateActivity(t.Context(), activity); err != nil || len(box.Activities()) != 2 {
 		t.Errorf("a second one: %v, %d activities, want 2: nothing makes them one", err, len(box.Activities()))
 	}
-	listed, more, err := client.ListActivities(t.Context(), 0)
-	if err != nil || more || len(listed) != 2 {
-		t.Fatalf("listed %+v, more %t, %v", listed, more, err)
+	listed, pages, err := client.ListActivities(t.Context(), 0)
+	if err != nil || pages != 1 || len(listed) != 2 {
+		t.Fatalf("listed %+v, of %d pages, %v", listed, pages, err)
 	}
 	activity.ID = id
 	if diff := cmp.Diff(activity, listed[0]); diff != "" {
@@ -77,10 +77,10 @@ func TestActivityPaging(t *testing.T) {
 	t.Parallel()
 	server := &capture{body: `{"sales_activities":[{"id":"5","title":"T","targetable_type":"Deal","targetable_id":9,"start_date":"soon"}],"meta":{"total_pages":3}}`}
 	client := clientOf(t, server.ServeHTTP)
-	for page, want := range map[int]bool{1: true, 2: true, 3: false} {
-		got, more, err := client.ListActivities(t.Context(), page)
-		if err != nil || more != want || len(got) != 1 || got[0].ID != "5" || got[0].ContactID != "" || !got[0].Start.IsZero() {
-			t.Errorf("page %d: %+v, more %t, %v", page, got, more, err)
+	for page, want := range map[int]int{1: 3, 2: 3, 3: 3, 4: 4} {
+		got, pages, err := client.ListActivities(t.Context(), page)
+		if err != nil || pages != want || len(got) != 1 || got[0].ID != "5" || got[0].ContactID != "" || !got[0].Start.IsZero() {
+			t.Errorf("page %d: %+v, of %d, %v", page, got, pages, err)
 		}
 	}
 	for _, body := range []string{`{}`, `[]`, `{"sales_activities":null}`} {

@@ -52,6 +52,10 @@ type Source struct {
 	// let in is let in whole, whatever its size; those after it wait the longer. 0 means no limit.
 	RatePerSecond float64
 
+	// Forward says whether a track or page call of that name ("" if it has none) is stored, for the log of activities. nil:
+	// none is.
+	Forward func(typ segment.Type, name string) bool
+
 	// Lane says which events take effect one after the other: those with the same answer. nil means those of one userId.
 	Lane func(segment.Received) string
 	// Accounts stores group calls twice: for their user, and for their company.
@@ -85,6 +89,7 @@ type source struct {
 	names        []string // IntegrationNames
 	lane         func(segment.Received) string
 	accounts     bool
+	forward      func(segment.Type, string) bool
 	token        keyDigest // of BatchToken
 	hasToken     bool
 	requireToken bool
@@ -126,9 +131,12 @@ func (h *Handler) addSource(s Source) error {
 }
 
 func newSource(s Source) (*source, error) {
-	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane, accounts: s.Accounts}
+	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane, accounts: s.Accounts, forward: s.Forward}
 	if src.lane == nil {
 		src.lane = func(r segment.Received) string { return r.UserID }
+	}
+	if src.forward == nil {
+		src.forward = func(segment.Type, string) bool { return false }
 	}
 	for _, key := range s.WriteKeys {
 		if strings.TrimSpace(key) == "" {

@@ -10,7 +10,7 @@ import (
 
 // Why an event of a request that was answered with 200 is not stored. Each is a reason of the metric for dropped events.
 const (
-	DropNotForwarded  = "not_forwarded"  // a track or page call, and nothing asks for those
+	DropNotForwarded  = "not_forwarded"  // a track or page call that no list of the source names
 	DropScreen        = "screen"         // a screen call; Freshmarketer has no use for them
 	DropInvalidType   = "invalid_type"   // no type, an unknown one, or one that this surface does not have
 	DropNotObject     = "not_an_object"  // a hole in a batch: null, a string, …
@@ -172,7 +172,7 @@ func (in *intake) store(r segment.Received, lane string) {
 	}
 	start := len(in.room)
 	in.room = r.AppendTo(in.room)
-	in.entries = append(in.entries, queue.Entry{UserID: lane, Data: in.room[start:len(in.room):len(in.room)]})
+	in.entries = append(in.entries, queue.Entry{UserID: lane, Activity: r.Type.Happens(), Data: in.room[start:len(in.room):len(in.room)]})
 }
 
 // judge finds an event's type and says why it is not stored, if it is not.
@@ -186,7 +186,9 @@ func (in *intake) judge(o *segment.Object, ev event) (segment.Type, string) {
 	}
 	switch typ {
 	case segment.Track, segment.Page:
-		return typ, DropNotForwarded
+		if !in.source.forward(typ, typ.Named(o)) {
+			return typ, DropNotForwarded
+		}
 	case segment.Screen:
 		return typ, DropScreen
 	case segment.Delete:

@@ -13,6 +13,14 @@ const (
 	ReasonMissingEmail         Reason = "missing_email"         // the destination requires traits.email
 	ReasonStale                Reason = "stale"                 // newer calls have said more about all it says
 	ReasonNoContact            Reason = "no_contact"            // there is none, and none is to be created; the worker finds out
+
+	// Of track and page calls alone.
+	ReasonUnknownContact Reason = "unknown_contact" // the user has no contact: no identify came before; the worker finds out
+	ReasonContactGone    Reason = "contact_gone"    // the account does not have the user's contact any more; the worker finds out
+	ReasonNoName         Reason = "no_name"         // a track call without an event
+	ReasonNameTooLong    Reason = "name_too_long"   // more than 50 characters
+	ReasonReservedName   Reason = "reserved_name"   // Freshmarketer has an event of that name
+	ReasonNoEvents       Reason = "no_events"       // the account does not take events; the worker finds out
 )
 
 // Reasons why a group call is discarded.
@@ -41,6 +49,11 @@ const (
 	ReasonUnsupportedType Reason = "unsupported_type" // a type of field that is not written
 	ReasonAddOnly         Reason = "add_only"         // the field's list is added to and never emptied
 
+	// Of the attributes of an event.
+	ReasonAttributeName     Reason = "attribute_name"      // a property's name has more than 50 characters
+	ReasonAttributeType     Reason = "attribute_type"      // earlier events had a value of another type there
+	ReasonTooManyAttributes Reason = "too_many_attributes" // more than 100
+
 	ReasonRefused Reason = "refused" // Freshmarketer refused what the call says about the field
 
 	ReasonNotEmail    Reason = "not_coercible:email"
@@ -58,6 +71,7 @@ func DiscardReasons() []Reason {
 		ReasonNotForwarded, ReasonIntegrationsDisabled, ReasonDuplicate,
 		ReasonMissingUserID, ReasonMissingEmail, ReasonStale, ReasonNoContact,
 		ReasonMissingGroupID, ReasonMissingGroupName, ReasonNoContactYet, ReasonNoAccount, ReasonLinkLimit,
+		ReasonUnknownContact, ReasonContactGone, ReasonNoName, ReasonNameTooLong, ReasonReservedName, ReasonNoEvents,
 	}
 }
 
@@ -66,7 +80,7 @@ func LeftOutReasons() []Reason {
 	return []Reason{
 		ReasonUnmapped, ReasonNoSuchField, ReasonShadowed, ReasonGuarded, ReasonDerived, ReasonIdentity,
 		ReasonWouldSubscribe, ReasonRequired, ReasonPartialEmail, ReasonTooLong, ReasonNotAChoice, ReasonNotScalar,
-		ReasonUnsupportedType, ReasonAddOnly, ReasonRefused, ReasonNotEmail, ReasonNotNumber, ReasonNotCheckbox, ReasonNotDate,
+		ReasonUnsupportedType, ReasonAddOnly, ReasonAttributeName, ReasonAttributeType, ReasonTooManyAttributes, ReasonRefused, ReasonNotEmail, ReasonNotNumber, ReasonNotCheckbox, ReasonNotDate,
 		ReasonNotDatetime, ReasonNotPhone, ReasonNotTimeZone,
 	}
 }

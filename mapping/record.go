@@ -34,6 +34,8 @@ type Record struct {
 	Broken bool `json:"b,omitempty"`
 	// Gone are letters settled by a replay whose deletion may be outstanding. The worker sets it.
 	Gone []uint64 `json:"g,omitempty"`
+	// Intent is of a record of activities alone. The worker sets it.
+	Intent *Intent `json:"i,omitempty"`
 }
 
 // FieldRecord is what is remembered of one field.

@@ -43,6 +43,7 @@ const (
 	PausedCatalogue     = "catalogue"     // the account's fields could not be read yet
 	PausedOperator      = "operator"      // somebody said: freshrelay pause
 	PausedObserve       = "observe"       // delivery.mode is observe: nothing is written
+	PausedActivities    = "activities"    // the account lacks something that activities need; contacts go on
 	PausedCanary        = "canary"        // delivery.mode is canary: only the listed users are written
 )
 

@@ -26,7 +26,10 @@ type backlog struct {
 	later  []*lane
 	behind chan struct{}
 	bytes  int
-	limit  int // of bytes
+	limit  int    // of bytes
+	last   uint64 // position of the newest item that came in
+	// settled is told, without the lock, whose first items were removed; nil: nobody is.
+	settled func(user string)
 
 	more chan struct{} // capacity 1: a lane is ready
 	room chan struct{} // capacity 1: bytes were given back
@@ -61,6 +64,7 @@ func (b *backlog) add(items []queue.Item, again bool) {
 			l.recovered++
 		}
 		b.bytes += itemBytes(it)
+		b.last = max(b.last, it.Position)
 	}
 	signal(b.more)
 }
@@ -173,6 +177,9 @@ func (b *backlog) head(l *lane) []queue.Item {
 
 // done removes the lane's first n items, which are settled.
 func (b *backlog) done(l *lane, n int) {
+	if b.settled != nil {
+		defer b.settled(l.user)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, it := range l.waiting[:n] {

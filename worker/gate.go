@@ -22,6 +22,7 @@ const (
 	HoldKeyRefused    Hold = metrics.PausedKeyRefused    // the API does not accept the key
 	HoldOutage        Hold = metrics.PausedOutage        // the API fails for everybody
 	HoldMisconfigured Hold = metrics.PausedMisconfigured // what answers is not the API of an account we may use
+	HoldActivities    Hold = metrics.PausedActivities    // the account lacks something that activities need; contacts go on
 	HoldOperator      Hold = metrics.PausedOperator      // somebody said so; it stands beside any of the others
 )
 

@@ -34,6 +34,7 @@ type lane struct {
 	alone   bool      // the next change does not go into a bulk
 	vain    int       // bulks in a row that came to nothing
 	doubted time.Time // since when a lookup speaks against what a write was answered; zero: not at all
+	sure    bool      // what the record's intent announces surely has not happened yet
 	limit   int       // items of the next change; 0: all. Set while a refused change is taken apart
 	// written and recovered tell which changes of the head the account may hold though they are not settled: see split.
 	written   []int // sizes, in items, of the changes of this run
@@ -124,7 +125,7 @@ func (l *lane) split(items int) {
 // settled forgets the trouble. What may have been written before no longer matters once a change was: it was at least
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
-	l.trouble, l.alone, l.vain, l.doubted, l.limit, l.stalls, l.awaited = nil, false, 0, time.Time{}, 0, nil, nil
+	l.trouble, l.alone, l.vain, l.doubted, l.sure, l.limit, l.stalls, l.awaited = nil, false, 0, time.Time{}, false, 0, nil, nil
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

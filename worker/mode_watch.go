@@ -120,6 +120,10 @@ func (t *turn) foldImagined(items []queue.Item) error {
 	if err := t.open(); err != nil {
 		return err
 	}
+	if t.part.contacts != nil {
+		t.imagineActivities()
+		return nil
+	}
 	if err := t.foldOnto(*t.lane.imagined); err != nil {
 		t.lane.imagined = nil
 		return err

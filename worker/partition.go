@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -18,6 +19,8 @@ type partition struct {
 	backlog *backlog
 	again   *redelivery
 	bulks   *bulks
+	// contacts is the other half of the partition, for the half that performs activities; nil for the one that is about contacts.
+	contacts *partition
 }
 
 // work reads and delivers one partition until ctx ends, then lets calls under way finish. It returns nil when it was told
@@ -77,6 +80,14 @@ func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 			serving.Go(func() { part.serve(waitCtx, callCtx) })
 		}
 	})
+	activities, performing := newActivities(part), make(chan error, 1)
+	defer p.backlogs.enter(activities.backlog)()
+	activities.start(waitCtx, callCtx, serving.Go)
+	wg.Go(func() {
+		err := activities.log.Run(waitCtx, activities.take)
+		stop(errStopping) // an error ends both
+		performing <- err
+	})
 	err := log.Run(waitCtx, part.take)
 	stop(errStopping)
 	hard := time.AfterFunc(StopTimeout, cancelCalls)
@@ -84,7 +95,7 @@ func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 	serving.Wait()
 	cancelCalls()
 	wg.Wait()
-	return err
+	return cmp.Or(err, <-performing)
 }
 
 // take puts a pack's items into their lanes and holds the reader back while too much waits there.

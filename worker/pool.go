@@ -28,10 +28,13 @@ type Config struct {
 	Client      *freshmarketer.Client
 	Mapping     mapping.Options
 	Retry       Retry
-	Quota       Quota // the zero value: no limit of ours
-	Mode        Mode  // the zero value: live
-	Concurrency int   // changes sent at the same time
-	ReadAhead   int   // bytes of events that may wait in memory; 0: 64 MiB
+	Quota       Quota              // the zero value: no limit of ours
+	Mode        Mode               // the zero value: live
+	Concurrency int                // changes sent at the same time
+	ReadAhead   int                // bytes of events that may wait in memory; 0: 64 MiB
+	Activities  mapping.Activities // what track and page calls become
+	// Forwards says that some source forwards track or page calls: the account's types and owners are looked at from the start.
+	Forwards bool
 	// UpdateOnly has no contact created: calls of users who have none are discarded.
 	UpdateOnly   bool
 	CustomFields CustomFields
@@ -60,7 +63,11 @@ type Pool struct {
 	pace      pace
 	trust     trust
 	places    chan struct{} // one element per turn under way
-	behind    chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
+	kinds     *kinds
+	events    *events
+	// performing has one element per activity under way. They have places of their own, beside those of contacts.
+	performing chan struct{}
+	behind     chan struct{} // one element per turn under way that is about dead letters alone: half of the places at most
 }
 
 // New prepares a pool; nothing runs before Run.
@@ -83,8 +90,10 @@ func New(cfg Config) (*Pool, error) {
 		cfg: cfg, store: cfg.Store, log: log, attempts: log.Named(AttemptLogger), gate: g, identity: newIdentity(cfg.Store, log), mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
 		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: newCatalogue(cfg, g, log), accounts: newAccounts(cfg, g, log),
-		customs:  &customs{store: cfg.Store, log: log, configured: cfg.CustomFields},
-		custom:   newBulkCustom(),
+		customs: &customs{store: cfg.Store, log: log, configured: cfg.CustomFields},
+		custom:  newBulkCustom(),
+		kinds:   &kinds{client: cfg.Client, gate: g, metrics: cfg.Metrics, log: log, owner: cfg.Activities.Owner, lock: make(chan struct{}, 1)},
+		events:  &events{store: cfg.Store, metrics: cfg.Metrics}, performing: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		unmapped: &unmapped{store: cfg.Store, log: log},
 		resyncs:  &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
 	}, nil
@@ -114,7 +123,10 @@ func (p *Pool) Run(ctx context.Context) error {
 	wg.Go(func() { p.followOrders(waitCtx) })
 	wg.Go(func() { p.gate.quota.run(waitCtx) })
 	wg.Go(func() { p.gate.run(waitCtx) })
-	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) }) // ready for the first event; an error means that we stop
+	wg.Go(func() { _, _ = p.catalogue.get(waitCtx, callCtx) })    // ready for the first event; an error means that we stop
+	if p.cfg.Forwards && p.cfg.Activities.As != mapping.AsEvent { // what is missing is said at the start, not with the first call
+		wg.Go(func() { _, _, _ = p.kinds.resolve(waitCtx, callCtx, p.cfg.Activities.Type) })
+	}
 	wg.Go(func() { p.unmapped.run(waitCtx) })
 	p.customs.load(waitCtx)
 	if _, _, err := p.resyncs.read(waitCtx); err != nil && waitCtx.Err() == nil { // before anything is mapped
@@ -159,6 +171,11 @@ func (p *Pool) Status() Status {
 	s := Status{Mode: p.mode.Name, Pauses: p.gate.pauses(), Catalogue: p.catalogue.known(), Quota: p.gate.quota.windows()}
 	if why := p.mode.hold(); why != "" {
 		s.Pauses = append(s.Pauses, Pause{Reason: why, Since: p.began, Detail: p.mode.detail()})
+	}
+	for _, pause := range []*Pause{p.kinds.pause(), p.events.pause()} {
+		if pause != nil {
+			s.Pauses = append(s.Pauses, *pause)
+		}
 	}
 	p.gate.mu.Lock()
 	defer p.gate.mu.Unlock()

@@ -49,6 +49,7 @@ type rig struct {
 	readAhead int
 
 	updateOnly bool
+	activities mapping.Activities
 }
 
 // bubble runs body with a rig on fake time.
@@ -109,7 +110,7 @@ func (r *rig) open() {
 // config is that of the pool of the open store.
 func (r *rig) config() worker.Config {
 	return worker.Config{
-		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
+		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Activities: r.activities, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
 		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 	}
 }

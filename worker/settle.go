@@ -163,7 +163,7 @@ func (t *turn) tell(c *call, setAside, contactID string, attempts int, now time.
 	}
 	e := t.line(c, f, attempts, now)
 	if f.outcome != queue.Discarded && c.imported == nil && !c.unsent {
-		e.Calls, e.ContactID = t.api, contactID
+		e.Calls, e.ContactID = t.api, t.contactID(contactID)
 	}
 	t.p.unmapped.add(c.received.Source, c.outcome, c.received.At)
 	t.note(e)

@@ -48,6 +48,9 @@ type turn struct {
 
 	links       map[string]string    // ids of accounts to link the contact to, by company
 	linkFailure *freshmarketer.Error // of the last link that the API refused
+
+	act    mapping.Activity // what the call becomes, in a lane of activities
+	target string           // id of the contact that it is about
 }
 
 func newTurn(waitCtx, callCtx context.Context, part *partition, l *lane) *turn {

@@ -31,6 +31,7 @@ type Config struct {
 	Delivery      Delivery      `yaml:"delivery"`
 	Identity      Identity      `yaml:"identity"`
 	Contacts      Contacts      `yaml:"contacts"`
+	Activities    Activities    `yaml:"activities"`
 	Mapping       Mapping       `yaml:"mapping"`
 	Group         string        `yaml:"group"` // what group calls do: GroupAccount or GroupOff
 	Retry         Retry         `yaml:"retry"`
@@ -120,6 +121,46 @@ type Source struct {
 	RatePerSecond     float64 `yaml:"rate_per_second"`     // events; 0 means no limit
 	// IntegrationNames are the names by which the workspace knows the way to us, besides Segment's own for webhooks.
 	IntegrationNames []string `yaml:"integration_names"`
+	Forward          Forward  `yaml:"forward"`
+}
+
+// Forward names the track and page calls that are sent on: ForwardAll, or the names of events and pages, in any letter case.
+// Others are dropped at the door.
+type Forward struct {
+	Track []string `yaml:"track"`
+	Page  []string `yaml:"page"`
+}
+
+// ForwardAll in a list forwards all calls of the type, those without a name too.
+const ForwardAll = "*"
+
+// Any says that something is forwarded.
+func (f Forward) Any() bool { return len(f.Track)+len(f.Page) > 0 }
+
+// Activities says what forwarded track and page calls become.
+type Activities struct {
+	As    string            `yaml:"as"`    // ActivitiesAsActivity or ActivitiesAsEvent
+	Type  string            `yaml:"type"`  // name of the sales activities' type
+	Types map[string]string `yaml:"types"` // that of single events or pages: name to type
+	Owner string            `yaml:"owner"` // id, address or name of the sales owner they get
+	Title string            `yaml:"title"` // with placeholders
+	Notes string            `yaml:"notes"` // with placeholders
+}
+
+// What there is for Activities.As.
+const (
+	ActivitiesAsActivity = "activity"
+	ActivitiesAsEvent    = "event"
+)
+
+// Forwards says that some source forwards track or page calls.
+func (c Config) Forwards() bool {
+	for _, s := range c.Sources {
+		if s.Forward.Any() {
+			return true
+		}
+	}
+	return false
 }
 
 // Freshmarketer is the account that gets the contacts.
@@ -256,6 +297,7 @@ func Defaults() Config {
 		Freshmarketer: Freshmarketer{Timeout: 10 * time.Second, Quota: Quota{PerHour: 1000, PerMinute: 400, Reserve: 0.1}, CustomFields: CustomAuto},
 		Identity:      Identity{WithoutUserID: UserIDDiscard},
 		Contacts:      Contacts{Create: true},
+		Activities:    Activities{As: ActivitiesAsActivity, Title: "{{name}}", Notes: "{{properties}}"},
 		Mapping: Mapping{
 			MissingTraits: MissingClear, Match: Match{Label: true, Spelling: true, Reserved: true}, ResendAfter: 7 * 24 * time.Hour,
 		},

@@ -70,6 +70,12 @@ func topKeys() []key[Config] {
 		text("identity.without_user_id", func(c *Config) *string { return &c.Identity.WithoutUserID }),
 		boolean("contacts.create", func(c *Config) *bool { return &c.Contacts.Create }),
 		texts("contacts.on_create", func(c *Config) *map[string]string { return &c.Contacts.OnCreate }),
+		text("activities.as", func(c *Config) *string { return &c.Activities.As }),
+		text("activities.type", func(c *Config) *string { return &c.Activities.Type }),
+		texts("activities.types", func(c *Config) *map[string]string { return &c.Activities.Types }),
+		text("activities.owner", func(c *Config) *string { return &c.Activities.Owner }),
+		text("activities.title", func(c *Config) *string { return &c.Activities.Title }),
+		text("activities.notes", func(c *Config) *string { return &c.Activities.Notes }),
 		text("mapping.missing_traits", func(c *Config) *string { return &c.Mapping.MissingTraits }),
 		boolean("mapping.strict_labels", func(c *Config) *bool { return &c.Mapping.StrictLabels }),
 		boolean("mapping.match.label", func(c *Config) *bool { return &c.Mapping.Match.Label }),
@@ -104,6 +110,8 @@ func sourceKeys() []key[Source] {
 		boolean("require_batch_token", func(s *Source) *bool { return &s.RequireBatchToken }),
 		number("rate_per_second", func(s *Source) *float64 { return &s.RatePerSecond }),
 		list("integration_names", func(s *Source) *[]string { return &s.IntegrationNames }),
+		list("forward.track", func(s *Source) *[]string { return &s.Forward.Track }),
+		list("forward.page", func(s *Source) *[]string { return &s.Forward.Page }),
 	}
 }
 

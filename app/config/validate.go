@@ -44,6 +44,7 @@ func validate(c Config, sandbox bool, p *problems) {
 	validatePairs("mapping.traits", c.Mapping.Traits, "name both the trait and the field", p)
 	validatePairs("mapping.group_traits", c.Mapping.GroupTraits, "name both the trait and the field", p)
 	validatePairs("contacts.on_create", c.Contacts.OnCreate, "name both the field and its value", p)
+	validateActivities(c, p)
 	validateTimes(c, p)
 	validateAccount(c.Freshmarketer, sandbox, p)
 	validateSources(c.Sources, sandbox, p)

@@ -1,0 +1,184 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+const (
+	attributesKey = "events" // in STATE: the types of the events' attributes
+	// noEventsFor is how long no event is tried once the account has said that it takes none.
+	noEventsFor = 24 * time.Hour
+	// addressFor is how long a contact's address is believed, and addressesMax of how many it is kept.
+	addressFor   = 10 * time.Minute
+	addressesMax = 10_000
+)
+
+// events is what the pool knows for sending events: the types of their attributes, and the addresses of contacts.
+type events struct {
+	store   *queue.Store
+	metrics *metrics.Metrics
+
+	mu        sync.Mutex
+	off       time.Time // until then none is tried
+	since     time.Time
+	addresses map[string]address // by contact id
+}
+
+type address struct {
+	email string
+	at    time.Time
+}
+
+var errNoEvents = &freshmarketer.Error{Op: freshmarketer.OpSendEvent, Kind: freshmarketer.KindUnsupported, Unsent: true}
+
+// performEvent sends the call as an event of the contact's address.
+func (t *turn) performEvent(c *call) error {
+	if t.p.events.isOff() {
+		return errNoEvents
+	}
+	email, err := t.address()
+	if err != nil {
+		return err
+	}
+	if email == "" {
+		return errNoAddress
+	}
+	fields, leftOut, err := t.p.events.fit(t.callCtx, t.act)
+	if err != nil {
+		return err
+	}
+	c.outcome.LeftOut = leftOut
+	err = t.once(c, freshmarketer.OpSendEvent, func(ctx context.Context) error {
+		return t.p.cfg.Client.SendEvent(ctx, freshmarketer.Event{Email: email, Name: t.act.Name, At: t.act.At, Properties: fields})
+	})
+	if err == nil {
+		t.p.events.works()
+	}
+	return err
+}
+
+// errNoAddress says that the contact has no address, by which alone an event finds it.
+var errNoAddress = errors.New("the contact has no address")
+
+// address is the contact's, as it was read not long ago.
+func (t *turn) address() (string, error) {
+	if email, known := t.p.events.address(t.target); known {
+		return email, nil
+	}
+	var err error
+	if t.pass, _, err = t.p.gate.enter(t.waitCtx, classActivity, 1); err != nil {
+		return "", err
+	}
+	var contact freshmarketer.Contact
+	err = t.ask(freshmarketer.OpGetContact, func(ctx context.Context) error {
+		var err error
+		contact, err = t.p.cfg.Client.GetContact(ctx, t.target)
+		return err
+	})
+	t.leave()
+	if err != nil {
+		return "", err
+	}
+	t.p.events.remember(t.target, contact.Email)
+	return contact.Email, nil
+}
+
+func (e *events) address(contact string) (email string, known bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	a, ok := e.addresses[contact]
+	return a.email, ok && time.Since(a.at) < addressFor
+}
+
+func (e *events) remember(contact, email string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.addresses == nil || len(e.addresses) >= addressesMax {
+		e.addresses = map[string]address{}
+	}
+	e.addresses[contact] = address{email, time.Now()}
+}
+
+// fit makes the event's attributes, and stores the types of new ones before the account learns them: all processes go by them.
+func (e *events) fit(ctx context.Context, a mapping.Activity) (map[string]any, []mapping.LeftOut, error) {
+	const tries = 5 // others may store some at the same moment
+	var last error
+	for range tries {
+		data, rev, err := e.store.State(ctx, attributesKey)
+		if err != nil {
+			return nil, nil, err
+		}
+		known, err := mapping.DecodeAttributes(data)
+		if err != nil {
+			return nil, nil, err
+		}
+		fields, leftOut, next := known.Fit(a.Name, a.Properties)
+		if next == nil {
+			return fields, leftOut, nil
+		}
+		if data, err = next.Encode(); err != nil {
+			return nil, nil, err
+		}
+		if _, last = e.store.PutState(ctx, attributesKey, data, rev); last == nil {
+			return fields, leftOut, nil
+		}
+		if !errors.Is(last, queue.ErrConflict) {
+			break
+		}
+	}
+	return nil, nil, last
+}
+
+func (e *events) isOff() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return time.Now().Before(e.off)
+}
+
+// refuse notes that the account does not take events.
+func (e *events) refuse(log *zap.Logger) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if time.Now().Before(e.off) {
+		return
+	}
+	if e.since.IsZero() {
+		e.since = time.Now()
+	}
+	e.off = time.Now().Add(noEventsFor)
+	e.metrics.SetPaused(metrics.PausedActivities, true)
+	log.Error("the account does not take events: track and page calls are discarded (no_events); set activities.as to activity",
+		zap.Duration("tried_again_in", noEventsFor))
+}
+
+func (e *events) works() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.since.IsZero() {
+		e.off, e.since = time.Time{}, time.Time{}
+		e.metrics.SetPaused(metrics.PausedActivities, false)
+	}
+}
+
+// pause is why events are not sent, nil if they are.
+func (e *events) pause() *Pause {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.since.IsZero() {
+		return nil
+	}
+	return &Pause{
+		Reason: HoldActivities, Since: e.since,
+		Detail: "the account answers that it has no events (404): its plan may lack them; track and page calls are discarded (no_events), contacts go on; activities.as: activity does without",
+	}
+}

@@ -1,0 +1,204 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/metrics"
+)
+
+const (
+	kindsAge   = time.Hour       // after which the lists are read again
+	kindsRetry = 5 * time.Minute // after which they are read again because something was not in them
+)
+
+// kinds knows the account's types of sales activities and its owners, by the names that the configuration uses.
+type kinds struct {
+	client  *freshmarketer.Client
+	gate    *gate
+	metrics *metrics.Metrics
+	log     *zap.Logger
+	owner   string        // as configured
+	lock    chan struct{} // capacity 1: somebody reads the lists
+
+	mu            sync.Mutex
+	types, owners []freshmarketer.Selectable
+	at            time.Time // when they were read; zero: never
+	doubted       bool
+	missing       string // what is not there, for people; "" if nothing is missing
+	since         time.Time
+}
+
+// missingKind says that the account does not have what the configuration names: a look is worth it again at next.
+type missingKind struct {
+	what string
+	next time.Time
+}
+
+func (e *missingKind) Error() string { return e.what }
+
+// resolve gives the ids of a type and of the owner. The lists are kept and read again now and then, and when something is not in
+// them. Errors: *missingKind, those of the API, errHeld.
+func (k *kinds) resolve(waitCtx, callCtx context.Context, typ string) (typeID, ownerID string, err error) {
+	if k.old(kindsAge) {
+		if err := k.read(waitCtx, callCtx, kindsAge); err != nil {
+			return "", "", err
+		}
+	}
+	typeID, ownerID, what := k.find(typ)
+	if what != "" && k.old(kindsRetry) {
+		if err := k.read(waitCtx, callCtx, kindsRetry); err != nil {
+			return "", "", err
+		}
+		typeID, ownerID, what = k.find(typ)
+	}
+	k.tell(what)
+	if what != "" {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return "", "", &missingKind{what: what, next: k.at.Add(kindsRetry)}
+	}
+	return typeID, ownerID, nil
+}
+
+func (k *kinds) old(age time.Duration) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.at.IsZero() || time.Since(k.at) >= age || k.doubted && time.Since(k.at) >= kindsRetry
+}
+
+// doubt has the lists read again after the API refused something; it says whether they are old enough for that to help.
+func (k *kinds) doubt() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.doubted = true
+	return time.Since(k.at) >= kindsRetry
+}
+
+// read reads both lists, unless somebody else just has.
+func (k *kinds) read(waitCtx, callCtx context.Context, age time.Duration) error {
+	select {
+	case k.lock <- struct{}{}:
+		defer func() { <-k.lock }()
+	case <-waitCtx.Done():
+		return context.Cause(waitCtx)
+	}
+	if !k.old(age) {
+		return nil
+	}
+	pass, _, err := k.gate.enter(waitCtx, classActivity, 2)
+	if err != nil {
+		return err
+	}
+	defer pass.leave()
+	var lists [2][]freshmarketer.Selectable
+	for i, which := range []freshmarketer.Selector{freshmarketer.SelectActivityTypes, freshmarketer.SelectOwners} {
+		if err := pass.admit(); err != nil {
+			return err
+		}
+		list, err := k.client.Select(callCtx, which)
+		pass.report("", err)
+		if err != nil {
+			return err
+		}
+		lists[i] = list
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.types, k.owners, k.at, k.doubted = lists[0], lists[1], time.Now(), false
+	return nil
+}
+
+// find looks both up. what says which is not there, and what there is.
+func (k *kinds) find(typ string) (typeID, ownerID, what string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return FindKinds(k.types, k.owners, typ, k.owner)
+}
+
+// FindKinds finds the ids of a type of sales activities and of an owner among the account's lists. what says which of them is not
+// there, with what there is instead of a type; owners are people and are not listed.
+func FindKinds(types, owners []freshmarketer.Selectable, typ, owner string) (typeID, ownerID, what string) {
+	t, err := pick(types, typ)
+	if err != nil {
+		var names []string
+		for _, s := range types {
+			if !s.Disabled {
+				names = append(names, s.Name)
+			}
+		}
+		slices.Sort(names)
+		return "", "", fmt.Sprintf("activities.type: %v type of sales activities %q: make it in Freshmarketer (Admin Settings > Sales activities), or use one of: %s",
+			err, typ, strings.Join(names, ", "))
+	}
+	o, err := pick(owners, owner)
+	if err != nil {
+		return "", "", fmt.Sprintf("activities.owner: %v user as configured: give the address, the full name or the id of an active user of the account", err)
+	}
+	return t.ID, o.ID, ""
+}
+
+var (
+	errNone    = errors.New("the account has no")
+	errSeveral = errors.New("the account has more than one")
+)
+
+// pick finds a choice by its id, its address, or its name in any letter case. One that is switched off is not there.
+func pick(list []freshmarketer.Selectable, wanted string) (freshmarketer.Selectable, error) {
+	wanted = strings.TrimSpace(wanted)
+	for _, same := range []func(freshmarketer.Selectable) string{
+		func(s freshmarketer.Selectable) string { return s.ID },
+		func(s freshmarketer.Selectable) string { return s.Email },
+		func(s freshmarketer.Selectable) string { return s.Name },
+		func(s freshmarketer.Selectable) string { return s.Internal },
+	} {
+		var found []freshmarketer.Selectable
+		for _, s := range list {
+			if !s.Disabled && wanted != "" && strings.EqualFold(strings.TrimSpace(same(s)), wanted) {
+				found = append(found, s)
+			}
+		}
+		switch len(found) {
+		case 0:
+		case 1:
+			return found[0], nil
+		default:
+			return freshmarketer.Selectable{}, errSeveral
+		}
+	}
+	return freshmarketer.Selectable{}, errNone
+}
+
+// tell says once that something is missing, and once that it is there again.
+func (k *kinds) tell(what string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if what == k.missing {
+		return
+	}
+	if k.missing = what; what == "" {
+		k.log.Info("activities are sent again: the account has their type and owner")
+	} else {
+		k.since = time.Now()
+		k.log.Error("activities wait, contacts do not: the account lacks what the configuration names", zap.String("missing", what))
+	}
+	k.metrics.SetPaused(metrics.PausedActivities, what != "")
+}
+
+// pause is why activities wait, nil if they do not.
+func (k *kinds) pause() *Pause {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.missing == "" {
+		return nil
+	}
+	return &Pause{Reason: HoldActivities, Since: k.since, Detail: k.missing + "; only activities wait"}
+}
