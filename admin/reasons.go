@@ -1,5 +1,7 @@
 package admin
 
+import "maps"
+
 // About says what a reason is a reason for.
 type About string
 
@@ -32,11 +34,16 @@ func Advise(about About, reason string) Advice {
 // table holds the sentences, once, for status, for dlq show and for send.
 func table() map[About]map[string]Advice {
 	return map[About]map[string]Advice{
-		AboutDiscard: discardAdvice(),
+		AboutDiscard: both(discardAdvice(), activityAdvice()),
 		AboutDead:    deadAdvice(),
 		AboutPause:   pauseAdvice(),
 		AboutLeftOut: leftOutAdvice(),
 	}
+}
+
+func both(a, b map[string]Advice) map[string]Advice {
+	maps.Copy(a, b)
+	return a
 }
 
 func discardAdvice() map[string]Advice {
@@ -98,14 +105,48 @@ func discardAdvice() map[string]Advice {
 			"To wait longer, raise delivery.observe_for; to deliver calls, set delivery.mode to live.",
 		},
 		"not_forwarded": {
-			"This type of call is not sent to Freshmarketer.",
-			"Nothing to do. To save traffic, switch the type off in Segment.",
+			"This type of call, or this event or page, is not sent to Freshmarketer.",
+			"Nothing to do. To send track and page calls on, name them under sources[].forward; to save traffic, switch the type off in Segment.",
+		},
+	}
+}
+
+// activityAdvice is about discarded track and page calls.
+func activityAdvice() map[string]Advice {
+	return map[string]Advice{
+		"unknown_contact": {
+			"The user of the track or page call has no contact: no identify of that userId came before it, nor within a minute.",
+			"Call identify with the userId before the first track; if its identify failed, replay that and send the call again.",
+		},
+		"contact_gone": {
+			"Freshmarketer does not have the user's contact any more, so the track or page call has nobody to be about.",
+			"Nothing to do if it was deleted on purpose; the next identify with a change makes it anew.",
+		},
+		"no_name": {
+			"The track call does not say which event it is about.",
+			"Give it the event's name where the call is made.",
+		},
+		"name_too_long": {
+			"The event's name has more than 50 characters, which Freshmarketer does not take.",
+			"Shorten the name where the call is made, or set activities.as to activity.",
+		},
+		"reserved_name": {
+			"Freshmarketer has an event of its own by that name.",
+			"Give the event another name where the call is made, or set activities.as to activity.",
+		},
+		"no_events": {
+			"The account takes no events: the undocumented address answers 404, which a plan without custom events may explain.",
+			"Set activities.as to activity. It is tried again once a day and after a restart.",
 		},
 	}
 }
 
 func deadAdvice() map[string]Advice {
 	return map[string]Advice{
+		"unknown_outcome": {
+			"An activity or event was sent, no clear answer came, and the account could not tell whether it was recorded.",
+			"Look at the contact in Freshmarketer. If it is not there: freshrelay dlq replay <id>; if it is: freshrelay dlq discard <id>",
+		},
 		"invalid": {
 			"Freshmarketer refuses the change as it is; the field and its error text say why.",
 			"Correct the value where it is sent, or the field in Freshmarketer, then: freshrelay dlq replay <id>",
@@ -155,6 +196,10 @@ func pauseAdvice() map[string]Advice {
 			"Somebody has paused sending.",
 			"When it is to go on: freshrelay resume",
 		},
+		"activities": {
+			"The account lacks something that track and page calls need; contacts go on.",
+			"See the detail: make the type of sales activities or correct activities.type or activities.owner; without events set activities.as to activity.",
+		},
 		"observe": {
 			"delivery.mode is observe: nothing is written, calls wait, and the journal says what would be done.",
 			"To deliver what waits and what comes, set delivery.mode to live (or canary) and restart.",
@@ -189,6 +234,9 @@ func leftOutAdvice() map[string]Advice {
 		"not_a_choice":           {"the dropdown has no such choice", "Add the choice in Freshmarketer, or send one it has."},
 		"not_scalar":             {"an object or array, and the field takes one value", "Map a dotted path into it under mapping.traits."},
 		"unsupported_type":       {"fields of this type are not written", "Map the trait to a field of another type."},
+		"attribute_name":         {"the property's name has more than 50 characters", "Shorten it where the call is made."},
+		"attribute_type":         {"earlier events had a value of another type there, and Freshmarketer keeps to the first", "Send the property with one type."},
+		"too_many_attributes":    {"the event has more than 100 properties", "Send fewer, or map the rest to a contact's fields with identify."},
 		"refused":                {"Freshmarketer refused the value; the rest of the contact was written", "Correct the value where it is sent, or the field in Freshmarketer."},
 		"email_conflict":         {"the address belongs to another contact; the rest of this one was written", "Merge or correct the two contacts in Freshmarketer, or the email where it is sent."},
 		"add_only":               {"the field's list is added to and never emptied", "Remove what should go in Freshmarketer."},

@@ -105,7 +105,7 @@ func closedLists() lists {
 			RejectedOverloaded, RejectedFull, RejectedUnavailable,
 			Other,
 		},
-		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, PausedOperator, PausedObserve, PausedCanary, Other},
+		pauses: []string{PausedThrottled, PausedKeyRefused, PausedOutage, PausedMisconfigured, PausedCatalogue, PausedOperator, PausedObserve, PausedCanary, PausedActivities, Other},
 		operations: []string{
 			"create_contact", "upsert_contact", "update_contact", "get_contact", "delete_contact", "lookup_contacts", "contact_fields",
 			"contact_filters", "contact_view", "forget_contact", "bulk_upsert", "job_status",
@@ -125,10 +125,11 @@ func closedLists() lists {
 			OutcomeDiscarded: {
 				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "no_contact", "not_forwarded",
 				"missing_group_id", "missing_group_name", "no_contact_yet", "no_account", "link_limit",
+				"unknown_contact", "contact_gone", "no_name", "name_too_long", "reserved_name", "no_events",
 				"by_operator", "expired", "not_live",
 				Other,
 			},
-			OutcomeDead: {"invalid", "exhausted", "email_conflict", "no_account", "unreadable", "record_too_large", Other},
+			OutcomeDead: {"invalid", "exhausted", "email_conflict", "no_account", "unreadable", "record_too_large", "unknown_outcome", Other},
 			OutcomeDropped: {
 				"not_forwarded", "screen", "invalid_type", "not_an_object", "too_large", "too_complex", "batch_overflow",
 				"unsigned", "repeated", Other,

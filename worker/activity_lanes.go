@@ -23,7 +23,7 @@ func newActivities(contacts *partition) *partition {
 		pool: contacts.pool, log: contacts.log.Activities(), again: contacts.again, contacts: contacts,
 		backlog: newBacklog(contacts.backlog.limit/4, contacts.pool.behind),
 	}
-	contacts.backlog.settled = part.backlog.wake
+	part.backlog.activities, contacts.backlog.settled = true, part.backlog.wake
 	return part
 }
 

@@ -23,11 +23,12 @@ type backlog struct {
 	ready []*lane
 	// later are lanes in which only commands about dead letters wait. They are served while nothing is ready, by as many
 	// runners as behind has room for, so that live events find runners free. An entry may be out of date: see place.
-	later  []*lane
-	behind chan struct{}
-	bytes  int
-	limit  int    // of bytes
-	last   uint64 // position of the newest item that came in
+	later      []*lane
+	behind     chan struct{}
+	bytes      int
+	limit      int    // of bytes
+	last       uint64 // position of the newest item that came in
+	activities bool   // it is about activities
 	// settled is told, without the lock, whose first items were removed; nil: nobody is.
 	settled func(user string)
 

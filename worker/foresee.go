@@ -94,6 +94,9 @@ func (p *Pool) waitingForMode() map[string][]queue.Item {
 	p.backlogs.mu.Lock()
 	defer p.backlogs.mu.Unlock()
 	for b := range p.backlogs.set {
+		if b.activities {
+			continue // they change no contact
+		}
 		b.mu.Lock()
 		for user, l := range b.lanes {
 			if !p.mode.writes(user) {

@@ -68,6 +68,7 @@ nats: {prefix: relay-2, max_bytes: 10GiB}
 sources:
   - name: website
     write_keys: [wk_a, wk_b]
+    forward: {track: [Order Completed], page: ["*"]}
   - name: hooks-1
     webhook_secrets: one for all
     batch_token: 0123456789abcdef
@@ -85,6 +86,7 @@ freshmarketer:
 delivery: {concurrency: 3, mode: canary, canary: [user-1, "42"], observe_for: 12h}
 identity: {email_fallback: true, without_user_id: by_email}
 contacts: {create: false, on_create: {lifecycle_stage: Lead}}
+activities: {as: activity, type: Task, types: {Order Completed: Purchase}, owner: jane@example.com, title: "{{name}}", notes: "{{userId}}"}
 mapping:
   missing_traits: keep
   match: {label: true, spelling: false, reserved: false}
@@ -107,7 +109,7 @@ log: {level: debug, format: json}
 		Admin:          Admin{Listen: "127.0.0.1:9001", TokenFile: "/etc/token"},
 		NATS:           NATS{Prefix: "relay-2", Replicas: 1, MaxBytes: 10 << 30},
 		Sources: []Source{
-			{Name: "website", WriteKeys: []Secret{"wk_a", "wk_b"}},
+			{Name: "website", WriteKeys: []Secret{"wk_a", "wk_b"}, Forward: Forward{Track: []string{"Order Completed"}, Page: []string{"*"}}},
 			{
 				Name: "hooks-1", WebhookSecrets: []Secret{"one for all"},
 				BatchToken: "0123456789abcdef", RequireBatchToken: true, RatePerSecond: 2.5,
@@ -122,6 +124,9 @@ log: {level: debug, format: json}
 		Delivery: Delivery{Concurrency: 3, Mode: ModeCanary, Canary: []string{"user-1", "42"}, ObserveFor: 12 * time.Hour},
 		Identity: Identity{EmailFallback: true, WithoutUserID: "by_email"},
 		Contacts: Contacts{OnCreate: map[string]string{"lifecycle_stage": "Lead"}},
+		Activities: Activities{
+			As: "activity", Type: "Task", Types: map[string]string{"Order Completed": "Purchase"}, Owner: "jane@example.com", Title: "{{name}}", Notes: "{{userId}}",
+		},
 		Mapping: Mapping{
 			MissingTraits: "keep", Match: Match{Label: true}, StrictLabels: true, ResendAfter: 24 * time.Hour,
 			Traits: map[string]string{"plan": "Plan tier", "address.city": "City"}, GroupTraits: map[string]string{"size": "Seats"},
