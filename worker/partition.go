@@ -29,11 +29,15 @@ func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 	part := &partition{pool: p, log: log, backlog: newBacklog(p.cfg.ReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.mode.writes, log.Owns, p.log)}
 	defer p.backlogs.enter(part.backlog)()
 	part.bulks = newBulks(part, p.log)
-	if err := part.reconcile(ctx); err != nil {
-		if ctx.Err() != nil {
-			return nil // stopping is not failing
+	activities := newActivities(part)
+	defer p.backlogs.enter(activities.backlog)()
+	for _, half := range []*partition{part, activities} {
+		if err := half.reconcile(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil // stopping is not failing
+			}
+			return err
 		}
-		return err
 	}
 	waitCtx, stop := context.WithCancelCause(ctx)
 	defer stop(errStopping)
@@ -80,8 +84,7 @@ func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 			serving.Go(func() { part.serve(waitCtx, callCtx) })
 		}
 	})
-	activities, performing := newActivities(part), make(chan error, 1)
-	defer p.backlogs.enter(activities.backlog)()
+	performing := make(chan error, 1)
 	activities.start(waitCtx, callCtx, serving.Go)
 	wg.Go(func() {
 		err := activities.log.Run(waitCtx, activities.take)
