@@ -15,6 +15,7 @@ type Forecast struct {
 	Update    int            `json:"update"`    // users whose known contact changes
 	Unchanged int            `json:"unchanged"` // users whose contact has it all
 	Nothing   int            `json:"nothing"`   // users none of whose calls is delivered
+	Companies int            `json:"companies"` // whose account would be made, found by its name, or changed
 	Requests  int            `json:"requests"`  // API calls, contact by contact: bulks take fewer, what is refused takes more
 	PerHour   int            `json:"per_hour"`  // API calls that the quota leaves us; 0: no limit
 	Discarded map[string]int `json:"discarded"` // calls, by reason
@@ -41,9 +42,10 @@ type LeftOutCount struct {
 	Calls  int    `json:"calls"`
 }
 
-// Foreseen is one user's waiting calls, mapped.
+// Foreseen is what waits in one lane, mapped.
 type Foreseen struct {
-	Known     bool     // the user's contact is
+	Company   bool     // it is a company's calls: what group calls say of accounts
+	Known     bool     // the user's contact is, or the company's account
 	Result    Result   // of all calls that can be mapped
 	Calls     int      // those that cannot included
 	Discarded []string // reasons of the calls that are not delivered
@@ -71,14 +73,20 @@ type FieldForecast struct {
 	After  json.RawMessage `json:"after,omitempty"`
 }
 
-// Add counts one user in.
+// Add counts what waits in one lane in.
 func (f *Forecast) Add(s Foreseen) {
 	if f.fields == nil {
 		f.fields, f.leftOut, f.Discarded = map[string]*FieldCount{}, map[LeftOutCount]int{}, map[string]int{}
 	}
+	f.Requests += len(s.Requests)
+	if s.Company { // its calls are counted with their users
+		if !s.Result.Change.Empty() {
+			f.Companies++
+		}
+		return
+	}
 	f.Users++
 	f.Calls += s.Calls
-	f.Requests += len(s.Requests)
 	switch {
 	case len(s.Discarded) == s.Calls:
 		f.Nothing++

@@ -25,12 +25,13 @@ func TestForecastCountsUsersFieldsAndCalls(t *testing.T) {
 		Calls: 2, Discarded: []string{"missing_email", "unreadable"},
 		Result: Result{Outcomes: []Outcome{{Reason: ReasonMissingEmail, LeftOut: []LeftOut{{Trait: "size", Reason: ReasonUnmapped}}}}},
 	})
+	f.Add(Foreseen{Company: true, Calls: 3, Requests: make([]Request, 1), Result: Result{Change: Change{Fields: []FieldChange{set("name", "Acme")}}}})
 	f.Sum()
 	got, err := json.Marshal(f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"users":4,"calls":6,"create":1,"update":1,"unchanged":1,"nothing":1,"requests":3,"per_hour":0,"discarded":{"missing_email":1,"unreadable":1},` +
+	const want = `{"users":4,"calls":6,"create":1,"update":1,"unchanged":1,"nothing":1,"companies":1,"requests":4,"per_hour":0,"discarded":{"missing_email":1,"unreadable":1},` +
 		`"fields":[{"field":"city","label":"Label of city","set":1,"emptied":1},{"field":"email","label":"Label of email","set":1,"emptied":0}],` +
 		`"left_out":[{"trait":"colour","reason":"unmapped","calls":4}],"partial":false}`
 	if string(got) != want {

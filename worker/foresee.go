@@ -10,6 +10,7 @@ import (
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
 )
 
 // Forecast maps everything that waits for another mode, with today's mapping and what is remembered of its users. It writes
@@ -19,7 +20,7 @@ func (p *Pool) Forecast(ctx context.Context) (mapping.Forecast, error) {
 	if q := p.cfg.Quota; q.PerHour > 0 {
 		f.PerHour = q.allowed().hour
 	}
-	fields, err := p.catalogue.get(ctx, ctx)
+	fields, err := p.previewFields(ctx, nil)
 	if err != nil {
 		return f, err
 	}
@@ -31,9 +32,16 @@ func (p *Pool) Forecast(ctx context.Context) (mapping.Forecast, error) {
 		if err != nil {
 			return f, err
 		}
-		if seen := p.foresee(fields, record, items); seen.Calls > 0 {
-			f.Add(seen)
+		calls := waitingCalls(record, items)
+		if len(calls) == 0 {
+			continue
 		}
+		if calls[0].received.Type == segment.Account && fields.accounts == nil {
+			if fields, err = p.previewFields(ctx, []queue.Letter{{Type: string(segment.Account)}}); err != nil {
+				return f, err
+			}
+		}
+		f.Add(p.foresee(fields, record, calls))
 	}
 	f.Sum()
 	return f, nil
@@ -42,7 +50,7 @@ func (p *Pool) Forecast(ctx context.Context) (mapping.Forecast, error) {
 // ForecastUser is Forecast for one user, with values. read has the contact read, which takes a call of the quota; it is left
 // out while there is none to spare.
 func (p *Pool) ForecastUser(ctx context.Context, user string, read bool) (mapping.UserForecast, error) {
-	fields, err := p.catalogue.get(ctx, ctx)
+	fields, err := p.previewFields(ctx, nil)
 	if err != nil {
 		return mapping.UserForecast{}, err
 	}
@@ -50,7 +58,7 @@ func (p *Pool) ForecastUser(ctx context.Context, user string, read bool) (mappin
 	if err != nil {
 		return mapping.UserForecast{}, err
 	}
-	seen := p.foresee(fields, record, p.waitingForMode()[user])
+	seen := p.foresee(fields, record, waitingCalls(record, p.waitingForMode()[user]))
 	var before map[string]json.RawMessage
 	if read && seen.Known && !seen.Result.Change.Empty() {
 		before = p.readOnce(ctx, record.ContactID)
@@ -108,10 +116,9 @@ func (p *Pool) waitingForMode() map[string][]queue.Item {
 	return out
 }
 
-// foresee maps a user's waiting calls onto what is remembered. Commands about dead letters are not among them.
-func (p *Pool) foresee(fields *mapping.Catalogue, record mapping.Record, items []queue.Item) mapping.Foreseen {
+// waitingCalls are the calls among items that no record knows of yet. Commands about dead letters are none.
+func waitingCalls(record mapping.Record, items []queue.Item) []call {
 	var calls []call
-	var mapped []mapping.Call
 	for _, it := range items {
 		if _, imported, _ := queue.DecodeImport(it.Data); it.Kind == queue.KindReplay || imported || it.Position <= record.Pos {
 			continue
@@ -119,12 +126,25 @@ func (p *Pool) foresee(fields *mapping.Catalogue, record mapping.Record, items [
 		c := call{position: it.Position, item: it.Position, stored: it.Data}
 		c.decode()
 		calls = append(calls, c)
+	}
+	return calls
+}
+
+// foresee maps a lane's waiting calls onto what is remembered.
+func (p *Pool) foresee(fields previewFields, record mapping.Record, calls []call) mapping.Foreseen {
+	out := mapping.Foreseen{Known: record.ContactID != "", Calls: len(calls)}
+	var mapped []mapping.Call
+	for _, c := range calls {
 		if c.mapped() {
-			mapped = append(mapped, mapping.Call{Event: c.event, Pos: c.position})
+			out.Company = c.received.Type == segment.Account
+			mapped = append(mapped, mapping.Call{Event: c.event, Pos: c.position, Group: p.company(c.event)})
 		}
 	}
-	out := mapping.Foreseen{Known: record.ContactID != "", Calls: len(calls)}
-	out.Result = mapping.Fold(fields, p.cfg.Mapping, record, mapped, time.Now())
+	fold, cat := mapping.Fold, fields.contacts
+	if out.Company {
+		fold, cat = mapping.FoldAccount, fields.accounts
+	}
+	out.Result = fold(cat, p.cfg.Mapping, record, mapped, time.Now())
 	next := 0
 	for _, c := range calls {
 		if c.mapped() {
@@ -135,6 +155,10 @@ func (p *Pool) foresee(fields *mapping.Catalogue, record mapping.Record, items [
 			out.Discarded = append(out.Discarded, f.reason)
 		}
 	}
-	out.Requests = plannedRequests(out.Result.Change, record.ContactID, p.customs.mode(freshmarketer.OpUpdateContact))
+	if out.Company {
+		out.Requests = plannedAccount(out.Result.Change, record.ContactID)
+	} else {
+		out.Requests = plannedRequests(out.Result.Change, record.ContactID, p.customs.mode(freshmarketer.OpUpdateContact))
+	}
 	return out
 }

@@ -75,3 +75,26 @@ func TestAForecastComesTrue(t *testing.T) {
 		}
 	})
 }
+
+// Companies are foreseen too, and not counted as users.
+func TestAForecastKnowsCompanies(t *testing.T) {
+	groups(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.known("ann")
+		r.inMode(worker.Mode{Name: worker.ModeObserve, ObserveFor: 24 * time.Hour})
+		r.publish(r.group("ann", "acme", map[string]any{"name": "Acme", "industry": "Music"})...)
+		time.Sleep(time.Minute)
+		f, err := r.pool.Forecast(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Companies != 1 || f.Users != 1 || f.Calls != 1 || f.Requests < 2 {
+			t.Errorf("foreseen: %+v", f)
+		}
+		before := r.writes()
+		r.inMode(worker.Mode{})
+		r.drain(time.Hour)
+		if n := r.writes() - before; n > f.Requests {
+			t.Errorf("%d writes, foreseen were %d requests", n, f.Requests)
+		}
+	})
+}

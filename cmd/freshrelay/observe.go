@@ -57,8 +57,11 @@ func (p *program) printForecast(f admin.Forecast) {
 	out("contacts    %d to create, or found by their address", f.Create)
 	out("            %d to update", f.Update)
 	out("            %d have it all already", f.Unchanged)
+	if f.Companies > 0 {
+		out("companies   %d accounts to make, find by their name, or change", f.Companies)
+	}
 	if f.Nothing > 0 {
-		out("            %d users of whom nothing would be delivered", f.Nothing)
+		out("nothing     %d users of whom nothing would be delivered", f.Nothing)
 	}
 	took := ""
 	if f.PerHour > 0 {
