@@ -6,7 +6,6 @@ import (
 	"debug/elf"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -154,16 +153,6 @@ func runImage(t *testing.T, root string) {
 	if err := service.Wait(); err != nil {
 		t.Errorf("after STOPSIGNAL: %v\n%s", err, log.String())
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // await polls; the limit is only for a machine on which nothing moves any more.

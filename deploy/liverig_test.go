@@ -1,0 +1,172 @@
+package deploy_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.yaml.in/yaml/v3"
+)
+
+// liveRig is what compose starts, as processes on this machine.
+type liveRig struct {
+	t                   *testing.T
+	prometheus, sandbox string // base URLs
+	ingest, alone       target // that of the services, and that of a process by itself with an embedded broker
+	log                 *logBuffer
+}
+
+type target struct{ url, key, admin string }
+
+// logBuffer holds what all processes say.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+const (
+	liveKey      = "an-api-key-for-the-live-test"
+	liveWriteKey = "wk-for-the-live-test-0123456789"
+)
+
+func startLive(t *testing.T) *liveRig {
+	t.Helper()
+	prometheus := tool(t, "prometheus")
+	r := &liveRig{t: t, log: &logBuffer{}}
+	dir := t.TempDir()
+	program := filepath.Join(dir, "freshrelay")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/freshrelay")
+	build.Dir = ".." // its module
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	broker := r.startBroker(filepath.Join(dir, "nats"))
+
+	sandbox := freeAddress(t)
+	r.sandbox = "http://" + sandbox
+	r.start(dir, program, nil, "sandbox", "--listen", sandbox, "--api-key", liveKey)
+	cfg := filepath.Join(dir, "freshrelay.yaml")
+	write(t, cfg, `
+freshmarketer: {domain: acme, api_key: `+liveKey+`, base_url: "`+r.sandbox+`", quota: {per_hour: 50000, per_minute: 5000, reserve: 0.1}}
+sources: [{name: website, write_keys: [`+liveWriteKey+`]}]
+nats: {url: "`+broker+`", durability: fsync, partitions: 4, max_bytes: 1GiB}
+`)
+	r.ingest = r.serve(dir, program, cfg, "ingest")
+	worker := r.serve(dir, program, cfg, "worker")
+	r.alone = r.serve(dir, program, "", "all")
+	r.up(r.sandbox + "/_sandbox/faults")
+	r.fault(http.MethodPost, r.poison())
+	r.startPrometheus(prometheus, filepath.Join(dir, "prometheus"), map[string][]string{
+		"freshrelay": {r.ingest.admin, worker.admin}, "freshrelay-alone": {r.alone.admin},
+	})
+	return r
+}
+
+// startBroker runs a server with the shipped configuration, but for its addresses and its directory.
+func (r *liveRig) startBroker(dir string) (address string) {
+	r.t.Helper()
+	opts, err := server.ProcessConfigFile("nats/nats.conf")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	opts.StoreDir, opts.Host, opts.Port, opts.HTTPPort, opts.NoSigs = dir, "127.0.0.1", server.RANDOM_PORT, 0, true
+	s, err := server.NewServer(opts)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.Start()
+	r.t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	return s.ClientURL()
+}
+
+// serve starts a freshrelay process; without a configuration it is one with a sandbox of its own.
+func (r *liveRig) serve(dir, program, cfg, role string) target {
+	r.t.Helper()
+	ingest, admin := freeAddress(r.t), freeAddress(r.t)
+	args := []string{"serve", "--listen", ingest, "--admin-listen", admin, "--data-dir", filepath.Join(dir, role)}
+	to := target{"http://" + ingest, liveWriteKey, admin}
+	if cfg == "" {
+		args = append(args, "--sandbox", "--sandbox-listen", freeAddress(r.t))
+		to.key = "wk_website"
+	} else {
+		args = append(args, "--config", cfg, "--role", role)
+	}
+	r.start(dir, program, []string{"FRESHRELAY_LOG_FORMAT=json"}, args...)
+	r.up("http://" + admin + "/readyz")
+	return to
+}
+
+// startPrometheus runs it with the shipped configuration; only targets and intervals are others.
+func (r *liveRig) startPrometheus(program, dir string, jobs map[string][]string) {
+	r.t.Helper()
+	if err := os.CopyFS(dir, os.DirFS("prometheus")); err != nil {
+		r.t.Fatal(err)
+	}
+	file := filepath.Join(dir, "prometheus.yml")
+	cfg := readConfig(r.t, file)
+	cfg["global"] = map[string]any{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+	var scrapes []any
+	for job, targets := range jobs {
+		scrapes = append(scrapes, map[string]any{"job_name": job, "static_configs": []any{map[string]any{"targets": targets}}})
+	}
+	cfg["scrape_configs"] = scrapes
+	text, err := yaml.Marshal(cfg)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	write(r.t, file, string(text))
+	address := freeAddress(r.t)
+	r.prometheus = "http://" + address
+	r.start(dir, program, nil, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
+	r.up(r.prometheus + "/-/ready")
+}
+
+// start runs a program until the test ends; it dies with the test.
+func (r *liveRig) start(dir, program string, environ []string, args ...string) {
+	r.t.Helper()
+	cmd := exec.CommandContext(context.WithoutCancel(r.t.Context()), program, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, r.log, r.log
+	cmd.Env = append(cmd.Environ(), environ...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+}
+
+// up waits until an address answers with success.
+func (r *liveRig) up(address string) {
+	r.t.Helper()
+	await(r.t, address+" answers", func() bool {
+		resp, err := http.Get(address) //nolint:noctx // a test's poll
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}, r.log)
+}
+
+// freeAddress is one that nobody listens on at this moment.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // of a TCP listener
+}
+
