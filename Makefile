@@ -104,6 +104,10 @@ test-power: ## cut the power under full load, six times; needs root and loop mou
 test-cluster: ## several processes on nats-server processes: kill and freeze each at every failpoint, kill the stream leader 5 times
 	go test -count 1 -timeout 40m -v -run '^(TestProcessesThatShareABrokerLoseNothing|TestAKilledStreamLeaderLosesNothing)$$' ./app -cluster.users 60 -cluster.calls 30 -cluster.kills 5 -cluster.points
 
+.PHONY: test-series
+test-series: ## a million users with a trait each: the metrics grow by no series (about ten minutes)
+	go test -count 1 -timeout 60m -v -run '^TestUsersMakeNoSeries$$' ./app -series.users 1000000
+
 .PHONY: bench
 bench: ## run the benchmarks; BENCH=regexp, COUNT=n; compare two outputs with `go tool -modfile=tools/go.mod benchstat`
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...

@@ -27,7 +27,7 @@ const benchConnections = 32
 var benchCalls = flag.Int("bench.calls", 10_000, "BenchmarkDelivered: calls of each of its five rounds and two sides")
 
 // instantAPI answers every write at once and keeps nothing, so that what is measured is the way to it.
-func instantAPI(b *testing.B) (url string, writes *atomic.Int64) {
+func instantAPI(b testing.TB) (url string, writes *atomic.Int64) {
 	b.Helper()
 	box, err := sandbox.New(sandbox.Options{APIKeys: []string{childAPIKey}})
 	if err != nil {
@@ -49,7 +49,7 @@ func instantAPI(b *testing.B) (url string, writes *atomic.Int64) {
 }
 
 // benchChild is the real program on a directory of its own, with or without fsync.
-func benchChild(b *testing.B, program, api string, environ ...string) *child {
+func benchChild(b testing.TB, program, api string, environ ...string) *child {
 	b.Helper()
 	c := newChild(b, program, b.TempDir(), api, "nats: {max_bytes: 4GiB}\n")
 	// So many calls that none is saved: in bulk the API's own time would be measured.
