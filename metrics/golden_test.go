@@ -95,7 +95,7 @@ func keep(t *testing.T, mark string, rows []string) {
 	}
 	got := "\n" + strings.Join(rows, "\n") + "\n\n"
 	if *update {
-		if err := os.WriteFile(goldenPage, []byte(before+begin+got+end+after), 0o644); err != nil { //nolint:gosec // a page of the documentation
+		if err := os.WriteFile(goldenPage, []byte(before+begin+got+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
