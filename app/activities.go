@@ -18,22 +18,8 @@ func activities(c config.Config) mapping.Activities {
 
 // forward says which track and page calls of a source are let in.
 func forward(f config.Forward) func(segment.Type, string) bool {
-	sets := map[segment.Type]map[string]bool{segment.Track: nameSet(f.Track), segment.Page: nameSet(f.Page)}
-	return func(typ segment.Type, name string) bool {
-		set := sets[typ]
-		return set[config.ForwardAll] || name != "" && set[foldName(name)]
-	}
+	return func(typ segment.Type, name string) bool { return f.Takes(string(typ), name) }
 }
-
-func nameSet(names []string) map[string]bool {
-	set := map[string]bool{}
-	for _, name := range names {
-		set[foldName(name)] = true
-	}
-	return set
-}
-
-func foldName(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
 // activityFates says what happens to track, page and screen calls, and how to switch them on.
 func activityFates(c config.Config) []CallFate {

@@ -10,6 +10,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -133,6 +134,21 @@ type Forward struct {
 
 // ForwardAll in a list forwards all calls of the type, those without a name too.
 const ForwardAll = "*"
+
+// Takes says whether a call of that type ("track" or "page") and name ("" if it has none) is sent on.
+func (f Forward) Takes(typ, name string) bool {
+	names := f.Track
+	if typ == "page" {
+		names = f.Page
+	} else if typ != "track" {
+		return false
+	}
+	name = strings.TrimSpace(name)
+	return slices.ContainsFunc(names, func(n string) bool {
+		n = strings.TrimSpace(n)
+		return n == ForwardAll || name != "" && strings.EqualFold(n, name)
+	})
+}
 
 // Any says that something is forwarded.
 func (f Forward) Any() bool { return len(f.Track)+len(f.Page) > 0 }

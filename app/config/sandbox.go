@@ -23,7 +23,9 @@ func SandboxDefaults() Config {
 		Name:           SandboxSource,
 		WriteKeys:      []Secret{SandboxWriteKey},
 		WebhookSecrets: []Secret{SandboxWebhookSecret},
+		Forward:        Forward{Track: []string{"Order Completed"}},
 	}}
+	c.Activities.Type, c.Activities.Owner = "Task", "Sandbox User" // which the sandbox has
 	return Sandbox(c)
 }
 

@@ -37,7 +37,7 @@ func (s *sender) earlier(ctx context.Context, ps *post) (map[string]int, error) 
 		return out, nil
 	}
 	for _, c := range ps.calls {
-		if !c.ownID || !c.stored() {
+		if !c.ownID || !c.stored(s.source.forward) {
 			continue
 		}
 		events, err := journal(ctx, s.admin, c.id, c.half, time.Now().Add(-journalWindow))
@@ -101,7 +101,7 @@ func (p *program) printSent(file string, calls []SentCall) {
 		case c.Outcome == outcomeRefused:
 			fmt.Fprintf(p.stdout, "%s %d %s\n", head, c.Status, clean(c.Error, 0))
 		case c.Outcome == outcomeDropped:
-			fmt.Fprintln(p.stdout, head+" taken and not stored: calls of this type are not sent to Freshmarketer")
+			fmt.Fprintln(p.stdout, head+" taken and not stored: no source forwards it (docs/calls.md)")
 		case c.Outcome == outcomeUnknown:
 			fmt.Fprintln(p.stdout, head+" stored, but no outcome yet; see: freshrelay status")
 		case c.Event == nil:

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/freshrelay/freshrelay/app/config"
 )
 
 // post is one request made of a file.
@@ -32,18 +34,19 @@ const (
 // call is one call of a post.
 type call struct {
 	typ, id string
+	name    string // of a track or page call
 	// half is the type of the journal's line about it. A group call has two: its user's is waited for, if it has a user.
 	half  string
 	ownID bool // the file had the id, so that earlier calls may have had it too
 }
 
-// stored reports whether the service keeps calls of this type; the others it takes and drops.
-func (c call) stored() bool {
+// stored reports whether the service keeps the call of a source that forwards these; the others it takes and drops.
+func (c call) stored(f config.Forward) bool {
 	switch c.typ {
 	case "identify", "group", "alias", "delete":
 		return true
 	}
-	return false
+	return f.Takes(c.typ, c.name)
 }
 
 // readPost reads a file. As a Segment library would, it gives each call a messageId that has none; a file whose calls
@@ -120,6 +123,8 @@ func (ps *post) add(raw []byte) ([]byte, error) {
 		Type      string `json:"type"`
 		MessageID any    `json:"messageId"`
 		UserID    any    `json:"userId"`
+		Event     any    `json:"event"`
+		Name      any    `json:"name"`
 	}
 	if err := json.Unmarshal(raw, &said); err != nil || raw[0] != '{' {
 		return nil, fmt.Errorf("%s: call %d is not an object with a type", ps.file, len(ps.calls))
@@ -130,6 +135,12 @@ func (ps *post) add(raw []byte) ([]byte, error) {
 	}
 	if c.half = c.typ; c.typ == "group" && said.UserID == nil {
 		c.half = "account"
+	}
+	switch c.typ {
+	case "track":
+		c.name, _ = said.Event.(string)
+	case "page":
+		c.name, _ = said.Name.(string)
 	}
 	if id, ok := said.MessageID.(string); ok && strings.TrimSpace(id) != "" {
 		c.id, c.ownID = id, true

@@ -220,7 +220,7 @@ func (s *store) take(w http.ResponseWriter, r *http.Request) {
 		if s.outcome != nil {
 			e = s.outcome(c)
 		}
-		if e == nil || !c.stored() {
+		if e == nil || !c.stored(config.Forward{}) {
 			continue
 		}
 		e.At, e.MessageID, e.Type = time.Now(), c.id, c.typ

@@ -124,6 +124,7 @@ func (p *program) readFile(name string) ([]byte, error) {
 // credentials are what a sender of the source would have.
 type credentials struct {
 	name, writeKey, secret string
+	forward                config.Forward
 	known                  []string // names of the configured sources, for messages
 }
 
@@ -137,7 +138,7 @@ func (c *sendCmd) pick(cfg config.Config) credentials {
 		if c.Source != "" && s.Name != c.Source {
 			continue
 		}
-		out.name = s.Name
+		out.name, out.forward = s.Name, s.Forward
 		if len(s.WriteKeys) > 0 {
 			out.writeKey = string(s.WriteKeys[0])
 		}
@@ -185,7 +186,7 @@ func (s *sender) send(ctx context.Context, ps *post) ([]SentCall, error) {
 		switch {
 		case resp.StatusCode != http.StatusOK:
 			calls[i].Outcome, calls[i].Error = outcomeRefused, refusal(body)
-		case !c.stored():
+		case !c.stored(s.source.forward):
 			calls[i].Outcome = outcomeDropped
 		}
 	}
