@@ -96,7 +96,7 @@ func (t *turn) bulkable() bool {
 	if !t.mayFly() {
 		return false
 	}
-	for _, f := range t.result.Change.Fields {
+	for _, f := range t.rowFields() {
 		if f.Custom && t.p.customs.mode(freshmarketer.OpBulkUpsert) != CustomFieldsMerge || !t.p.custom.bulkable(t.p.catalogue, f) {
 			return false
 		}
@@ -107,7 +107,7 @@ func (t *turn) bulkable() bool {
 // mayFly is bulkable but for what is known of custom fields.
 func (t *turn) mayFly() bool {
 	l := t.lane
-	if l.record.ContactID == "" || l.alone || l.trouble != nil || l.limit > 0 || !l.doubted.IsZero() || len(t.dropped) > 0 || t.noEmail != "" {
+	if l.contact() == "" || l.guess != nil && !t.p.backfill.usable() || l.alone || l.trouble != nil || l.limit > 0 || !l.doubted.IsZero() || len(t.dropped) > 0 || t.noEmail != "" {
 		return false
 	}
 	for _, c := range t.calls {
@@ -195,7 +195,7 @@ func (b *bulks) size() int {
 // depart gets leave for a job's calls, and only then takes the changes: while it waits, more come, and those that are
 // there grow. It returns nil if there is nothing to send together.
 func (b *bulks) depart(waitCtx, callCtx context.Context, slot int) (*flight, error) {
-	pass, waited, err := b.part.pool.gate.enter(waitCtx, classContact, 2)
+	pass, waited, err := b.part.pool.gate.enter(waitCtx, classContact, 2+b.checks())
 	if err != nil {
 		return nil, err
 	}
@@ -208,9 +208,11 @@ func (b *bulks) depart(waitCtx, callCtx context.Context, slot int) (*flight, err
 		}
 		turns = append(turns, t)
 	}
+	turns = b.verified(callCtx, pass, turns)
 	if len(turns) < bulkWorth {
 		pass.leave()
 		for _, t := range turns {
+			t.releaseClaims()
 			t.aside()
 		}
 		return nil, nil //nolint:nilnil // nothing to send is an ordinary outcome
@@ -272,13 +274,14 @@ func (t *turn) stall(err error) {
 
 // row is the change as a line of a bulk.
 func (t *turn) row() freshmarketer.BulkRow {
-	return freshmarketer.BulkRow{Identifier: "id", Value: t.lane.record.ContactID, Write: write(t.result.Change)}
+	return freshmarketer.BulkRow{Identifier: "id", Value: t.lane.contact(), Write: t.rowWrite()}
 }
 
 // delivered settles a change that a job has made.
 func (t *turn) delivered() {
 	record := t.result.Record
-	record.ContactID = t.lane.record.ContactID
+	record.ContactID = t.lane.contact()
+	t.lane.guess = nil // the account has taken it
 	if err := t.settle(record, nil, ""); err != nil {
 		t.stall(err)
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -128,12 +129,23 @@ func (t *turn) learnBulk() {
 	}
 	t.pass = pass
 	defer t.leave()
+	if t.lane.guess != nil {
+		if err := t.settleGuess(); !errors.Is(err, errMapAgain) || t.lane.record.ContactID == "" || t.fold() != nil {
+			return
+		}
+	}
 	id := t.lane.record.ContactID
-	contact, err := t.get(id)
+	contact, err := t.current(id)
 	if err != nil || t.ours(contact) != nil {
 		return
 	}
 	left, write := t.experiment(contact)
+	if left == "" {
+		if contact, err = t.prime(contact); err != nil {
+			return
+		}
+		left, write = t.experiment(contact)
+	}
 	if left == "" {
 		t.fresh, t.freshAt = &contact, time.Now()
 		return
@@ -201,6 +213,20 @@ func (t *turn) experiment(c freshmarketer.Contact) (left string, w freshmarketer
 		}
 	}
 	return "", freshmarketer.ContactWrite{}
+}
+
+// prime writes one of the change's custom fields if the contact has none of them yet, so that there is one to leave out.
+func (t *turn) prime(c freshmarketer.Contact) (freshmarketer.Contact, error) {
+	var set []mapping.FieldChange
+	for _, f := range t.result.Change.Fields {
+		if f.Custom && f.Value != nil {
+			set = append(set, f)
+		}
+	}
+	if len(set) < 2 {
+		return c, nil
+	}
+	return t.put(c.ID, freshmarketer.ContactWrite{Custom: union(c.Custom, freshmarketer.Fields{set[0].Name: set[0].Value})})
 }
 
 // mayLearn says whether this turn should find out what a bulk does to custom fields: it could go into one but for that.

@@ -51,6 +51,7 @@ func newFlight(waitCtx, callCtx context.Context, b *bulks, slot int, pass *pass,
 
 // run sends the bulk and ends with every lane settled, given back or, on stopping, let go.
 func (f *flight) run() {
+	defer f.releaseClaims()
 	job, err := f.post()
 	switch {
 	case err == nil:
@@ -97,7 +98,15 @@ func (f *flight) refusedWhole(err error) {
 	}
 }
 
+// releaseClaims comes before the lanes go on. It may be called twice.
+func (f *flight) releaseClaims() {
+	for _, t := range f.turns {
+		t.releaseClaims()
+	}
+}
+
 func (f *flight) giveBack(alone bool) {
+	f.releaseClaims()
 	for _, t := range f.turns {
 		t.lane.alone = t.lane.alone || alone
 		t.part.backlog.giveBack(t.lane)
@@ -232,6 +241,7 @@ func (f *flight) conclude(status freshmarketer.JobStatus, certain bool) {
 		return // the mark stays: whoever comes next follows the job
 	}
 	f.clear()
+	f.releaseClaims()
 	failed := map[int]bool{}
 	for _, row := range status.Failures {
 		failed[row.Row] = true

@@ -58,7 +58,10 @@ func (t *trust) failedSince(at time.Time) bool {
 // proven says whether the account has stored all of the bulk's values before, or ones like them.
 func (f *flight) proven() bool {
 	return !slices.ContainsFunc(f.turns, func(t *turn) bool {
-		return slices.ContainsFunc(t.result.Change.Fields, func(c mapping.FieldChange) bool {
+		if g := t.lane.guess; g != nil && g.adopt {
+			return true // its userId may be another contact's
+		}
+		return slices.ContainsFunc(t.rowFields(), func(c mapping.FieldChange) bool {
 			unique := c.Name == "email" || c.Name == "mobile_number" // another contact may have it
 			return unique || c.Value == nil || !t.p.custom.bulkable(t.p.catalogue, c)
 		})

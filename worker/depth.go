@@ -30,6 +30,17 @@ func (s *backlogs) enter(b *backlog) (leave func()) {
 	}
 }
 
+// ready is how many lanes wait for a runner.
+func (s *backlogs) ready() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for b := range s.set {
+		n += b.changes()
+	}
+	return n
+}
+
 // Depth reports for metrics.
 func (p *Pool) Depth() Depth {
 	p.backlogs.mu.Lock()

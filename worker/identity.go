@@ -26,6 +26,9 @@ import (
 // indexLag is how long a lookup may not show a write. Source: up to about 20 s, seen live.
 const indexLag = 25 * time.Second
 
+// claimedWait is how long to wait for a contact that somebody else may take in a bulk.
+const claimedWait = 20 * time.Second
+
 // errMapAgain says that the user's contact has been found: the change is made anew, for that contact.
 var errMapAgain = errors.New("the contact is known now")
 
@@ -193,7 +196,11 @@ func (t *turn) holder(email string) (holder, freshmarketer.Contact, error) {
 	worst := holderUnseen
 	for _, hit := range found[:min(len(found), maxHolders)] {
 		if !t.claim(hit.ID) {
-			return holderUnseen, freshmarketer.Contact{}, notYet(time.Second) // another user's lane is about to take it
+			wait := time.Second
+			if t.p.backfill.usable() {
+				wait = claimedWait // it may be in a bulk
+			}
+			return holderUnseen, freshmarketer.Contact{}, notYet(wait) // another user's lane is about to take it
 		}
 		contact, err := t.get(hit.ID)
 		switch {
@@ -218,6 +225,12 @@ func (t *turn) adopt(contact freshmarketer.Contact, w freshmarketer.ContactWrite
 	maps.Copy(w.Fields, userID.Fields)
 	delete(w.Fields, "email") // it has that one
 	w = t.join(w, contact)
+	switch free, err := t.p.backfill.mayAdopt(t.callCtx, contactNumber(contact.ID), t.lane.user); {
+	case err != nil:
+		return contact, err
+	case !free:
+		return contact, notYet(claimedWait) // a bulk of another process is about to take it
+	}
 	adopted, err := t.put(contact.ID, w)
 	if refusedBy(err) {
 		// Something else is refused; first of all the contact becomes the user's.

@@ -111,4 +111,18 @@ func (i *identity) count(existed bool) {
 	} else {
 		i.made++
 	}
+	if i.existed+i.made > lately {
+		i.existed, i.made = i.existed/2, i.made/2
+	}
+}
+
+// share is which part of the unknown users had a contact lately, 0 while too few were seen.
+func (i *identity) share() float64 {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	const few = 20
+	if i.existed+i.made < few {
+		return 0
+	}
+	return float64(i.existed) / float64(i.existed+i.made)
 }

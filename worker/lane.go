@@ -30,12 +30,14 @@ type lane struct {
 	rev     uint64
 	letters []string // ids of letters whose replay is committed and which are to be dropped
 
-	trouble *trouble
-	alone   bool      // the next change does not go into a bulk
-	vain    int       // bulks in a row that came to nothing
-	doubted time.Time // since when a lookup speaks against what a write was answered; zero: not at all
-	sure    bool      // what the record's intent announces surely has not happened yet
-	limit   int       // items of the next change; 0: all. Set while a refused change is taken apart
+	trouble  *trouble
+	alone    bool      // the next change does not go into a bulk
+	vain     int       // bulks in a row that came to nothing
+	guess    *guess    // the contact that an index names for a user of whom none is known; nil: none
+	searched bool      // the index is not to be asked
+	doubted  time.Time // since when a lookup speaks against what a write was answered; zero: not at all
+	sure     bool      // what the record's intent announces surely has not happened yet
+	limit    int       // items of the next change; 0: all. Set while a refused change is taken apart
 	// written and recovered tell which changes of the head the account may hold though they are not settled: see split.
 	written   []int // sizes, in items, of the changes of this run
 	recovered int   // items at the head that an earlier run may have sent, as any number of changes' worth
@@ -126,6 +128,7 @@ func (l *lane) split(items int) {
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
 	l.trouble, l.alone, l.vain, l.doubted, l.sure, l.limit, l.stalls, l.awaited = nil, false, 0, time.Time{}, false, 0, nil, nil
+	l.guess, l.searched = nil, false
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

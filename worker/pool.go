@@ -60,6 +60,7 @@ type Pool struct {
 	identity  *identity
 	backlogs  backlogs
 	custom    *bulkCustom
+	backfill  *backfill
 	pace      pace
 	trust     trust
 	places    chan struct{} // one element per turn under way
@@ -86,7 +87,7 @@ func New(cfg Config) (*Pool, error) {
 	}
 	log := cfg.Logger.Named("worker")
 	g := newGate(cfg.Client.Probe, newQuota(cfg.Quota, cfg.Store, rand.Text()[:8], log), cfg.Retry.Initial, cfg.Metrics, log)
-	return &Pool{
+	p := &Pool{
 		cfg: cfg, store: cfg.Store, log: log, attempts: log.Named(AttemptLogger), gate: g, identity: newIdentity(cfg.Store, log), mode: newMode(cfg.Mode, cfg.Store.User), began: time.Now(),
 		places: make(chan struct{}, cfg.Concurrency), behind: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		catalogue: newCatalogue(cfg, g, log), accounts: newAccounts(cfg, g, log),
@@ -96,7 +97,9 @@ func New(cfg Config) (*Pool, error) {
 		events:  &events{store: cfg.Store, metrics: cfg.Metrics}, performing: make(chan struct{}, max(1, cfg.Concurrency/2)),
 		unmapped: &unmapped{store: cfg.Store, log: log},
 		resyncs:  &resyncs{store: cfg.Store, log: log, options: cfg.Mapping},
-	}, nil
+	}
+	p.backfill = newBackfill(p, cfg.Store, rand.Text()[:8])
+	return p, nil
 }
 
 // Run reads and delivers the partitions that this process owns until ctx ends, then lets calls under way finish. It returns
@@ -128,6 +131,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		wg.Go(func() { _, _, _ = p.kinds.resolve(waitCtx, callCtx, p.cfg.Activities.Type) })
 	}
 	wg.Go(func() { p.unmapped.run(waitCtx) })
+	wg.Go(func() { p.backfill.run(waitCtx, callCtx) })
 	p.customs.load(waitCtx)
 	if _, _, err := p.resyncs.read(waitCtx); err != nil && waitCtx.Err() == nil { // before anything is mapped
 		p.log.Warn("what is to be sent again could not be read", zap.Error(err))
@@ -164,11 +168,12 @@ type Status struct {
 	LastError   *freshmarketer.Error // the last failure, redacted; nil if there was none
 	Catalogue   bool                 // the account's fields are known
 	Quota       []QuotaWindow        // how the windows that have a limit stand
+	Backfill    *Backfill            // the reading of the account's contacts; nil: there is none
 }
 
 // Status reports for people and metrics.
 func (p *Pool) Status() Status {
-	s := Status{Mode: p.mode.Name, Pauses: p.gate.pauses(), Catalogue: p.catalogue.known(), Quota: p.gate.quota.windows()}
+	s := Status{Mode: p.mode.Name, Pauses: p.gate.pauses(), Catalogue: p.catalogue.known(), Quota: p.gate.quota.windows(), Backfill: p.backfill.status()}
 	if why := p.mode.hold(); why != "" {
 		s.Pauses = append(s.Pauses, Pause{Reason: why, Since: p.began, Detail: p.mode.detail()})
 	}

@@ -29,6 +29,8 @@ func (t *turn) send() (mapping.Record, error) {
 	var contact freshmarketer.Contact
 	var err error
 	switch id := t.lane.record.ContactID; {
+	case t.lane.guess != nil:
+		contact, err = t.confirm(w)
 	case id == "":
 		contact, err = t.findOrMake(w)
 	case len(t.result.Change.Fields) == 0: // it is about links alone

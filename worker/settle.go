@@ -42,6 +42,9 @@ func (c call) fate(setAside string) fate {
 func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAside string) error {
 	tally := queue.Tally{}
 	record.Gone = nil
+	if t.lane.guess != nil { // nothing has confirmed it
+		record.ForgetContact()
+	}
 	var gone []string
 	for _, c := range t.calls {
 		f := c.fate(setAside)

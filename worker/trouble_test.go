@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
@@ -43,11 +45,27 @@ func TestFailuresLeaveNobodyStaleAndNothingDead(t *testing.T) {
 				l := r.drain(time.Hour)
 				if l.Delivered != 2000 || l.Dead != 0 {
 					t.Errorf("ledger %+v", l)
+					r.tellTrouble()
 				}
 				r.upToDate(200, 10)
 				r.neverBackwards("cf_seq")
 			})
 		})
+	}
+}
+
+// tellTrouble logs what led to dead letters: when each was tried, what held everything, and the calls around that.
+func (r *rig) tellTrouble() {
+	for _, letter := range r.letters() {
+		r.t.Logf("%s: %s after %d attempts from %v to %v", letter.ID, letter.Reason, letter.Attempts, letter.FirstTry, letter.LastTry)
+	}
+	for _, e := range r.logs.All() {
+		if e.Level == zap.WarnLevel || e.Level == zap.InfoLevel {
+			r.t.Log(e.Time, e.Message, e.ContextMap())
+		}
+	}
+	for _, c := range r.box.Calls() {
+		r.t.Log(c.Time, c.Operation, c.Status, c.ContactID)
 	}
 }
 

@@ -86,6 +86,7 @@ func (t *turn) run() error {
 	if err := t.load(); err != nil {
 		return err
 	}
+	t.p.backfill.saw(t.lane.record.ContactID == "")
 	if !t.p.mode.writes(t.lane.user) {
 		return t.watch()
 	}
@@ -111,6 +112,15 @@ func (t *turn) run() error {
 		}
 		if t.result.Change.Empty() {
 			return t.settle(t.result.Record, nil, "")
+		}
+		if t.guessable() {
+			unknown := t.lane.guess == nil
+			if t.p.backfill.consult(t) {
+				return nil
+			}
+			if g := t.lane.guess; unknown && g != nil && !g.adopt {
+				continue // it is mapped as a known contact now
+			}
 		}
 		if t.mayLearn() {
 			t.learnBulk()
@@ -331,6 +341,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	case ActionSplit:
 		l.split(len(t.items))
 	case ActionRecreate:
+		l.unguess()
 		l.record.ForgetContact()
 	case ActionSetAside:
 		t.attempted(metrics.WaySingle, metrics.AttemptSetAside, api, 0)
