@@ -33,6 +33,7 @@ type Status struct {
 	Quota         []Quota    `json:"quota"` // the windows that have a limit
 	// BacklogClear estimates the seconds until what is pending is delivered; null while nobody can tell.
 	BacklogClear *float64          `json:"backlog_clear_seconds"`
+	Backfill     *Backfill         `json:"backfill"` // null while the account's contacts are neither read nor indexed
 	StoreBytes   map[string]uint64 `json:"store_bytes"` // by stream
 	StoreFull    map[string]int    `json:"store_full"`  // percent of its room, for the streams that refuse when they are full
 	// Causes are the dead letters by cause, the most frequent first, while there are few enough to look at each.
@@ -94,6 +95,19 @@ type Sending struct {
 	Quota  []Quota
 	// BacklogClear estimates how long it takes until so many events are delivered; nil: it cannot be told.
 	BacklogClear func(pending int64) *float64
+	Backfill     *Backfill // nil: there is none
+}
+
+// Backfill is how far the reading of the account's contacts is that finds very many unknown users.
+type Backfill struct {
+	Reading  bool      `json:"reading"` // false: all are read, and the index is in use
+	Pages    int       `json:"pages"`   // read, of about Of
+	Of       int       `json:"of"`
+	Contacts int       `json:"contacts"` // read
+	Calls    int       `json:"calls"`    // made so far
+	Waiting  int       `json:"waiting"`  // users who wait for it in this process
+	Began    time.Time `json:"began"`
+	Left     float64   `json:"left_seconds"` // until all pages are read, about; 0: nobody can tell
 }
 
 // Quota is how many API calls a window of the account's quota has, over all processes.
@@ -162,6 +176,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		Paused:     advised(sending.Paused),
 		API:        sending.API,
 		Quota:      append([]Quota{}, sending.Quota...),
+		Backfill:   sending.Backfill,
 		StoreBytes: make(map[string]uint64, len(sizes)),
 		StoreFull:  map[string]int{},
 		Causes:     causes,

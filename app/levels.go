@@ -110,6 +110,11 @@ func sendingOf(st worker.Status, started time.Time) admin.Sending {
 	for _, w := range st.Quota {
 		out.Quota = append(out.Quota, admin.Quota(w))
 	}
+	if b := st.Backfill; b != nil {
+		out.Backfill = &admin.Backfill{
+			Reading: b.Reading, Pages: b.Pages, Of: b.Of, Contacts: b.Contacts, Calls: b.Calls, Waiting: b.Waiting, Began: b.Began, Left: b.Left.Seconds(),
+		}
+	}
 	for _, p := range st.Pauses {
 		out.Paused = append(out.Paused, admin.Pause{Reason: string(p.Reason), Since: p.Since, Detail: p.Detail})
 	}

@@ -124,7 +124,6 @@ type changes struct {
 	since     time.Time
 	most      int
 	page      int // read
-	last      time.Time
 	newest    time.Time
 	found     []freshmarketer.Contact
 	done      bool

@@ -217,8 +217,10 @@ func TestABackfillThatCannotBeIsNotWaitedFor(t *testing.T) {
 		"fails after some": {Percent: 100, Skip: 9, Operation: "contact_view", Status: 500},
 		"refused later":    {Percent: 100, Skip: 11, Operation: "contact_view", Status: 403},
 		"tells no times":   {Percent: 100, Operation: "contact_view", Status: 200, Body: `{"contacts":[{"id":1}],"meta":{"total_pages":4,"total":400}}`},
-		"is not sorted": {Percent: 100, Operation: "contact_view", Skip: 5, Status: 200,
-			Body: `{"contacts":[{"id":1,"updated_at":"2000-01-01T00:00:00Z"},{"id":2,"updated_at":"2001-01-01T00:00:00Z"}],"meta":{"total_pages":4,"total":400}}`},
+		"is not sorted": {
+			Percent: 100, Operation: "contact_view", Skip: 5, Status: 200,
+			Body: `{"contacts":[{"id":1,"updated_at":"2000-01-01T00:00:00Z"},{"id":2,"updated_at":"2001-01-01T00:00:00Z"}],"meta":{"total_pages":4,"total":400}}`,
+		},
 	} {
 		bubbleNamed(t, name, sandbox.Options{BulkWait: time.Second, CallLog: 1 << 20}, func(t *testing.T, r *rig) {
 			const n = 500

@@ -72,10 +72,10 @@ func (x *contactIndex) seal() {
 	x.external, x.email = make([]indexKey, 0, len(x.list)), make([]indexKey, 0, len(x.list))
 	for at, e := range x.list {
 		if e.external != (digest{}) {
-			x.external = append(x.external, indexKey{e.external.key(), uint32(at)}) //nolint:gosec // maxIndexed is far below
+			x.external = append(x.external, indexKey{e.external.key(), uint32(at)})
 		}
 		if e.email != (digest{}) {
-			x.email = append(x.email, indexKey{e.email.key(), uint32(at)}) //nolint:gosec // likewise
+			x.email = append(x.email, indexKey{e.email.key(), uint32(at)})
 		}
 	}
 	for _, keys := range [][]indexKey{x.external, x.email} {
@@ -112,7 +112,7 @@ func (x *contactIndex) only(keys []indexKey, d digest, of func(indexed) digest) 
 func encodeIndexed(list []indexed) []byte {
 	data := make([]byte, 0, len(list)*indexedBytes)
 	for _, e := range list {
-		data = binary.BigEndian.AppendUint64(data, uint64(e.id)) //nolint:gosec // the same bits
+		data = binary.BigEndian.AppendUint64(data, uint64(e.id))
 		data = append(append(data, e.external[:]...), e.email[:]...)
 	}
 	return data
@@ -125,7 +125,7 @@ func decodeIndexed(data []byte) ([]indexed, error) {
 	list := make([]indexed, len(data)/indexedBytes)
 	for i := range list {
 		raw := data[i*indexedBytes:]
-		list[i].id = int64(binary.BigEndian.Uint64(raw)) //nolint:gosec // the same bits
+		list[i].id = int64(binary.BigEndian.Uint64(raw))
 		copy(list[i].external[:], raw[8:])
 		copy(list[i].email[:], raw[24:])
 	}

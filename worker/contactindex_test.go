@@ -52,8 +52,15 @@ func TestAnIndexFindsTheUsersContactAndNoStrangers(t *testing.T) {
 		user, email string
 		want        int64 // 0: none, or several
 	}{
-		{"ann", "new@x.test", 1}, {"ann", "bob@x.test", 1}, {"bob", " bob@x.test", 2}, {"eve", "eve@x.test", 3},
-		{"carl", "shared@x.test", 0}, {"carl", "", 0}, {"carl", "carl@x.test", 0}, {"d", "before@x.test", 0}, {"d", "after@x.test", 7},
+		{"ann", "new@x.test", 1},
+		{"ann", "bob@x.test", 1},
+		{"bob", " bob@x.test", 2},
+		{"eve", "eve@x.test", 3},
+		{"carl", "shared@x.test", 0},
+		{"carl", "", 0},
+		{"carl", "carl@x.test", 0},
+		{"d", "before@x.test", 0},
+		{"d", "after@x.test", 7},
 	} {
 		got, ok := x.lookup(h.lane(h.user(c.user)), h.email(c.email))
 		if ok != (c.want != 0) || ok && got.id != c.want {

@@ -93,6 +93,7 @@ func newRig(t *testing.T) *rig {
 				Paused: []admin.Pause{{Reason: "key_refused", Since: time.Now().Add(-time.Minute), Detail: "401\x1b[31m"}}, Mode: "canary",
 				Quota:        []admin.Quota{{Window: "hour", Limit: 1000, Reserve: 100, Allowed: 450, Used: 200, Left: 250}},
 				BacklogClear: func(int64) *float64 { return &estimate },
+				Backfill:     &admin.Backfill{Reading: true, Pages: 120, Of: 500, Contacts: 12_000, Calls: 123, Waiting: 41_200, Left: 1500},
 			}
 		},
 		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, Around: r.store, AuditLog: r.store, Exchange: r.store,

@@ -117,6 +117,7 @@ func (p *program) printQuota(st admin.Status) {
 		}
 		fmt.Fprintf(p.stdout, "quota       %d calls left this %s, %d used (%s)\n", q.Left, clean(q.Window, 20), q.Used, note)
 	}
+	p.printBackfill(st.Backfill)
 	switch {
 	case st.Ledger.Pending == 0 || !st.Sends:
 	case st.BacklogClear == nil:
@@ -124,6 +125,24 @@ func (p *program) printQuota(st admin.Status) {
 	default:
 		fmt.Fprintf(p.stdout, "backlog     clear in about %s\n", rough(time.Duration(*st.BacklogClear*float64(time.Second))))
 	}
+}
+
+// printBackfill shows how far the reading of the account's contacts is, if they are read.
+func (p *program) printBackfill(b *admin.Backfill) {
+	if b == nil {
+		return
+	}
+	note := fmt.Sprintf("%d contacts are indexed, %d calls so far", b.Contacts, b.Calls)
+	if b.Reading {
+		note = fmt.Sprintf("reading contacts: %d of about %d pages, %d contacts, %d calls so far", b.Pages, b.Of, b.Contacts, b.Calls)
+	}
+	if b.Left > 0 {
+		note += ", done in about " + rough(time.Duration(b.Left*float64(time.Second)))
+	}
+	if b.Waiting > 0 {
+		note += fmt.Sprintf("; %d users wait for it", b.Waiting)
+	}
+	fmt.Fprintln(p.stdout, "backfill    "+note)
 }
 
 func (p *program) printLedger(st admin.Status, now time.Time) {

@@ -17,6 +17,7 @@ func TestStatus(t *testing.T) {
 		"freshrelay v1.2.3   mode sandbox, canary   account acme.example   up 3h0m",
 		"PAUSED: key_refused for 1m  401\uFFFD[31m", "Put a valid key into freshmarketer.api_key",
 		"quota       250 calls left this hour, 200 used (of 1000, 100 kept for people; 450 at present, after a 429)",
+		"backfill    reading contacts: 120 of about 500 pages, 12000 contacts, 123 calls so far, done in about 25m; 41200 users wait for it",
 		"backlog     clear in about 1h30m",
 		"accepted          12", "delivered          7", "pending            1   the oldest for 1m",
 		"do not add up: accepted is off by 1", "2  missing_email (identify)", "Send email among the traits",
