@@ -33,7 +33,7 @@ type Status struct {
 	Quota         []Quota    `json:"quota"` // the windows that have a limit
 	// BacklogClear estimates the seconds until what is pending is delivered; null while nobody can tell.
 	BacklogClear *float64          `json:"backlog_clear_seconds"`
-	Backfill     *Backfill         `json:"backfill"` // null while the account's contacts are neither read nor indexed
+	Backfill     *Backfill         `json:"backfill"`    // null while the account's contacts are neither read nor indexed
 	StoreBytes   map[string]uint64 `json:"store_bytes"` // by stream
 	StoreFull    map[string]int    `json:"store_full"`  // percent of its room, for the streams that refuse when they are full
 	// Causes are the dead letters by cause, the most frequent first, while there are few enough to look at each.

@@ -64,7 +64,7 @@ type backfill struct {
 func newBackfill(p *Pool, store *queue.Store, owner string) *backfill {
 	return &backfill{
 		library: newLibrary(store, p.log), hashes: hashes{store.User}, client: p.cfg.Client, gate: p.gate, effort: &p.effort, owner: owner, alone: store.Alone(),
-		existed: p.identity.share, ready: p.backlogs.ready, wake: make(chan struct{}, 1), expect: 1,
+		existed: p.identity.share, ready: p.users.ready, wake: make(chan struct{}, 1), expect: 1,
 	}
 }
 

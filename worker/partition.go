@@ -28,6 +28,7 @@ type partition struct {
 func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
 	part := &partition{pool: p, log: log, backlog: newBacklog(p.cfg.ReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.mode.writes, log.Owns, p.log)}
 	defer p.backlogs.enter(part.backlog)()
+	defer p.users.enter(part.backlog)()
 	part.bulks = newBulks(part, p.log)
 	activities := newActivities(part)
 	defer p.backlogs.enter(activities.backlog)()

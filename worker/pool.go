@@ -59,6 +59,7 @@ type Pool struct {
 	effort    effort
 	identity  *identity
 	backlogs  backlogs
+	users     backlogs // those of them that are about contacts
 	custom    *bulkCustom
 	backfill  *backfill
 	pace      pace
