@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,8 +34,8 @@ type kinds struct {
 	types, owners []freshmarketer.Selectable
 	at            time.Time // when they were read; zero: never
 	doubted       bool
-	missing       string // what is not there, for people; "" if nothing is missing
-	since         time.Time
+	missing       map[string]string // what is not there, for people, by the type that was asked for
+	since         time.Time         // when the first of them was found out
 }
 
 // missingKind says that the account does not have what the configuration names: a look is worth it again at next.
@@ -60,7 +61,7 @@ func (k *kinds) resolve(waitCtx, callCtx context.Context, typ string) (typeID, o
 		}
 		typeID, ownerID, what = k.find(typ)
 	}
-	k.tell(what)
+	k.tell(typ, what)
 	if what != "" {
 		k.mu.Lock()
 		defer k.mu.Unlock()
@@ -177,28 +178,39 @@ func pick(list []freshmarketer.Selectable, wanted string) (freshmarketer.Selecta
 	return freshmarketer.Selectable{}, errNone
 }
 
-// tell says once that something is missing, and once that it is there again.
-func (k *kinds) tell(what string) {
+// tell says once that something is missing for a type, "" if nothing is, and once that nothing is missing any more.
+func (k *kinds) tell(typ, what string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if what == k.missing {
+	before := k.missing[typ]
+	if what == before {
 		return
 	}
-	if k.missing = what; what == "" {
-		k.log.Info("activities are sent again: the account has their type and owner")
+	known := slices.Contains(slices.Collect(maps.Values(k.missing)), what)
+	if what == "" {
+		delete(k.missing, typ)
 	} else {
-		k.since = time.Now()
+		if len(k.missing) == 0 {
+			k.missing, k.since = map[string]string{}, time.Now()
+		}
+		k.missing[typ] = what
+	}
+	switch {
+	case len(k.missing) == 0:
+		k.log.Info("activities are sent again: the account has their type and owner")
+	case what != "" && !known: // the owner is missing for every type
 		k.log.Error("activities wait, contacts do not: the account lacks what the configuration names", zap.String("missing", what))
 	}
-	k.metrics.SetPaused(metrics.PausedActivities, what != "")
+	k.metrics.SetPaused(metrics.PausedActivities, len(k.missing) > 0)
 }
 
 // pause is why activities wait, nil if they do not.
 func (k *kinds) pause() *Pause {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.missing == "" {
+	if len(k.missing) == 0 {
 		return nil
 	}
-	return &Pause{Reason: HoldActivities, Since: k.since, Detail: k.missing + "; only activities wait"}
+	what := slices.Compact(slices.Sorted(maps.Values(k.missing)))
+	return &Pause{Reason: HoldActivities, Since: k.since, Detail: strings.Join(what, "; ") + "; only activities wait"}
 }

@@ -256,3 +256,33 @@ func TestAMissingTypeHoldsActivitiesAlone(t *testing.T) {
 		}
 	})
 }
+
+// TestTypesThatAreThereDoNotHideOneThatIsMissing: what is missing is said once, and until it is there.
+func TestTypesThatAreThereDoNotHideOneThatIsMissing(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.activities = asActivities(t)
+		r.activities.Types["Trial Started"] = "Trial"
+		r.restart()
+		r.known("ann")
+		r.known("bob")
+		r.publish(r.track("ann", "Trial Started", nil))
+		time.Sleep(10 * time.Second)
+		for range 5 {
+			r.publish(r.track("bob", "A", nil))
+			time.Sleep(6 * time.Minute)
+		}
+		p := r.pool.Status().Pauses
+		if len(p) != 1 || p[0].Reason != worker.HoldActivities || !strings.Contains(p[0].Detail, `"Trial"`) {
+			t.Errorf("pauses %+v", p)
+		}
+		if n := r.logs.FilterMessageSnippet("activities wait").Len(); n != 1 {
+			t.Errorf("it is said %d times", n)
+		}
+		if n := r.logs.FilterMessageSnippet("activities are sent again").Len(); n != 0 {
+			t.Errorf("it is taken back %d times", n)
+		}
+		r.activities.Types["Trial Started"] = "Task"
+		r.restart()
+		r.drain(time.Minute)
+	})
+}
