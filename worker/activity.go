@@ -58,8 +58,7 @@ func (t *turn) happenNext() (again bool, _ error) {
 	if !c.mapped() {
 		return false, t.settle(t.unintended(), nil, "")
 	}
-	open := t.lane.record.Intent
-	if open != nil && open.Pos == c.position && !t.lane.sure {
+	if open := t.unclear(); open != nil {
 		return t.findOut(open)
 	}
 	reason := mapping.JudgeActivity(t.lane.record, mapping.Call{Event: c.event, Replay: c.letter != nil})
@@ -166,8 +165,8 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 	if !errors.As(err, &api) {
 		return false, err // our own store
 	}
-	if l.record.Intent != nil && !l.sure {
-		return t.findOut(l.record.Intent)
+	if open := t.unclear(); open != nil {
+		return t.findOut(open)
 	}
 	switch api.Kind {
 	case freshmarketer.KindUnsupported:

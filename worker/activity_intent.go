@@ -54,6 +54,16 @@ func (t *turn) intend(position uint64) error {
 	}
 }
 
+// unclear is the intent of the lane's next call if nobody knows whether it was made, else nil. One of another call may be there,
+// too: of one that was discarded meanwhile, because of the mode.
+func (t *turn) unclear() *mapping.Intent {
+	open := t.lane.record.Intent
+	if open == nil || open.Pos != t.calls[0].position || t.lane.sure {
+		return nil
+	}
+	return open
+}
+
 // findOut finds out what became of a call that was begun and whose outcome nobody knows: because of a crash, or because there was
 // no clear answer. What cannot be found out is set aside; nothing is sent on a guess.
 func (t *turn) findOut(open *mapping.Intent) (again bool, _ error) {

@@ -229,3 +229,23 @@ func TestAnAccountWithoutEvents(t *testing.T) {
 		}
 	})
 }
+
+// TestAnOldIntentSaysNothingAboutAnotherCall: the intent of a call that was discarded because of the mode stays in the record.
+func TestAnOldIntentSaysNothingAboutAnotherCall(t *testing.T) {
+	performing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.known("ann")
+		r.fault(sandbox.Fault{Next: 1, DropAnswer: true, Operation: sandbox.OpCreateActivity})
+		r.publish(r.track("ann", "A", nil))
+		time.Sleep(10 * time.Second) // it is there, and nobody knows
+		r.inMode(worker.Mode{Name: worker.ModeObserve, ObserveFor: time.Minute})
+		r.drain(5 * time.Minute)
+		r.inMode(worker.Mode{})
+		time.Sleep(5 * time.Minute)
+		r.fault(sandbox.Fault{Next: 1, Status: 500, Operation: "selector"})
+		r.publish(r.track("ann", "B", nil))
+		r.drain(time.Hour)
+		if r.titles() != "A B" {
+			t.Errorf("made %q", r.titles())
+		}
+	})
+}
