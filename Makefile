@@ -128,6 +128,7 @@ fmt: ## format all Go files
 .PHONY: lint
 lint: $(LINTER) ## run golangci-lint (built once into bin/, about two minutes the first time)
 	./$(LINTER) run ./...
+	cd deploy && ../$(LINTER) run ./...
 
 .PHONY: tidy
 tidy: ## tidy go.mod and go.sum

@@ -119,7 +119,7 @@ func runImage(t *testing.T, root string) {
 	if err := errors.Join(os.Mkdir(data, 0o700), os.Chown(data, user, user), os.Chmod(root, 0o555), os.Chmod(filepath.Dir(root), 0o755)); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.Chmod(root, 0o755) }) //nolint:gosec // so that it can be removed
+	t.Cleanup(func() { _ = os.Chmod(root, 0o755) })
 	ingest, admin, sandbox := freeAddress(t), freeAddress(t), freeAddress(t)
 	inside := func(ctx context.Context, args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, "/freshrelay", args...)
@@ -136,7 +136,7 @@ func runImage(t *testing.T, root string) {
 	}
 	t.Cleanup(func() { _ = service.Process.Kill(); _ = service.Wait() })
 	await(t, "the service is ready", func() bool {
-		resp, err := http.Get("http://" + admin + "/readyz") //nolint:noctx // a test's poll
+		resp, err := http.Get("http://" + admin + "/readyz")
 		if err != nil {
 			return false
 		}

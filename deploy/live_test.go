@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -56,7 +57,7 @@ func TestLivePrometheus(t *testing.T) {
 // answer asks Prometheus.
 func (r *liveRig) answer(path string, query url.Values, into any) {
 	r.t.Helper()
-	resp, err := http.Get(r.prometheus + path + "?" + query.Encode()) //nolint:noctx // a test's poll
+	resp, err := http.Get(r.prometheus + path + "?" + query.Encode())
 	if err != nil {
 		r.t.Fatalf("%v\n%s", err, r.log.String())
 	}
@@ -186,9 +187,7 @@ func batch(n int) []byte {
 	var calls []map[string]any
 	add := func(kind, user string, more map[string]any) {
 		call := map[string]any{"type": kind, "userId": user, "messageId": fmt.Sprintf("m-%d-%d", n, len(calls)), "timestamp": time.Now().UTC()}
-		for k, v := range more {
-			call[k] = v
-		}
+		maps.Copy(call, more)
 		calls = append(calls, call)
 	}
 	for i := range 8 {
@@ -210,7 +209,7 @@ func batch(n int) []byte {
 
 // post ignores the answer: what is refused is part of the load.
 func (r *liveRig) post(base, key string, body []byte) {
-	req, err := http.NewRequest(http.MethodPost, base+"/v1/batch", bytes.NewReader(body)) //nolint:noctx // a test's load
+	req, err := http.NewRequest(http.MethodPost, base+"/v1/batch", bytes.NewReader(body))
 	if err != nil {
 		return
 	}

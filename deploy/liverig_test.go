@@ -150,7 +150,7 @@ func (r *liveRig) start(dir, program string, environ []string, args ...string) {
 func (r *liveRig) up(address string) {
 	r.t.Helper()
 	await(r.t, address+" answers", func() bool {
-		resp, err := http.Get(address) //nolint:noctx // a test's poll
+		resp, err := http.Get(address)
 		if err != nil {
 			return false
 		}
@@ -162,11 +162,10 @@ func (r *liveRig) up(address string) {
 // freeAddress is one that nobody listens on at this moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // closed at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer l.Close()
 	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // of a TCP listener
 }
-

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -129,7 +130,7 @@ func queryProblems(k knowledge, expr string) (problems []string) {
 			}
 			allowed = append(allowed, m.labels...)
 			for _, match := range n.LabelMatchers {
-				if match.Name != labels.MetricName && !slices.Contains(append(m.labels, around...), match.Name) && match.Name != "le" {
+				if match.Name != model.MetricNameLabel && !slices.Contains(append(m.labels, around...), match.Name) && match.Name != "le" {
 					say("%s has no label %s", n.Name, match.Name)
 				}
 				problems = append(problems, k.strangeValues(match)...)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -152,7 +151,7 @@ func (p *Partition) Ledger(ctx context.Context) (Ledger, error) {
 		sum.add(l)
 	}
 	var err error
-	sum.Dead, err = p.letters(ctx)
+	sum.Dead, err = p.s.letterCounts.get(ctx, p.s, p.id.number)
 	return sum, err
 }
 
@@ -170,29 +169,6 @@ func (p *Partition) books(ctx context.Context) (l Ledger, err error) {
 	l.Accepted = int64(accepted)
 	l.Pending = l.Accepted - settled
 	return l, nil
-}
-
-// letters counts the partition's dead letters. Their subjects do not name the partition: it is computed from the user's token.
-func (p *Partition) letters(ctx context.Context) (int64, error) {
-	var opts []jetstream.StreamInfoOpt
-	if p.s.identity.Partitions > 1 {
-		opts = append(opts, jetstream.WithSubjectFilter(p.s.names.dead("*", "*")))
-	}
-	info, err := p.s.dead.Info(ctx, opts...)
-	if err != nil {
-		return 0, fmt.Errorf("asking for the state of DEAD: %w", err)
-	}
-	if p.s.identity.Partitions == 1 {
-		return int64(info.State.Msgs), nil
-	}
-	var n int64
-	for subject := range info.State.Subjects {
-		user, _, _ := strings.Cut(strings.TrimPrefix(subject, p.s.names.letter("")), ".")
-		if p.Owns(user) {
-			n++
-		}
-	}
-	return n, nil
 }
 
 // Size is what a stream takes, and may take, in bytes.

@@ -73,6 +73,7 @@ type Store struct {
 	publishers   []*publisher // by partition, those of the activities after those of the contacts
 	committer    *committer
 	room         room
+	letterCounts letterCounts
 	moved        atomic.Pointer[error] // why the log takes nothing any more, once that is known
 	figures      figures
 
