@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/template"
 	"time"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -22,7 +23,7 @@ var setupText string
 
 // setupTemplate is the text of the configuration, to be filled in.
 func setupTemplate() *template.Template {
-	return template.Must(template.New(config.FileName).Funcs(template.FuncMap{"quote": quoteYAML}).Parse(setupText))
+	return template.Must(template.New(config.FileName).Funcs(template.FuncMap{"quote": quoteYAML, "line": oneLine}).Parse(setupText))
 }
 
 // setupFiles is everything the template needs, and where it goes.
@@ -41,6 +42,9 @@ type setupFiles struct {
 
 // files works out from the answers what is written where.
 func (a SetupAnswers) files() (setupFiles, error) {
+	if filepath.Base(a.Source) != a.Source { // its secrets' files are named by it
+		return setupFiles{}, &SetupError{fmt.Sprintf("%q is no name for a source", a.Source), "use letters, digits, '.', '_' and '-': --source website"}
+	}
 	dir, err := filepath.Abs(a.Dir)
 	if err != nil {
 		return setupFiles{}, fmt.Errorf("finding the directory: %w", err)
@@ -148,9 +152,13 @@ func (f *setupFiles) webhookSecret() (string, error) {
 	return strings.TrimSpace(string(b)), nil
 }
 
-// writeNew lets a file that only its owner can read appear with its content. One that is there is replaced or left as it is.
+// writeNew lets a file that only its owner can read appear with its content. One that is there is replaced, or left with what it
+// holds. Where a link leads is for whoever made it to guard.
 func writeNew(path string, data []byte, replace bool) error {
-	if _, err := os.Lstat(path); err == nil && !replace {
+	if info, err := os.Lstat(path); err == nil && !replace {
+		if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+			return os.Chmod(path, 0o600)
+		}
 		return nil
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
@@ -163,6 +171,11 @@ func writeNew(path string, data []byte, replace bool) error {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// oneLine makes one line of a text for a comment: a label of the account must not become a part of the configuration.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
 }
 
 // quoteYAML writes a text as YAML would: bare where it may be.

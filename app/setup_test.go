@@ -29,9 +29,9 @@ func setupAnswers(t *testing.T, base string) app.SetupAnswers {
 	}
 }
 
-func setupAccount(t *testing.T) string {
+func setupAccount(t *testing.T, custom ...sandbox.Field) string {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Options{APIKeys: []string{setupKey}})
+	box, err := sandbox.New(sandbox.Options{APIKeys: []string{setupKey}, CustomFields: custom})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +135,7 @@ func TestSetupRefusesWrongAnswersAndWritesNothing(t *testing.T) {
 		"http address":      {func(a *app.SetupAnswers) { a.PublicURL = "http://relay.example.com" }, "not encrypted", "https://"},
 		"address with path": {func(a *app.SetupAnswers) { a.PublicURL = "https://relay.example.com/webhook" }, "public_url", "https://relay.example.com"},
 		"source name":       {func(a *app.SetupAnswers) { a.Source = "My Site" }, "sources[0].name", "a"},
+		"source elsewhere":  {func(a *app.SetupAnswers) { a.Source = "../../review" }, "no name for a source", "--source website"},
 		"acme, no address":  {func(a *app.SetupAnswers) { a.HTTPS, a.PublicURL = app.HTTPSACME, "" }, "no public address", "--public-url"},
 		"no certificate":    {func(a *app.SetupAnswers) { a.HTTPS = app.HTTPSFiles }, "two files", "--cert-file"},
 		"lost certificate": {func(a *app.SetupAnswers) {
@@ -165,6 +166,9 @@ func TestSetupRefusesWrongAnswersAndWritesNothing(t *testing.T) {
 			if left, _ := os.ReadDir(a.Dir); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
+			if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "review_*")); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
 		})
 	}
 }
@@ -183,7 +187,7 @@ func TestSetupOverwritesNothing(t *testing.T) {
 	if _, err := app.MakeSetup(t.Context(), a, "v0"); err == nil || !strings.Contains(err.Error(), "is there already") {
 		t.Errorf("a second time: %v", err)
 	}
-	if err := os.Remove(made.File); err != nil {
+	if err := errors.Join(os.Remove(made.File), os.Chmod(made.SecretFile, 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	again, err := app.MakeSetup(t.Context(), a, "v0")
@@ -193,7 +197,27 @@ func TestSetupOverwritesNothing(t *testing.T) {
 	if again.Secret != made.Secret {
 		t.Error("the secret that Segment may have is another now")
 	}
+	if info, err := os.Stat(made.SecretFile); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("it can be read by others: %v, %v", info.Mode(), err)
+	}
 	if calls.Load() > 0 {
 		t.Error("the account was asked offline")
+	}
+}
+
+func TestALabelOfTheAccountAddsNothingToTheConfiguration(t *testing.T) {
+	t.Parallel()
+	label := "Plan\ntls:\n  acme_domain: other.example.com\r\nmapping:\u2028#"
+	a := setupAnswers(t, setupAccount(t, sandbox.Field{Name: "cf_plan", Label: label, Type: sandbox.TypeText}))
+	made, err := app.MakeSetup(t.Context(), a, "v0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Load(config.Options{Path: made.File, Environ: []string{}})
+	if err != nil || cfg.TLS.ACMEDomain != "" {
+		t.Errorf("the label became a part of the configuration: %v, %+v", err, cfg.TLS)
+	}
+	if text, _ := os.ReadFile(made.File); !strings.Contains(string(text), "#   Plan tls: acme_domain: other.example.com mapping: # (text)\n") {
+		t.Errorf("the label is not there:\n%s", text)
 	}
 }

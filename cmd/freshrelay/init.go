@@ -36,7 +36,7 @@ type initCmd struct {
 
 // Help is the long help of the subcommand.
 func (initCmd) Help() string {
-	return `Asks for what it needs on a terminal and takes flags elsewhere. Checks domain and key and reads the account's fields (two API calls), makes a webhook secret, a write key and the admin token, readable by you alone, and writes freshrelay.yaml in the mode observe: nothing is written to Freshmarketer until you say live. Overwrites nothing.`
+	return `Asks for what it needs on a terminal and takes flags elsewhere. Checks domain and key and reads the account's fields (two API calls), makes a webhook secret, a write key and the admin token, readable by you alone, and writes freshrelay.yaml in the mode observe: nothing is written to Freshmarketer until you say live. Overwrites nothing but the API key of an earlier try.`
 }
 
 // Run writes a configuration and says what to click; with -o json what was made.
