@@ -82,6 +82,10 @@ type Config struct {
 	Level   Leveler            // nil: how much is logged cannot be changed
 	// Forecaster says what would be done with what waits; nil: this process does not send.
 	Forecaster Forecaster
+	// Forget puts calls into the log that erase users, or let erased ones come again, and returns their message ids.
+	Forget func(ctx context.Context, userIDs []string, undo bool) (messageIDs []string, err error)
+	// Erasing says whether calls of erased users may still be in the log's files.
+	Erasing func(ctx context.Context) (bool, error)
 }
 
 // Modes of a service.
@@ -119,6 +123,7 @@ func New(cfg Config) http.Handler {
 	mux.Handle("/api/replays/{id}", s.closed(get(s.replayRoute(s.Replays.Report, ""))))
 	mux.Handle("/api/replays/{id}/stop", s.closed(post(s.replayRoute(s.Replays.Stop, "stop"))))
 	mux.Handle("/api/replays/{id}/resume", s.closed(post(s.replayRoute(s.Replays.Continue, "resume"))))
+	mux.Handle("/api/forget", s.closed(byMethod(s.erasing, s.forget)))
 	mux.Handle("/api/events", s.closed(get(s.events)))
 	s.mappingRoutes(mux)
 	mux.Handle("/api/events/tail", s.closed(get(s.tail)))

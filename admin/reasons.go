@@ -92,6 +92,14 @@ func discardAdvice() map[string]Advice {
 			"The contact belongs to ten accounts, and can have no more.",
 			"Take away what it does not belong to any more, in Freshmarketer; the link is tried again after mapping.resend_after.",
 		},
+		"erased": {
+			"Its user was erased, and it came before that.",
+			"Nothing to do.",
+		},
+		"suppressed": {
+			"Its user was erased (freshrelay forget, or a delete call), so nothing of the user is taken.",
+			"Nothing to do. If the user may come again: freshrelay forget --undo <userId>",
+		},
 		"by_operator": {
 			"It was a dead letter, and somebody gave it up with freshrelay dlq discard.",
 			"Nothing to do; who and why is in: freshrelay audit",

@@ -9,3 +9,14 @@ func groupFate(c config.Config) string {
 	}
 	return "finds or makes the sales account by traits.name, and links the user's contact to it; group: off discards it"
 }
+
+// deleteFate says what becomes of delete calls.
+func deleteFate(c config.Config) string {
+	if !c.Deletion.Webhooks {
+		return "stored and discarded (not_forwarded); deletion.webhooks: true erases the user; freshrelay forget always does"
+	}
+	if c.Deletion.Contact == config.ContactRecycleBin {
+		return "erases the user here and moves the contact to the recycle bin; later calls are discarded (suppressed)"
+	}
+	return "erases the user here and the contact for good; later calls are discarded (suppressed)"
+}

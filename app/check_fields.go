@@ -128,7 +128,8 @@ func callFates(c config.Config) []CallFate {
 		{"identify without userId", without},
 		{"identify without email", email},
 		{"group", groupFate(c)},
-		{"alias, delete", "stored and discarded (not_forwarded)"},
+		{"alias", "stored and discarded (not_forwarded)"},
+		{"delete", deleteFate(c)},
 	}, activityFates(c)...)
 }
 

@@ -115,9 +115,10 @@ func (s *service) startWorker(context.Context) error {
 	s.pool, err = worker.New(worker.Config{
 		Store: s.store, Client: s.client, Concurrency: s.cfg.Delivery.Concurrency, Metrics: s.metrics, Logger: s.log,
 		Mapping: mappingOptions(s.cfg), Activities: activities(s.cfg), Forwards: s.cfg.Forwards(), UpdateOnly: !s.cfg.Contacts.Create, CustomFields: customFields(s.cfg),
-		Retry: worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
-		Quota: worker.Quota(s.cfg.Freshmarketer.Quota),
-		Mode:  worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},
+		Retry:    worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
+		Quota:    worker.Quota(s.cfg.Freshmarketer.Quota),
+		Mode:     worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},
+		Deletion: worker.Deletion{Webhooks: s.cfg.Deletion.Webhooks, RecycleBin: s.cfg.Deletion.Contact == config.ContactRecycleBin},
 	})
 	if err != nil {
 		return err
@@ -186,6 +187,7 @@ func (s *service) startIngest(ctx context.Context) error {
 			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
 			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
 			IntegrationNames: src.IntegrationNames, Forward: forward(src.Forward), Lane: mappingOptions(s.cfg).Lane, Accounts: mappingOptions(s.cfg).Accounts,
+			EraseActivities: s.cfg.Deletion.Webhooks && s.cfg.Forwards(),
 		})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public(), TrustedProxies: s.cfg.TrustedProxies}, s.store, s.metrics, s.log)

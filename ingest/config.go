@@ -60,6 +60,8 @@ type Source struct {
 	Lane func(segment.Received) string
 	// Accounts stores group calls twice: for their user, and for their company.
 	Accounts bool
+	// EraseActivities stores delete calls twice: for their user, and for the user's track and page calls.
+	EraseActivities bool
 }
 
 // Config says who may send, and how much.
@@ -89,6 +91,7 @@ type source struct {
 	names        []string // IntegrationNames
 	lane         func(segment.Received) string
 	accounts     bool
+	erase        bool // EraseActivities
 	forward      func(segment.Type, string) bool
 	token        keyDigest // of BatchToken
 	hasToken     bool
@@ -131,7 +134,7 @@ func (h *Handler) addSource(s Source) error {
 }
 
 func newSource(s Source) (*source, error) {
-	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane, accounts: s.Accounts, forward: s.Forward}
+	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane, accounts: s.Accounts, erase: s.EraseActivities, forward: s.Forward}
 	if src.lane == nil {
 		src.lane = func(r segment.Received) string { return r.UserID }
 	}

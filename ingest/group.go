@@ -16,3 +16,14 @@ func (in *intake) storeAccount(r segment.Received, lane string) (all bool) {
 	in.store(account, account.Lane())
 	return lane == ""
 }
+
+// storeDeletion stores a delete call once more, for its user's track and page calls, which have a log of their own.
+func (in *intake) storeDeletion(r segment.Received, lane string) {
+	if !in.source.erase || r.Type != segment.Delete {
+		return
+	}
+	r.MessageID += segment.ActivitiesHalf
+	if in.store(r, lane); !in.full {
+		in.entries[len(in.entries)-1].Activity = true
+	}
+}

@@ -157,6 +157,7 @@ func (in *intake) take(ev event) (segment.Type, string) {
 	if !in.storeAccount(received, lane) {
 		in.store(received, lane)
 	}
+	in.storeDeletion(received, lane)
 	return typ, ""
 }
 

@@ -104,3 +104,8 @@ func (a *application) createWithName() {
 func (r *Record) Settled(source, messageID string, received time.Time, position uint64) bool {
 	return r.Pos > position || r.Ring.has(hashMessage(source, messageID), received)
 }
+
+// Knows says whether a call's message id is remembered.
+func (r *Record) Knows(source, messageID string, received time.Time) bool {
+	return r.Ring.has(hashMessage(source, messageID), received)
+}

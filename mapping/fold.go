@@ -56,6 +56,8 @@ func (f *folder) call(c *Call) Outcome {
 	ev := &c.Event
 	message := hashMessage(ev.Source, ev.MessageID)
 	switch {
+	case f.rec.Suppressed != 0:
+		return Outcome{Reason: ReasonSuppressed}
 	case ev.Type == segment.Group && f.opt.Accounts:
 		return f.link(c)
 	case ev.Type != segment.Identify:

@@ -32,6 +32,12 @@ const (
 	ReasonLinkLimit        Reason = "link_limit"         // a contact belongs to so many accounts already that it can have no more
 )
 
+// Reasons why a call of somebody who was erased is discarded.
+const (
+	ReasonErased     Reason = "erased"     // it came before the call that erased its user
+	ReasonSuppressed Reason = "suppressed" // it came after it
+)
+
 // Reasons why a trait is left out of an otherwise good call.
 const (
 	ReasonUnmapped        Reason = "unmapped"         // no field has this label
@@ -72,6 +78,7 @@ func DiscardReasons() []Reason {
 		ReasonMissingUserID, ReasonMissingEmail, ReasonStale, ReasonNoContact,
 		ReasonMissingGroupID, ReasonMissingGroupName, ReasonNoContactYet, ReasonNoAccount, ReasonLinkLimit,
 		ReasonUnknownContact, ReasonContactGone, ReasonNoName, ReasonNameTooLong, ReasonReservedName, ReasonNoEvents,
+		ReasonErased, ReasonSuppressed,
 	}
 }
 

@@ -32,6 +32,10 @@ type Record struct {
 	Links map[string]Link `json:"l,omitempty"`
 	// Broken says that the newest call of a company was set aside, so its account may yet come by a replay. The worker sets it.
 	Broken bool `json:"b,omitempty"`
+	// Suppressed is when the user was erased, in unix seconds: nothing is taken of one who was. 0: was not, or may come again.
+	Suppressed int64 `json:"x,omitempty"`
+	// Allowed is the log position of the newest call that let an erased user come again.
+	Allowed uint64 `json:"a,omitempty"`
 	// Gone are letters settled by a replay whose deletion may be outstanding. The worker sets it.
 	Gone []uint64 `json:"g,omitempty"`
 	// Intent is of a record of activities alone. The worker sets it.

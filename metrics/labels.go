@@ -126,6 +126,7 @@ func closedLists() lists {
 				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "no_contact", "not_forwarded",
 				"missing_group_id", "missing_group_name", "no_contact_yet", "no_account", "link_limit",
 				"unknown_contact", "contact_gone", "no_name", "name_too_long", "reserved_name", "no_events",
+				"erased", "suppressed",
 				"by_operator", "expired", "not_live",
 				Other,
 			},

@@ -116,7 +116,7 @@ func decodeLetter(h nats.Header, event []byte) (Letter, error) {
 	return l, nil
 }
 
-// DropLetter removes a letter. Removing one that is not there is no error.
+// DropLetter removes a letter, and its bytes from the broker's file. Removing one that is not there is no error.
 func (p *Partition) DropLetter(ctx context.Context, id string) error {
 	if err := p.Hold(ctx, publishTimeout); err != nil { // as with PutLetter: a new owner may have stored one that counts
 		return err
@@ -125,7 +125,7 @@ func (p *Partition) DropLetter(ctx context.Context, id string) error {
 	if err != nil {
 		p.s.figures.doubt()
 	}
-	if err := p.s.dead.Purge(ctx, jetstream.WithPurgeSubject(p.s.names.letter(id))); err != nil {
+	if err := p.s.shred(ctx, id); err != nil {
 		p.s.figures.doubt()
 		return fmt.Errorf("removing a dead letter: %w", err)
 	}

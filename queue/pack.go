@@ -23,6 +23,7 @@ type Kind byte
 const (
 	KindEvent  Kind = 1 // an event; Data is what Publish was given
 	KindReplay Kind = 2 // a command about the user's dead letter at position Letter; Order says what
+	kindFill   Kind = 4 // in packs: bytes that mean nothing, see Partition.Erase; never read
 	kindOrder  Kind = 3 // in packs: a command whose order is not the zero one; read as KindReplay
 )
 
@@ -91,8 +92,11 @@ func decodePack(seq uint64, buf []byte) ([]Item, error) {
 		if err != nil {
 			return nil, fmt.Errorf("pack %d, item %d: %w", seq, len(items), err)
 		}
+		if buf = rest; item.Kind == kindFill {
+			continue
+		}
 		item.Position = seq*positionStep + uint64(len(items))
-		items, buf = append(items, item), rest
+		items = append(items, item)
 	}
 	return items, nil
 }
@@ -111,7 +115,7 @@ func decodeItem(buf []byte) (Item, []byte, error) {
 	case KindReplay:
 		item.Letter = n
 		return item, rest, nil
-	case KindEvent, kindOrder:
+	case KindEvent, kindOrder, kindFill:
 		if n > uint64(len(rest)) {
 			return Item{}, nil, fmt.Errorf("%w: cut short", errPack)
 		}

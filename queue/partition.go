@@ -18,6 +18,7 @@ type Partition struct {
 	s          *Store
 	id         logID
 	activities *Partition // nil in the log of activities itself
+	erased     erasure    // of users, in both logs; unused in the log of activities itself
 	log        *zap.Logger
 
 	oldHorizon uint64 // items: how far an earlier owner may have read

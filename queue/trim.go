@@ -21,6 +21,10 @@ type trimmer struct {
 	common uint64                // both are trimmed as far as this
 	to     map[*Partition]uint64 // and each as far as this
 	apart  time.Time             // when a log was trimmed by itself last
+
+	filling uint64    // the erasure for which the log was filled last
+	filled  uint64    // the pack up to which it must be trimmed for that; 0: nothing is under way
+	eraseAt time.Time // when it was filled last
 }
 
 // trimLoop removes what lies below the floors, on a timer: also when nothing is committed any more.
@@ -28,6 +32,7 @@ func (p *Partition) trimLoop(ctx context.Context) {
 	tick := time.NewTicker(trimEvery)
 	defer tick.Stop()
 	t := &trimmer{p: p, to: map[*Partition]uint64{p: 0, p.activities: 0}}
+	t.loadErasure(ctx)
 	for {
 		select {
 		case <-tick.C:
@@ -39,6 +44,9 @@ func (p *Partition) trimLoop(ctx context.Context) {
 		}
 		if err := t.trim(ctx); err != nil && ctx.Err() == nil {
 			p.log.Warn("trimming the log failed, trying again", zap.Error(err))
+		}
+		if err := t.erase(ctx); err != nil && ctx.Err() == nil {
+			p.log.Warn("erasing what is settled from the log's files failed, trying again", zap.Error(err))
 		}
 	}
 }

@@ -21,7 +21,14 @@ func (r Received) Account() (Received, bool) {
 	if r.Type != Group || r.groupID() == "" {
 		return r, false
 	}
-	r.Type = Account
+	o, err := ParseObject(r.Body)
+	if err != nil {
+		return r, false
+	}
+	for _, key := range []string{"userId", "anonymousId", "context"} { // a company's calls outlive their users
+		o.Cut(key)
+	}
+	r.Type, r.UserID, r.Body = Account, "", o.Bytes()
 	return r, true
 }
 
@@ -43,3 +50,6 @@ func (r Received) groupID() string {
 	}
 	return ID(o.Get("groupId"))
 }
+
+// ActivitiesHalf ends the message id of the half of a delete call that is about its user's track and page calls.
+const ActivitiesHalf = "-activities"

@@ -132,3 +132,6 @@ func (m Member) quoted() []byte {
 	name, _ := json.Marshal(m.Key)
 	return name
 }
+
+// Quote is s as a JSON string.
+func Quote(s string) []byte { return appendQuoted(nil, s) }

@@ -58,6 +58,9 @@ func (t *turn) happenNext() (again bool, _ error) {
 	if !c.mapped() {
 		return false, t.settle(t.unintended(), nil, "")
 	}
+	if t.mayErase(c) {
+		return false, t.eraseActivities(c)
+	}
 	if open := t.unclear(); open != nil {
 		return t.findOut(open)
 	}
@@ -70,6 +73,8 @@ func (t *turn) happenNext() (again bool, _ error) {
 	}
 	contact, waits, err := t.part.contactBefore(t.callCtx, t.lane.user, c.position)
 	switch {
+	case errors.Is(err, errSuppressed):
+		return false, t.dismiss(mapping.ReasonSuppressed)
 	case err != nil:
 		return false, err
 	case waits:

@@ -87,6 +87,9 @@ func (part *partition) contactBefore(ctx context.Context, user string, position 
 		return "", true, nil
 	}
 	record, _, err := contacts.loadRecord(ctx, user)
+	if record.Suppressed != 0 {
+		err = errSuppressed
+	}
 	return record.ContactID, false, err
 }
 

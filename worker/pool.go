@@ -38,6 +38,7 @@ type Config struct {
 	// UpdateOnly has no contact created: calls of users who have none are discarded.
 	UpdateOnly   bool
 	CustomFields CustomFields
+	Deletion     Deletion
 	Metrics      *metrics.Metrics
 	Logger       *zap.Logger
 }

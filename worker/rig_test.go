@@ -50,6 +50,7 @@ type rig struct {
 
 	updateOnly bool
 	activities mapping.Activities
+	deletion   worker.Deletion
 }
 
 // bubble runs body with a rig on fake time.
@@ -110,7 +111,7 @@ func (r *rig) open() {
 // config is that of the pool of the open store.
 func (r *rig) config() worker.Config {
 	return worker.Config{
-		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Activities: r.activities, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
+		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Activities: r.activities, Deletion: r.deletion, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
 		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 	}
 }

@@ -185,7 +185,8 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 // changing says whether an operation writes.
 func changing(op string) bool {
 	switch op {
-	case freshmarketer.OpCreateContact, freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact, freshmarketer.OpUpsertAccount, freshmarketer.OpUpdateAccount:
+	case freshmarketer.OpCreateContact, freshmarketer.OpUpsertContact, freshmarketer.OpUpdateContact, freshmarketer.OpUpsertAccount, freshmarketer.OpUpdateAccount,
+		freshmarketer.OpDeleteContact, freshmarketer.OpForgetContact:
 		return true
 	}
 	return false

@@ -49,8 +49,10 @@ type turn struct {
 	links       map[string]string    // ids of accounts to link the contact to, by company
 	linkFailure *freshmarketer.Error // of the last link that the API refused
 
-	act    mapping.Activity // what the call becomes, in a lane of activities
-	target string           // id of the contact that it is about
+	act     mapping.Activity // what the call becomes, in a lane of activities
+	target  string           // id of the contact that it is about
+	erasing *mapping.Record  // what stays of the user's record, if the turn erases
+	erased  []queue.Letter   // letters that go with it
 }
 
 func newTurn(waitCtx, callCtx context.Context, part *partition, l *lane) *turn {
@@ -100,6 +102,13 @@ func (t *turn) run() error {
 		if len(t.calls) == 0 {
 			t.part.backlog.giveBack(t.lane)
 			return nil
+		}
+		if t.deletes() {
+			done, err := t.erase()
+			if done || err != nil {
+				return err
+			}
+			continue
 		}
 		if err := t.fold(); err != nil {
 			if again, err := t.unmappable(err); !again {
@@ -303,6 +312,9 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.idleFor()),
 		Field: t.droppable(api.Field), Dropped: len(t.dropped),
 	}
+	if t.erasing != nil {
+		f.Merged = 1 // what came before the delete call is not worth a call
+	}
 	if f.Kind == freshmarketer.KindInvalid {
 		t.catalogue().doubt()
 	}
@@ -364,6 +376,9 @@ func reasonOf(err error, f Failure) string {
 // untouched is the record after a change that did not happen: its events are known, its fields are as they were, unless an
 // earlier try may have written them after all.
 func (t *turn) untouched() mapping.Record {
+	if t.erasing != nil {
+		return *t.erasing
+	}
 	record := t.lane.record.Clone()
 	record.Ring, record.Broken = t.result.Record.Ring, t.account()
 	if t.lane.unsettled() {

@@ -35,6 +35,7 @@ type Config struct {
 	Activities    Activities    `yaml:"activities"`
 	Mapping       Mapping       `yaml:"mapping"`
 	Group         string        `yaml:"group"` // what group calls do: GroupAccount or GroupOff
+	Deletion      Deletion      `yaml:"deletion"`
 	Retry         Retry         `yaml:"retry"`
 	Dead          Dead          `yaml:"dead"`
 	Journal       Journal       `yaml:"journal"`
@@ -251,6 +252,12 @@ type Mapping struct {
 	GroupTraits map[string]string `yaml:"group_traits"`
 }
 
+// Deletion is about erasing users: by delete calls, and by freshrelay forget.
+type Deletion struct {
+	Webhooks bool   `yaml:"webhooks"` // delete calls of webhooks erase their user; freshrelay forget always does
+	Contact  string `yaml:"contact"`  // what becomes of the contact: ContactForget or ContactRecycleBin
+}
+
 // Retry is about one user's change that fails.
 type Retry struct {
 	Initial time.Duration `yaml:"initial"` // wait before the second attempt; it doubles from there, with jitter
@@ -275,6 +282,12 @@ type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 	Format string `yaml:"format"` // FormatAuto, FormatConsole or FormatJSON
 }
+
+// Values of Deletion.Contact.
+const (
+	ContactForget     = "forget"      // it is deleted for good
+	ContactRecycleBin = "recycle_bin" // people can restore it
+)
 
 // Values of Group.
 const (
@@ -317,7 +330,10 @@ func Defaults() Config {
 		Mapping: Mapping{
 			MissingTraits: MissingClear, Match: Match{Label: true, Spelling: true, Reserved: true}, ResendAfter: 7 * 24 * time.Hour,
 		},
-		Group:   GroupAccount,
+		Group: GroupAccount,
+
+		Deletion: Deletion{Contact: ContactForget},
+
 		Retry:   Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 		Dead:    Dead{Retention: 30 * 24 * time.Hour},
 		Journal: Journal{Enabled: true, MaxAge: 7 * 24 * time.Hour},

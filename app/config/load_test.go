@@ -95,6 +95,7 @@ mapping:
   traits: {plan: Plan tier, address.city: City}
   group_traits: {size: Seats}
 group: "off"
+deletion: {webhooks: true, contact: recycle_bin}
 retry: {initial: 500ms, max: 1m, max_age: 1h30m}
 dead: {retention: 48h}
 journal: {enabled: false, max_age: 24h, max_bytes: 8MiB}
@@ -131,12 +132,13 @@ log: {level: debug, format: json}
 			MissingTraits: "keep", Match: Match{Label: true}, StrictLabels: true, ResendAfter: 24 * time.Hour,
 			Traits: map[string]string{"plan": "Plan tier", "address.city": "City"}, GroupTraits: map[string]string{"size": "Seats"},
 		},
-		Group:   GroupOff,
-		Retry:   Retry{Initial: 500 * time.Millisecond, Max: time.Minute, MaxAge: 90 * time.Minute},
-		Dead:    Dead{Retention: 48 * time.Hour},
-		Journal: Journal{MaxAge: 24 * time.Hour, MaxBytes: 8 << 20},
-		Log:     Log{Level: "debug", Format: "json"},
-		File:    got.File,
+		Group:    GroupOff,
+		Deletion: Deletion{Webhooks: true, Contact: ContactRecycleBin},
+		Retry:    Retry{Initial: 500 * time.Millisecond, Max: time.Minute, MaxAge: 90 * time.Minute},
+		Dead:     Dead{Retention: 48 * time.Hour},
+		Journal:  Journal{MaxAge: 24 * time.Hour, MaxBytes: 8 << 20},
+		Log:      Log{Level: "debug", Format: "json"},
+		File:     got.File,
 	}
 	if diff := cmp.Diff(want, got, cmp.Transformer("reveal", func(s Secret) []byte { return []byte(s) }), sameNetwork()); diff != "" {
 		t.Error(diff)

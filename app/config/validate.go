@@ -39,6 +39,7 @@ func validate(c Config, sandbox bool, p *problems) {
 	oneOf("freshmarketer.custom_fields", c.Freshmarketer.CustomFields, p, CustomAuto, CustomMerge, CustomReplace)
 	oneOf("identity.without_user_id", c.Identity.WithoutUserID, p, UserIDDiscard, UserIDByEmail)
 	oneOf("group", c.Group, p, GroupAccount, GroupOff)
+	oneOf("deletion.contact", c.Deletion.Contact, p, ContactForget, ContactRecycleBin)
 	oneOf("log.level", c.Log.Level, p, "debug", "info", "warn", "error")
 	oneOf("log.format", c.Log.Format, p, FormatAuto, FormatConsole, FormatJSON)
 	validatePairs("mapping.traits", c.Mapping.Traits, "name both the trait and the field", p)

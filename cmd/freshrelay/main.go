@@ -61,6 +61,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Say what is wrong with configuration, account and mapping, and how to mend it."`
 	Mapping mappingCmd `cmd:"" help:"See how traits become fields, and improve it."`
 	Resync  resyncCmd  `cmd:"" help:"Send values again that people have changed in Freshmarketer."`
+	Forget  forgetCmd  `cmd:"" help:"Erase users: contacts, what is remembered, dead letters, journal; later calls are discarded."`
 	Migrate migrateCmd `cmd:"" help:"Copy the store of a stopped service to NATS servers, or to more partitions."`
 	Version versionCmd `cmd:"" help:"Show which freshrelay this is."`
 }

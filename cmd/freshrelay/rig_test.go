@@ -98,7 +98,7 @@ func newRig(t *testing.T) *rig {
 		},
 		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, Around: r.store, AuditLog: r.store, Exchange: r.store,
 		Preview: r.preview, Ages: func() replay.Ages { return replay.Ages{Expiring: 2, Expires: time.Now().Add(time.Hour)} },
-		Forecaster: &r.foresees, Level: r.level,
+		Forecaster: &r.foresees, Level: r.level, Forget: r.forget, Erasing: func(context.Context) (bool, error) { return true, nil },
 		Mapping: admin.Mapping{
 			Fields: func() ([]mapping.Field, time.Time) { return r.fields, time.Now() }, Unmapped: func() []mapping.Unmapped { return r.unmapped },
 			Explain: r.explain, Resync: r.resync,

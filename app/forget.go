@@ -1,0 +1,26 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// forget puts a delete call for each userId into the log, or with undo one that lets an erased user come again, and returns
+// their message ids.
+func (s *service) forget(ctx context.Context, userIDs []string, undo bool) ([]string, error) {
+	ids := make([]string, len(userIDs))
+	var entries []queue.Entry
+	for i, user := range userIDs {
+		ids[i] = "forget-" + strings.ToLower(rand.Text())
+		entries = append(entries, worker.DeleteCall(user, ids[i], undo, time.Now()))
+		if s.cfg.Forwards() && !undo {
+			entries = append(entries, worker.DeleteActivities(user, ids[i], time.Now()))
+		}
+	}
+	return ids, s.store.Publish(ctx, entries)
+}

@@ -1,0 +1,217 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// A delete call erases its user: the contact, and what we know. It is an entry of the user's lane like any other, so it takes
+// effect after all that came before, and what of that still waits need not be sent. What stays is a record with nothing in it
+// but that the user is suppressed; it is under the keyed hash of the userId, which is all that tells who it was.
+
+// SourceOperator is the source of delete calls that `freshrelay forget` makes. No configured source can be called so.
+const SourceOperator = "(operator)"
+
+// Deletion says what erasing does.
+type Deletion struct {
+	// Webhooks lets delete calls of webhooks erase users; operators always may.
+	Webhooks bool
+	// RecycleBin moves contacts to the account's recycle bin instead of deleting them for good.
+	RecycleBin bool
+}
+
+// undo in a delete call of an operator lets an erased user come again.
+const undoKey = "undo"
+
+// errSuppressed says that a user was erased.
+var errSuppressed = errors.New("the user was erased")
+
+// DeleteActivities is the entry that erases a user's letters of track and page calls, to go with a delete call.
+func DeleteActivities(userID, messageID string, now time.Time) queue.Entry {
+	e := DeleteCall(userID, messageID+segment.ActivitiesHalf, false, now)
+	e.Activity = true
+	return e
+}
+
+// eraseActivities is the turn of a delete call in a lane of activities: the letters go, and what is remembered. Calls that wait
+// find out by the user's own record.
+func (t *turn) eraseActivities(c *call) error {
+	c.outcome = mapping.Outcome{Delivered: true}
+	if c.undoes() {
+		return t.settle(t.unintended(), nil, "")
+	}
+	var err error
+	if t.erased, err = t.lettersOf(t.lane.user); err != nil {
+		return err
+	}
+	var left mapping.Record
+	left.Remember(c.received.Source, c.received.MessageID, c.received.At)
+	return t.settle(left, nil, "")
+}
+
+// DeleteCall is the entry that erases a user, or with undo lets an erased one come again.
+func DeleteCall(userID, messageID string, undo bool, now time.Time) queue.Entry {
+	members := []segment.Member{
+		{Key: "type", Raw: segment.Quote("delete")}, {Key: "userId", Raw: segment.Quote(userID)}, {Key: "messageId", Raw: segment.Quote(messageID)},
+	}
+	if undo {
+		members = append(members, segment.Member{Key: undoKey, Raw: []byte("true")})
+	}
+	r := segment.Received{
+		Source: SourceOperator, Surface: segment.SurfaceWebhook, At: now.UTC(), Type: segment.Delete, MessageID: messageID, UserID: userID, Body: segment.Join(members),
+	}
+	return queue.Entry{UserID: r.Lane(), Data: r.Encode()}
+}
+
+// undoes says whether a delete call lets its user come again.
+func (c *call) undoes() bool {
+	o, err := segment.ParseObject(c.received.Body)
+	return err == nil && c.received.Source == SourceOperator && string(o.Get(undoKey)) == "true"
+}
+
+// mayErase says whether the call is one that changes whether its user is known, and is to be heard.
+func (t *turn) mayErase(c *call) bool {
+	return c.mapped() && c.received.Type == segment.Delete && !c.event.Disabled && c.event.UserID != "" &&
+		(c.received.Source == SourceOperator || t.p.cfg.Deletion.Webhooks)
+}
+
+// deletes says whether the head has a delete call that is to be heard. The head then ends with it: what comes later is another
+// turn's.
+func (t *turn) deletes() bool {
+	t.erasing, t.erased = nil, nil
+	i := slices.IndexFunc(t.calls, func(c call) bool { return t.mayErase(&c) })
+	if i < 0 {
+		return false
+	}
+	t.calls = t.calls[:i+1]
+	t.items = t.items[:1+slices.IndexFunc(t.items, func(it queue.Item) bool { return it.Position == t.calls[i].item })]
+	return true
+}
+
+// erase is the turn of a head that ends with a delete call. It returns false if the head is to be looked at anew.
+func (t *turn) erase() (done bool, _ error) {
+	last := &t.calls[len(t.calls)-1]
+	known := t.lane.record.Knows(last.received.Source, last.received.MessageID, last.received.At)
+	switch {
+	case last.letter == nil && known, last.position < t.lane.record.Allowed:
+		reason := mapping.ReasonDuplicate
+		if last.position < t.lane.record.Allowed {
+			reason = mapping.ReasonStale // a letter, and since then the user was let come again
+		}
+		return t.withoutErasing(last, mapping.Outcome{Reason: reason})
+	case last.undoes():
+		return t.withoutErasing(last, mapping.Outcome{Delivered: true})
+	}
+	for i := range t.calls {
+		if c := &t.calls[i]; c.mapped() {
+			c.outcome = mapping.Outcome{Reason: mapping.ReasonErased}
+		}
+	}
+	last.outcome = mapping.Outcome{Delivered: true}
+	left := mapping.Record{ContactID: t.lane.record.ContactID, Suppressed: time.Now().Unix(), Allowed: t.lane.record.Allowed}
+	left.Remember(last.received.Source, last.received.MessageID, last.received.At)
+	t.erasing, t.result = &left, mapping.Result{Record: left}
+	var err error
+	if t.erased, err = t.lettersOf(t.lane.user); err != nil {
+		return false, err
+	}
+	if err := t.part.log.Erase(t.callCtx, t.lane.user, last.item); err != nil {
+		return false, err
+	}
+	if _, err := t.enter(); err != nil {
+		return false, err
+	}
+	if err := t.eraseContact(last.event.UserID); err != nil {
+		again, err := t.failed(err)
+		t.leave()
+		return !again, err
+	}
+	left.ContactID = ""
+	return true, t.settle(left, nil, "")
+}
+
+// withoutErasing settles a delete call that erases nobody. What stands before it goes first.
+func (t *turn) withoutErasing(last *call, outcome mapping.Outcome) (done bool, _ error) {
+	if len(t.items) > 1 {
+		t.lane.limit = len(t.items) - 1
+		return false, nil
+	}
+	last.outcome = outcome
+	record := t.lane.record.Clone()
+	record.Remember(last.received.Source, last.received.MessageID, last.received.At)
+	if outcome.Delivered {
+		record.Suppressed, record.Allowed = 0, last.position
+	}
+	t.result = mapping.Result{Record: record}
+	return true, t.settle(record, nil, "")
+}
+
+// lettersOf are the user's dead letters that count, but for those that the turn itself is about.
+func (t *turn) lettersOf(user string) ([]queue.Letter, error) {
+	var letters []queue.Letter
+	q := queue.LetterQuery{LetterFilter: queue.LetterFilter{User: user}, Limit: maxMerge}
+	for {
+		page, err := t.p.store.Letters(t.callCtx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range page.Letters {
+			own := slices.ContainsFunc(t.calls, func(c call) bool { return c.position == l.Position })
+			if !own && l.Activity == t.part.backlog.activities && l.Position <= t.lane.record.Pos && !slices.Contains(t.lane.buried, l.Position) {
+				letters = append(letters, l)
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			return letters, nil
+		}
+	}
+}
+
+// eraseContact deletes the user's contact, or any that has the user's id. One that is gone is what was wanted. One that belongs
+// to another user by now is left alone.
+func (t *turn) eraseContact(user string) error {
+	ids := []string{t.lane.record.ContactID}
+	if ids[0] == "" {
+		found, err := t.lookup("external_id", user)
+		if err != nil {
+			return err
+		}
+		ids = nil
+		for _, hit := range found[:min(len(found), maxHolders)] {
+			ids = append(ids, hit.ID)
+		}
+	}
+	for _, id := range ids {
+		contact, err := t.get(id)
+		switch gone := freshmarketer.KindOf(err) == freshmarketer.KindGone; {
+		case gone && t.p.cfg.Deletion.RecycleBin:
+			continue
+		case err != nil && !gone:
+			return err
+		case err == nil && contact.ExternalID != user && (contact.ExternalID != "" || id != t.lane.record.ContactID):
+			continue // another user's, or nobody's
+		}
+		if err := t.deleteContact(id); err != nil && freshmarketer.KindOf(err) != freshmarketer.KindGone {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *turn) deleteContact(id string) error {
+	op, do := freshmarketer.OpForgetContact, t.p.cfg.Client.ForgetContact
+	if t.p.cfg.Deletion.RecycleBin {
+		op, do = freshmarketer.OpDeleteContact, t.p.cfg.Client.DeleteContact
+	}
+	_, err := t.call(op, func(ctx context.Context) (freshmarketer.Contact, error) {
+		return freshmarketer.Contact{ID: id}, do(ctx, id)
+	})
+	return err
+}
