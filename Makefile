@@ -84,7 +84,7 @@ test-clients: ## let real Segment clients deliver to the program (needs Node, Ch
 .PHONY: test-replay
 test-replay: ## replay 10,000 dead letters of 2,000 users behind live traffic, stopped, killed and restarted in the middle
 	go test -count 1 -timeout 30m -v -run 'TestAReplayStaysBehindLiveTraffic' ./replay -letters 10000 -users 2000
-	go test -count 1 -timeout 30m -v -run 'TestAReplayOutlivesItsStops' ./cmd/freshrelay -replay.letters 10000 -replay.users 2000 -replay.ratio 2
+	go test -count 1 -timeout 30m -v -run 'TestAReplayOutlivesItsStops' ./cmd/freshrelay -replay.letters 10000 -replay.users 2000 -replay.delay 50ms -replay.ratio 2
 
 .PHONY: test-acme
 test-acme: $(BIN)/pebble $(BIN)/pebble-challtestsrv ## order a certificate from a local ACME server (pebble, once through the Go proxy)

@@ -18,6 +18,7 @@ import (
 	"github.com/freshrelay/freshrelay/ingest"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/errors.md")
@@ -113,6 +114,7 @@ func TestDocsErrorsSaysWhatAdminSays(t *testing.T) { // not parallel: with -upda
 		admin.AboutDead:    metrics.Reasons(metrics.OutcomeDead),
 		admin.AboutPause:   metrics.Pauses(),
 		admin.AboutDiscard: append(texts(mapping.DiscardReasons()), "by_operator", "expired", "not_live"),
+		admin.AboutWaiting: worker.WaitReasons(),
 		admin.AboutLeftOut: append(texts(mapping.LeftOutReasons()), "sent_not_stored", "email_conflict"),
 	}
 	table := regexp.MustCompile(`(?s)(<!-- ([a-z_]+): [^\n]*\n).*?(<!-- end -->)`)

@@ -38,6 +38,7 @@ type Operator interface {
 // Journal tells what became of an event. *queue.Store is one.
 type Journal interface {
 	Journal(ctx context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error)
+	JournalBack(ctx context.Context, messageID string, since time.Time, before uint64) (lines []queue.JournalEntry, next uint64, err error)
 	JournalTail(ctx context.Context, after uint64, limit int) (lines []queue.JournalEntry, next uint64, err error)
 	JournalOff() bool
 }
@@ -79,7 +80,10 @@ type Config struct {
 	// Preview says what would become of letters if they were sent again, with values changed.
 	Preview func(ctx context.Context, letters []queue.Letter, edits []queue.Edit) ([]Preview, error)
 	Ages    func() replay.Ages // of the dead letters
-	Level   Leveler            // nil: how much is logged cannot be changed
+	// Waiting looks for calls that are stored and not settled, of a user (a token), with a message id, or both; nil: this process
+	// does not deliver.
+	Waiting func(ctx context.Context, user, messageID string, limit int) (WaitingList, error)
+	Level   Leveler // nil: how much is logged cannot be changed
 	// Forecaster says what would be done with what waits; nil: this process does not send.
 	Forecaster Forecaster
 	// Forget puts calls into the log that erase users, or let erased ones come again, and returns their message ids.

@@ -25,6 +25,7 @@ const token = "a-token-of-some-length"
 
 // store is the queue of these tests: a list of letters, and errors on demand.
 type store struct {
+	older    uint64 // before of the step back that JournalBack proposes
 	fields   []mapping.Field
 	unmapped []mapping.Unmapped
 	resynced []string
@@ -131,6 +132,14 @@ func (s *store) Pause(context.Context) error {
 func (s *store) Resume(context.Context) error {
 	s.orders = append(s.orders, "resume")
 	return s.failing
+}
+
+func (s *store) JournalBack(ctx context.Context, messageID string, since time.Time, before uint64) ([]queue.JournalEntry, uint64, error) {
+	if before > 0 {
+		return nil, 0, s.failing
+	}
+	found, err := s.Journal(ctx, queue.JournalQuery{MessageID: messageID, Since: since})
+	return found, s.older, err
 }
 
 func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error) {

@@ -26,6 +26,12 @@ type EventList struct {
 	// Letters are those of the calls that are dead letters now, by letter id, if they were asked for with content.
 	Contents map[string]EventContent `json:"contents,omitempty"`
 	Off      bool                    `json:"off,omitempty"` // the journal is switched off: nothing new is written
+	// Waiting are calls that are stored and not settled, if they were asked for. WaitingPart says that so much waits that not all
+	// of it was looked at.
+	Waiting     []WaitingCall `json:"waiting,omitempty"`
+	WaitingPart bool          `json:"waiting_part,omitempty"`
+	// Older is the before of a request that looks further back in the journal for a message id; 0: there is nothing further back.
+	Older uint64 `json:"older,omitempty"`
 }
 
 // EventContent is what is still stored of a call: the event itself is kept only while it waits or is a dead letter.
@@ -47,7 +53,7 @@ const (
 )
 
 func (s *server) events(w http.ResponseWriter, r *http.Request) error {
-	v, err := queryOf(r, "message_id", "user_id", "user", "since", "limit", "content", "reveal")
+	v, err := queryOf(r, "message_id", "user_id", "user", "since", "limit", "content", "reveal", "waiting", "before")
 	if err != nil {
 		return err
 	}
@@ -66,14 +72,29 @@ func (s *server) events(w http.ResponseWriter, r *http.Request) error {
 			return badRequest("since is not a time", "write it like 2026-11-23T16:00:00Z")
 		}
 	}
-	entries, err := s.Journal.Journal(r.Context(), q)
+	before, err := number(v, "before", 0, 1, 1<<53)
+	if err != nil {
+		return err
+	}
+	out := EventList{Off: s.Journal.JournalOff()}
+	if q.User == "" { // one bounded step back at a time: whoever asks goes on
+		out.Events, out.Older, err = s.Journal.JournalBack(r.Context(), q.MessageID, q.Since, uint64(before))
+	} else {
+		out.Events, err = s.Journal.Journal(r.Context(), q)
+	}
 	if err != nil {
 		return fmt.Errorf("read the journal: %w", err)
 	}
+	entries := out.Events
 	if entries == nil {
 		entries = []Event{}
+		out.Events = entries
 	}
-	out := EventList{Events: entries, Off: s.Journal.JournalOff()}
+	if v["waiting"] == "true" {
+		if err := s.addWaiting(r.Context(), q, &out); err != nil {
+			return err
+		}
+	}
 	if v["content"] == "true" || v["reveal"] == "true" {
 		if out.Contents, err = s.contents(r, entries, v["reveal"] == "true"); err != nil {
 			return err

@@ -11,6 +11,7 @@ const (
 	AboutDead    About = "dead"      // a call was set aside
 	AboutPause   About = "paused"    // nothing is being sent
 	AboutLeftOut About = "left_out"  // a trait did not reach a field
+	AboutWaiting About = "waiting"   // a call waits
 )
 
 // Advice is what a reason means and what to do about it.
@@ -38,6 +39,7 @@ func table() map[About]map[string]Advice {
 		AboutDead:    deadAdvice(),
 		AboutPause:   pauseAdvice(),
 		AboutLeftOut: leftOutAdvice(),
+		AboutWaiting: waitingAdvice(),
 	}
 }
 

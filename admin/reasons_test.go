@@ -28,6 +28,7 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 	}
 	given[AboutDiscard] = append(given[AboutDiscard], "by_operator", "expired")            // operators and their rules
 	given[AboutLeftOut] = append(given[AboutLeftOut], "sent_not_stored", "email_conflict") // the worker's
+	given[AboutWaiting] = worker.WaitReasons()
 	unknown := Advise(AboutDead, "never heard of")
 	for about, reasons := range given {
 		for _, r := range reasons {

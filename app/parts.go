@@ -158,7 +158,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
 		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, Around: s.store, AuditLog: s.store, Exchange: s.store,
-		Preview: s.preview, Ages: s.replays.Ages,
+		Preview: s.preview, Ages: s.replays.Ages, Waiting: s.waiting,
 		Mapping: s.mapping(), Forecaster: forecaster,
 	}))
 	s.onStop("the admin API", stopQuick, func(context.Context) error { s.between("stopping", 0); return nil })

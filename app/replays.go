@@ -7,6 +7,7 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/replay"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // errOnlyTakesIn is the answer of a process of role ingest to what needs the account's fields.
@@ -28,6 +29,26 @@ func (s *service) startReplays(context.Context) error {
 	}()
 	s.onStop("the replays", stopQuick, func(context.Context) error { cancel(); <-done; return nil })
 	return nil
+}
+
+// waiting is what the workers know of calls that wait, in the words of the admin API.
+func (s *service) waiting(ctx context.Context, user, messageID string, limit int) (admin.WaitingList, error) {
+	if s.pool == nil {
+		return admin.WaitingList{}, nil
+	}
+	found, whole, err := s.pool.Waiting(ctx, worker.WaitingQuery{User: user, MessageID: messageID, Limit: limit})
+	out := admin.WaitingList{Whole: whole}
+	for _, w := range found {
+		c := admin.WaitingCall{
+			User: w.User, MessageID: w.MessageID, Type: w.Type, Source: w.Source, Position: w.Position, Received: w.Received,
+			Ahead: w.Ahead, OfUser: w.OfUser, Tries: w.Tries, NextTry: w.Next,
+		}
+		for _, reason := range w.Why {
+			c.Why = append(c.Why, admin.WhyWaits(reason))
+		}
+		out.Calls = append(out.Calls, c)
+	}
+	return out, err
 }
 
 // preview is the workers' preview in the words of the admin API.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -86,20 +87,43 @@ type JournalQuery struct {
 // maxJournalLines is the most lines an answer holds.
 const maxJournalLines = 1000
 
-// journalWindows are how far back a message id is looked for, one after the other: most look-ups are about what came just
-// now, and a message id alone does not say where in the journal its lines are.
-func journalWindows(now, since time.Time) []time.Time {
-	var starts []time.Time
-	for _, back := range []time.Duration{10 * time.Minute, 6 * time.Hour} {
-		if start := now.Add(-back); start.After(since) {
-			starts = append(starts, start)
-		}
+// A message id alone does not say where in the journal its lines are. Most look-ups are about what came just now, so the first
+// step back is a short one; each is read in bounded time, however long the journal is.
+const (
+	firstBack = 20_000 // lines
+	nextBack  = 100_000
+)
+
+// JournalBack looks for a message id in the newest lines, or in those before the sequence before, and says where to go on: 0 if
+// nothing is left. Lines come oldest first.
+func (s *Store) JournalBack(ctx context.Context, messageID string, since time.Time, before uint64) (found []JournalEntry, next uint64, err error) {
+	info, err := s.journal.Info(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("asking for the state of JOURNAL: %w", err)
 	}
-	return append(starts, since)
+	back, end := uint64(nextBack), before
+	if end == 0 || end > info.State.LastSeq {
+		back, end = firstBack, info.State.LastSeq+1
+	}
+	if end <= max(1, info.State.FirstSeq) || info.State.LastTime.Before(since) {
+		return nil, 0, nil
+	}
+	start := max(1, info.State.FirstSeq)
+	if end > start+back {
+		start = end - back
+		next = start
+	}
+	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: start}
+	found, first, err := s.readJournal(ctx, JournalQuery{MessageID: messageID, Limit: maxJournalLines}, cfg, end)
+	if first.Before(since) {
+		next = 0
+		found = slices.DeleteFunc(found, func(e JournalEntry) bool { return e.At.Before(since) })
+	}
+	return found, next, err
 }
 
 // Journal finds the lines that a query asks for, oldest first. A user's lines are found by their subject. A message id without a
-// user is looked for in the last minutes, then hours, then everywhere, and the first of these that has it is the answer.
+// user is looked for step by step, see JournalBack, and the first step that has it is the answer.
 func (s *Store) Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, error) {
 	if q.Limit <= 0 || q.Limit > maxJournalLines {
 		q.Limit = maxJournalLines
@@ -108,31 +132,39 @@ func (s *Store) Journal(ctx context.Context, q JournalQuery) ([]JournalEntry, er
 		if _, _, err := parseLetterID(letterID(q.User, 0)); err != nil {
 			return nil, nil // a user nobody can be
 		}
-		return s.readJournal(ctx, q, q.Since)
-	}
-	for _, start := range journalWindows(time.Now(), q.Since) {
-		found, err := s.readJournal(ctx, q, start)
-		if err != nil || len(found) > 0 {
-			return found, err
+		cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{s.names.journal(q.User)}}
+		if !q.Since.IsZero() {
+			cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &q.Since
 		}
+		found, _, err := s.readJournal(ctx, q, cfg, 0)
+		return found, err
 	}
-	return nil, nil
+	for next := uint64(0); ; {
+		found, more, err := s.JournalBack(ctx, q.MessageID, q.Since, next)
+		if err != nil || len(found) > 0 || more == 0 {
+			return found[max(0, len(found)-q.Limit):], err
+		}
+		next = more
+	}
 }
 
-func (s *Store) readJournal(ctx context.Context, q JournalQuery, since time.Time) ([]JournalEntry, error) {
-	var cfg jetstream.OrderedConsumerConfig
-	if q.User != "" {
-		cfg.FilterSubjects = []string{s.names.journal(q.User)}
-	}
-	if !since.IsZero() {
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &since
-	}
+// readJournal reads matching lines before the sequence end, 0: all there are; first is when the first line read was written.
+func (s *Store) readJournal(ctx context.Context, q JournalQuery, cfg jetstream.OrderedConsumerConfig, end uint64) (found []JournalEntry, first time.Time, err error) {
 	id, err := json.Marshal(q.MessageID)
 	if err != nil {
-		return nil, fmt.Errorf("encoding a message id: %w", err)
+		return nil, first, fmt.Errorf("encoding a message id: %w", err)
 	}
-	var found []JournalEntry
 	err = s.scan(ctx, "JOURNAL", cfg, func(msg jetstream.Msg) (bool, error) {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return false, fmt.Errorf("reading the journal: %w", err)
+		}
+		if end > 0 && meta.Sequence.Stream >= end {
+			return false, nil
+		}
+		if first.IsZero() {
+			first = meta.Timestamp
+		}
 		if q.MessageID != "" && !bytes.Contains(msg.Data(), id) { // most lines need no decoding
 			return true, nil
 		}
@@ -147,7 +179,7 @@ func (s *Store) readJournal(ctx context.Context, q JournalQuery, since time.Time
 		}
 		return true, nil
 	})
-	return found[max(0, len(found)-q.Limit):], err
+	return found[max(0, len(found)-q.Limit):], first, err
 }
 
 // journalPoll is how often a tail looks for new lines.

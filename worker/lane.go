@@ -22,8 +22,9 @@ const stallMax = 2 * time.Minute
 type lane struct {
 	user    string
 	waiting []queue.Item
-	events  int   // of the waiting items, those that are no commands
-	place   place // guarded by the backlog, like waiting
+	events  int       // of the waiting items, those that are no commands
+	place   place     // guarded by the backlog, like waiting
+	planned retryPlan // the same
 
 	loaded  bool
 	record  mapping.Record

@@ -143,5 +143,6 @@ func (part *partition) serve(waitCtx, callCtx context.Context) {
 
 // retryLater gives the lane back after a wait. A stop does not wait for it: what is not settled is read again.
 func (part *partition) retryLater(l *lane, wait time.Duration) {
+	part.backlog.plan(l, l.attempts(), wait)
 	time.AfterFunc(wait, func() { part.backlog.giveBack(l) })
 }

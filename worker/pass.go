@@ -101,6 +101,8 @@ func (t *turn) enter() (waited bool, err error) {
 	if t.pass != nil {
 		return false, nil
 	}
+	t.part.backlog.queue(t.lane, true)
+	defer t.part.backlog.queue(t.lane, false)
 	t.pass, waited, err = t.p.gate.enter(t.waitCtx, t.class(), max(t.more, t.needs()))
 	return waited, err
 }

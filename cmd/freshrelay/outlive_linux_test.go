@@ -25,6 +25,7 @@ import (
 var (
 	outliveLetters = flag.Int("replay.letters", 300, "dead letters in TestAReplayOutlivesItsStops")
 	outliveUsers   = flag.Int("replay.users", 110, "users they are of")
+	outliveDelay   = flag.Duration("replay.delay", 10*time.Millisecond, "how long the account takes to answer")
 	outliveRatio   = flag.Float64("replay.ratio", 0, "how much longer live calls may wait during the replay than before, by the clock; 0: it is only told")
 )
 
@@ -234,7 +235,7 @@ func TestAReplayOutlivesItsStops(t *testing.T) {
 	if before.Ledger.Dead != int64(n) {
 		t.Fatalf("%d dead letters instead of %d: %+v", before.Ledger.Dead, n, before.Ledger)
 	}
-	if err := o.box.AddFault(sandbox.Fault{Percent: 100, Delay: 10 * time.Millisecond}); err != nil {
+	if err := o.box.AddFault(sandbox.Fault{Percent: 100, Delay: *outliveDelay}); err != nil {
 		t.Fatal(err)
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -261,10 +262,36 @@ func TestEventsShow(t *testing.T) {
 	r.p.stdin = strings.NewReader("m-1\nm-2\n")
 	got = r.run(t, "events", "show", "-")
 	wantCode(t, got, exitFailed)
-	wantParts(t, "from standard input", got.out, "message id m-1", "m-2  nothing in the journal")
+	wantParts(t, "from standard input", got.out, "message id m-1", "m-2  nothing in the journal, and nothing waits")
 	if list := decode[admin.EventList](t, r.run(t, "events", "show", "m-1", "-o", "json").out); len(list.Events) != 1 {
 		t.Errorf("%+v", list)
 	}
+}
+
+// TestEventsShowWhatWaits: a call that is not settled is shown with its place and the reasons, and a line far back in the journal
+// is found step by step.
+func TestEventsShowWhatWaits(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.waiting = []admin.WaitingCall{{
+		MessageID: "m-9\x1b[2J", Type: "identify", Source: "website", Received: time.Unix(100, 0), Ahead: 12, OfUser: 3, Tries: 2, NextTry: time.Unix(300, 0),
+		Why: []admin.WaitWhy{admin.WhyWaits("outage"), admin.WhyWaits("retry")},
+	}}
+	got := r.run(t, "events", "show", "--user", "ada")
+	wantCode(t, got, exitOK)
+	wantParts(t, "waiting", got.out, "1970-01-01T00:01:40.000Z  received", "waiting: 12 calls before it, 3 of them of its user", "outage     The Freshmarketer API fails",
+		"retry      The last try for its user failed", "failed 2 times; next try 1970-01-01T00:05:00.000Z")
+	if strings.Contains(got.out, "\x1b") {
+		t.Errorf("%q", got.out)
+	}
+	if list := decode[admin.EventList](t, r.run(t, "events", "show", "m-9", "-o", "json").out); len(list.Waiting) != 1 || list.Waiting[0].Why[1].Reason != "retry" {
+		t.Errorf("%+v", list)
+	}
+	r.waiting, r.deep = nil, true
+	r.journal = []queue.JournalEntry{{MessageID: "m-1", Type: "identify", Outcome: "delivered"}}
+	got = r.run(t, "events", "show", "m-1")
+	wantCode(t, got, exitOK)
+	wantParts(t, "far back", got.out, "message id m-1")
 }
 
 func TestEventsTail(t *testing.T) {

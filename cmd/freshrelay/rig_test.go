@@ -50,6 +50,8 @@ type store struct {
 	replayed []string
 	onReplay func(*store, string) // what becomes of a letter; nil: it is delivered
 	jobs     []*fakeJob
+	deep     bool // what the journal has is not found at the first step back
+	waiting  []admin.WaitingCall
 	tailed   func() // called when a tail has shown everything
 	audits   []queue.AuditEntry
 	imported []queue.Letter
@@ -97,6 +99,9 @@ func newRig(t *testing.T) *rig {
 			}
 		},
 		Operator: r.store, Letters: r.store, Replays: r.store, Journal: r.store, Books: r.store, Around: r.store, AuditLog: r.store, Exchange: r.store,
+		Waiting: func(context.Context, string, string, int) (admin.WaitingList, error) {
+			return admin.WaitingList{Calls: r.waiting, Whole: true}, nil
+		},
 		Preview: r.preview, Ages: func() replay.Ages { return replay.Ages{Expiring: 2, Expires: time.Now().Add(time.Hour)} },
 		Forecaster: &r.foresees, Level: r.level, Forget: r.forget, Erasing: func(context.Context) (bool, error) { return true, nil },
 		Mapping: admin.Mapping{
@@ -290,6 +295,14 @@ func deliver(s *store, id string) {
 func failAgain(s *store, id string) {
 	i := slices.IndexFunc(s.list, func(l queue.Letter) bool { return l.ID == id })
 	s.list[i].Attempts, s.list[i].LastTry = s.list[i].Attempts+1, time.Now()
+}
+
+// JournalBack has one line in each step, the newest first.
+func (s *store) JournalBack(ctx context.Context, messageID string, since time.Time, before uint64) (found []queue.JournalEntry, next uint64, err error) {
+	if found, err = s.Journal(ctx, queue.JournalQuery{MessageID: messageID, Since: since}); before == 0 && s.deep {
+		return nil, 7, err
+	}
+	return found, 0, err
 }
 
 func (s *store) Journal(_ context.Context, q queue.JournalQuery) ([]queue.JournalEntry, error) {
