@@ -59,7 +59,8 @@ func cutPower(t *testing.T, program string, environ ...string) (acked, lost int)
 	ctx := t.Context()
 	before.ready(ctx)
 	run(t, "sync", "--file-system", disk) // the streams themselves: what is to be lost or kept are events
-	users := floodUntil(ctx, before, 1500*time.Millisecond, func() {
+	users := floodUntil(ctx, before, "cut", func() {
+		pause(ctx, 1500*time.Millisecond)
 		if err := before.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 			t.Error(err)
 		}
@@ -79,16 +80,21 @@ func cutPower(t *testing.T, program string, environ ...string) (acked, lost int)
 	} else {
 		after.signal(syscall.SIGTERM)
 	}
+	return len(users), missing(box, users)
+}
+
+// missing counts the users without a contact.
+func missing(box *sandbox.Sandbox, users []string) (n int) {
 	arrived := map[string]bool{}
 	for _, c := range box.Contacts() {
 		arrived[c.ExternalID] = true
 	}
 	for _, user := range users {
 		if !arrived[user] {
-			lost++
+			n++
 		}
 	}
-	return len(users), lost
+	return n
 }
 
 // slowSandbox is slow enough for a backlog.
@@ -148,9 +154,9 @@ func (c *child) readyz(ctx context.Context) int {
 	return resp.StatusCode
 }
 
-// floodUntil posts calls, each of a user of its own, over 32 connections for that long, then calls cut. It returns the users
-// whose calls were acknowledged.
-func floodUntil(parent context.Context, c *child, d time.Duration, cut func()) (acked []string) {
+// floodUntil posts calls, each of a user of its own named after life, over 32 connections until cut returns. It returns the users whose calls
+// were acknowledged.
+func floodUntil(parent context.Context, c *child, life string, cut func()) (acked []string) {
 	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -158,7 +164,7 @@ func floodUntil(parent context.Context, c *child, d time.Duration, cut func()) (
 	for w := range 32 {
 		wg.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				user := fmt.Sprintf("user-%d-%d", w, n)
+				user := fmt.Sprintf("%s-user-%d-%d", life, w, n)
 				if c.post(ctx, identify(user, n, "plan")) == http.StatusOK {
 					mu.Lock()
 					acked = append(acked, user)
@@ -167,7 +173,6 @@ func floodUntil(parent context.Context, c *child, d time.Duration, cut func()) (
 			}
 		})
 	}
-	pause(ctx, d)
 	cut()
 	cancel()
 	wg.Wait()

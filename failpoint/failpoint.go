@@ -8,12 +8,16 @@
 //
 //   - kill: kills itself with SIGKILL, as a crash would;
 //   - stop: stops itself with SIGSTOP and goes on at that very place after SIGCONT;
+//   - hold: stands still there for Held while the rest goes on, and then kills itself: what the others did too early, like
+//     answering for what is not stored, has had its effect by then;
 //   - exit: ends with ExitCode, without any cleaning up.
 //
 // For example: FAILPOINTS=effect-after=3:kill,trim-before=1:stop. What happens is also said on standard error, in
 // one line "failpoint <point>: <action>". A list that cannot be read ends the process at its start: a test that kills nothing
 // would pass.
 package failpoint
+
+import "time"
 
 // Variable is the variable of the environment that says what happens where.
 const Variable = "FAILPOINTS"
@@ -28,6 +32,9 @@ const LeaseVariable = "FAILPOINTS_LEASE"
 // NoRoomVariable of the environment keeps the store from looking at the free space of its disk, in a program built with the
 // tag: what happens when the disk is full all the same can be seen then.
 const NoRoomVariable = "FAILPOINTS_NO_ROOM"
+
+// Held is how long the action hold stands still.
+const Held = 500 * time.Millisecond
 
 // ExitCode is what the action exit ends the process with.
 const ExitCode = 86

@@ -82,6 +82,19 @@ func TestExitAndWrongPlans(t *testing.T) {
 	}
 }
 
+func TestAHeldProcessDiesThereInTheEnd(t *testing.T) {
+	t.Parallel()
+	cmd, stdout, _ := probe(t.Context(), build(t, "failpoints"), "fold=2:hold")
+	began := time.Now()
+	var exit *exec.ExitError
+	if err := cmd.Run(); !errors.As(err, &exit) || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < failpoint.Held || strings.Count(stdout.String(), "fold\n") != 1 {
+		t.Errorf("it died after %v, and had said\n%s", took, stdout)
+	}
+}
+
 func TestAStoppedProcessGoesOnWhereItWas(t *testing.T) {
 	t.Parallel()
 	cmd, stdout, _ := probe(t.Context(), build(t, "failpoints"), "fold=2:stop")

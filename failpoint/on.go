@@ -35,6 +35,10 @@ func Hit(p Point) {
 		os.Exit(ExitCode)
 	case actionStop:
 		signalSelf(syscall.SIGSTOP)
+	case actionHold:
+		time.Sleep(Held) //nolint:forbidigo // it stands still, that is the point
+		signalSelf(syscall.SIGKILL)
+		select {}
 	case actionKill:
 		signalSelf(syscall.SIGKILL)
 		select {} // nothing after this point may happen, however late the signal is

@@ -16,6 +16,7 @@ const (
 	actionKill action = "kill"
 	actionStop action = "stop"
 	actionExit action = "exit"
+	actionHold action = "hold"
 )
 
 // plan is what happens at one point.
@@ -42,8 +43,8 @@ func parse(text string) (map[Point]*plan, error) {
 			return nil, fmt.Errorf("%q: this point is planned already", part)
 		case err != nil || at < 1:
 			return nil, fmt.Errorf("%q: say at which passing, from 1: point=N:action", part)
-		case !slices.Contains([]action{actionKill, actionStop, actionExit}, action(what)):
-			return nil, fmt.Errorf("%q: the action is kill, stop or exit", part)
+		case !slices.Contains([]action{actionKill, actionStop, actionExit, actionHold}, action(what)):
+			return nil, fmt.Errorf("%q: the action is kill, stop, exit or hold", part)
 		}
 		plans[Point(name)] = &plan{at: at, action: action(what)}
 	}

@@ -172,3 +172,45 @@ func TestALeaseIsJudgedByTheMoreCarefulClock(t *testing.T) {
 		t.Error("a renewal is due after 8 s")
 	}
 }
+
+// A wall clock that is set by hours makes no lease longer. Set forward it takes the lease for run out until the next renewal,
+// which is due by the monotonic clock as ever.
+func TestNoClockMakesALeaseLonger(t *testing.T) {
+	const passed = 10 * time.Second
+	for step, want := range map[time.Duration]time.Duration{
+		0: passed, -3 * time.Hour: passed, -passed: passed, 3 * time.Hour: passed + 3*time.Hour, 5 * time.Second: passed + 5*time.Second,
+	} {
+		if got := elapsed(passed, passed+step); got != want {
+			t.Errorf("the wall clock is set by %v: %v have passed, not %v", step, got, want)
+		}
+	}
+	if got := elapsed(0, time.Hour); got != time.Hour {
+		t.Errorf("the machine slept for an hour and %v have passed", got)
+	}
+}
+
+// A lease that the clocks take for run out lets nothing through and is not lost: the renewal that follows mends it.
+func TestALeaseOutlivesAStepOfTheClock(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		n := join(t, broker, 1).own(t)
+		time.Sleep(5 * time.Second)
+		owns, _ := n.owned()
+		p := owns[0]
+		// As if the wall clock had been set forward by three hours since the last renewal.
+		p.standing.mu.Lock()
+		p.lease.sent = time.Now().Round(0).Add(-3 * time.Hour)
+		p.standing.mu.Unlock()
+		if err := p.Held(); !errors.Is(err, ErrLost) {
+			t.Errorf("a call is let through: %v", err)
+		}
+		if err := p.Hold(t.Context(), 10*time.Second); err != nil || p.Held() != nil {
+			t.Errorf("after the next renewal: %v, %v", err, p.Held())
+		}
+		time.Sleep(time.Minute)
+		now, _ := n.owned()
+		if p.Err() != nil || now[0] != p {
+			t.Errorf("the tenure has ended: %v", p.Err())
+		}
+		n.leave(t)
+	})
+}

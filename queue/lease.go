@@ -47,10 +47,11 @@ func (h holder) encode() []byte {
 // begun to count earlier. The monotonic clock may stand still while a machine sleeps and the wall clock may be set, so the
 // more careful of the two counts. No clock is compared with another machine's.
 func (l *lease) left(now time.Time) time.Duration {
-	monotonic := l.time - now.Sub(l.sent)
-	wall := l.time - now.Round(0).Sub(l.sent.Round(0))
-	return min(monotonic, wall)
+	return l.time - elapsed(now.Sub(l.sent), now.Round(0).Sub(l.sent.Round(0)))
 }
+
+// elapsed is how much time may have passed by the monotonic and by the wall clock: the more, so that the lease is shorter.
+func elapsed(monotonic, wall time.Duration) time.Duration { return max(monotonic, wall) }
 
 func (l *lease) margin() time.Duration { return l.time / leaseParts }
 

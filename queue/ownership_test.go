@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,12 +18,28 @@ import (
 	"go.uber.org/zap"
 )
 
-// wire is the way from one process to a broker; it can be cut.
+// wire is the way from one process to a broker; it can be cut, or lose what the broker answers.
 type wire struct {
 	broker *embedded
 	down   atomic.Bool
 	mu     sync.Mutex
-	conns  []net.Conn
+	conns  []*wireConn
+}
+
+// wireConn is one connection over the wire.
+type wireConn struct {
+	net.Conn
+
+	deaf atomic.Bool
+}
+
+func (c *wireConn) Read(b []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(b)
+		if err != nil || !c.deaf.Load() {
+			return n, err
+		}
+	}
 }
 
 func (w *wire) InProcessConn() (net.Conn, error) {
@@ -30,12 +47,33 @@ func (w *wire) InProcessConn() (net.Conn, error) {
 		return nil, errors.New("cut")
 	}
 	conn, err := w.broker.server.InProcessConn()
-	if err == nil {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.conns = append(w.conns, conn)
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := &wireConn{Conn: conn}
+	w.conns = append(w.conns, c)
+	return c, nil
+}
+
+// deafen loses from now on what the broker says, once there is a connection: while it is being made the client holds a lock that
+// would keep fake time from going on.
+func (w *wire) deafen(nc *nats.Conn) {
+	for !nc.IsConnected() {
+		time.Sleep(10 * time.Millisecond)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		c.deaf.Store(true)
+	}
+}
+
+// hear ends that: what was lost stays lost, and the process connects anew.
+func (w *wire) hear() {
+	w.cut()
+	w.down.Store(false)
 }
 
 func (w *wire) cut() {
@@ -66,6 +104,10 @@ type node struct {
 func shared(t *testing.T, body func(t *testing.T, broker *embedded)) {
 	t.Helper()
 	dir := t.TempDir()
+	// The client keeps its timers in a sync.Pool for all connections, and one that was made in another bubble must not be used
+	// here. Two collections empty the pool.
+	runtime.GC()
+	runtime.GC()
 	synctest.Test(t, func(t *testing.T) {
 		broker, err := startEmbedded(t.Context(), dir, Encryption{}, zap.NewNop())
 		if err != nil {

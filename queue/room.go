@@ -43,24 +43,32 @@ type room struct {
 }
 
 // look returns the levels. What cannot be looked up stays as it was: a broker that does not answer is found out by others.
+// While one caller asks the broker, the others go by what was known before.
 func (r *room) look(ctx context.Context) (state int, free uint64) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	// The disk is asked each time, which costs a microsecond: a quick one fills up between two looks.
 	r.free = unknownFree
 	var fs unix.Statfs_t
 	if r.s.broker != nil && !failpoint.NoRoom() && unix.Statfs(r.s.cfg.Dir, &fs) == nil {
 		r.free = fs.Bavail * uint64(fs.Bsize)
 	}
-	if !r.at.IsZero() && time.Since(r.at) < lookEvery {
-		r.say()
-		return r.state, r.free
+	due := r.at.IsZero() || time.Since(r.at) >= lookEvery
+	if due {
+		r.at = time.Now()
 	}
-	r.at = time.Now()
-	ctx, cancel := context.WithTimeout(ctx, lookEvery/2) // callers wait for each other here
-	defer cancel()
-	if info, err := r.s.state.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
-		r.state = int(info.State.Bytes * 100 / uint64(info.Config.MaxBytes))
+	r.mu.Unlock()
+	asked, known := 0, false
+	if due {
+		ctx, cancel := context.WithTimeout(ctx, lookEvery/2)
+		defer cancel()
+		if info, err := r.s.state.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
+			asked, known = int(info.State.Bytes*100/uint64(info.Config.MaxBytes)), true
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if known {
+		r.state = asked
 	}
 	r.say()
 	return r.state, r.free
