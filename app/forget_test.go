@@ -1,0 +1,67 @@
+package app_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestAUserIsForgotten: by the command line, with a kill between the contact's end and its commit. Then nothing is left of the
+// user, neither there nor in the files of the data directory.
+func TestAUserIsForgotten(t *testing.T) {
+	t.Parallel()
+	const user = "zq-somebody-zq"
+	k, ctx := newKillRig(t, map[int64]bool{2: true}) // the first effect makes the contact
+	k.call(ctx, user, 1)
+	k.settled(ctx)
+	if len(k.box.Contacts()) != 1 || len(holding(t, k.data(), user)) == 0 {
+		t.Fatal("there is nobody to forget")
+	}
+	var receipt struct {
+		Done, Dead, Waiting int
+		InLog               bool `json:"in_log"`
+	}
+	// The kill may cut the wait short; asking again does no harm.
+	k.freshrelay("forget", "--yes", "--no-wait", user)
+	k.settled(ctx)
+	if err := json.Unmarshal([]byte(k.freshrelay("forget", "--yes", "-o", "json", user)), &receipt); err != nil {
+		t.Fatal(err)
+	}
+	if receipt.Done != 1 || k.kills != 1 || len(k.box.Contacts()) != 0 {
+		t.Errorf("%+v, %d kills, contacts %+v", receipt, k.kills, k.box.Contacts())
+	}
+	for left := holding(t, k.data(), user); len(left) > 0; left = holding(t, k.data(), user) { // until the next trim
+		select {
+		case <-ctx.Done():
+			t.Fatal("still in", left)
+		case <-time.After(time.Second):
+		}
+	}
+	k.call(ctx, user, 2)
+	if st := k.settled(ctx); st.Ledger.Discarded != 1 || st.Ledger.Delivered != 3 || st.Ledger.Difference != 0 || len(k.box.Contacts()) != 0 {
+		t.Errorf("%+v", st.Ledger)
+	}
+}
+
+// holding are the files below a directory that hold a text.
+func holding(t *testing.T, dir, text string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return nil //nolint:nilerr // the broker removes files meanwhile
+		}
+		if content, err := os.ReadFile(path); err == nil && bytes.Contains(content, []byte(text)) {
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
