@@ -53,6 +53,11 @@ func newFlight(waitCtx, callCtx context.Context, b *bulks, slot int, pass *pass,
 func (f *flight) run() {
 	defer f.releaseClaims()
 	job, err := f.post()
+	if api := apiError(err); api != nil && troubled(api.Kind) {
+		// Nobody says whose trouble it is, and no other call may be under way that would: without asking, an outage is taken
+		// for a bulk's own trouble until changes go one by one.
+		f.b.part.pool.gate.verify(f.waitCtx, f.callCtx)
+	}
 	switch {
 	case err == nil:
 		f.conclude(f.follow(job))

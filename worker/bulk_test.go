@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
@@ -244,5 +246,52 @@ func TestJobsAreAskedForAgainOnceOneFails(t *testing.T) {
 		r.drain(12 * time.Hour)
 		r.at(2000, 1)
 		r.neverBackwards("cf_seq")
+	})
+}
+
+// Bulks alone are under way when the API fails for everybody: that is an outage at once, not after minutes.
+func TestAFailedBulkFindsOutWhetherItIsAnOutage(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		r.many(300)
+		r.round(300, 1)
+		r.drain(time.Hour)
+		r.fault(sandbox.Fault{Percent: 100, Status: 503})
+		before := r.box.CallCount()
+		r.round(300, 2)
+		time.Sleep(5 * time.Second)
+		if pauses := r.pool.Status().Pauses; len(pauses) != 1 || pauses[0].Reason != worker.HoldOutage {
+			t.Errorf("paused: %+v", pauses)
+		}
+		if n := r.calls(before); n["bulk_upsert"] == 0 || n["update_contact"] > 30 {
+			t.Errorf("this was to be about bulks: %v", n)
+		}
+		time.Sleep(time.Hour)
+		r.box.ClearFaults()
+		if l := r.drain(time.Hour); l.Delivered != 900 || l.Dead != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		r.at(300, 2)
+		r.neverBackwards("cf_seq")
+	})
+}
+
+// What bulks do to custom fields is not believed for ever: no answer of theirs would tell that it has changed.
+func TestWhatBulksDoIsFoundOutAnewEveryDay(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		r.many(300)
+		learnt := func() int {
+			return r.logs.FilterMessage("learnt what the account does to custom fields that a write does not name").FilterField(zap.String("operation", "bulk_upsert")).Len()
+		}
+		for seq, want := range []int{1, 1, 2, 2} {
+			r.round(300, seq+1)
+			r.drain(time.Hour)
+			if got := learnt(); got != want {
+				t.Errorf("round %d: found out %d times, want %d", seq+1, got, want)
+			}
+			if seq == 1 {
+				time.Sleep(24 * time.Hour)
+			}
+		}
+		r.at(300, 4)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -41,7 +42,12 @@ type customs struct {
 
 	mu     sync.Mutex
 	learnt map[string]CustomFields
+	bulks  time.Time // when it was found out, or read, what bulks do
 }
+
+// bulkBelief is how long it is believed that bulks keep what they do not name: nothing they answer would tell that they no
+// longer do. Then it is found out anew, with four calls.
+const bulkBelief = 24 * time.Hour
 
 // mode is what is known of an operation, CustomFieldsAuto for nothing.
 func (c *customs) mode(op string) CustomFields {
@@ -50,6 +56,9 @@ func (c *customs) mode(op string) CustomFields {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if op == freshmarketer.OpBulkUpsert && time.Since(c.bulks) >= bulkBelief {
+		return CustomFieldsAuto
+	}
 	return c.learnt[op]
 }
 
@@ -64,7 +73,7 @@ func (c *customs) load(ctx context.Context) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.learnt = learnt
+	c.learnt, c.bulks = learnt, time.Now()
 }
 
 func (c *customs) read(ctx context.Context) (map[string]CustomFields, uint64, error) {
@@ -81,9 +90,14 @@ func (c *customs) learn(ctx context.Context, op string, mode CustomFields) {
 	if c.mode(op) == mode {
 		return
 	}
+	if op == freshmarketer.OpBulkUpsert {
+		c.mu.Lock()
+		c.bulks = time.Now()
+		c.mu.Unlock()
+	}
 	c.log.Info("learnt what the account does to custom fields that a write does not name", zap.String("operation", op), zap.String("does", string(mode)))
 	c.change(ctx, func(learnt map[string]CustomFields) {
-		if learnt[op] != "" {
+		if learnt[op] != "" && learnt[op] != mode {
 			clear(learnt) // an account that has changed one way may have changed the others
 		}
 		learnt[op] = mode
