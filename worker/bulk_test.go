@@ -249,13 +249,13 @@ func TestJobsAreAskedForAgainOnceOneFails(t *testing.T) {
 	})
 }
 
-// Bulks alone are under way when the API fails for everybody: that is an outage at once, not after minutes.
+// Bulks alone run into an outage: that is asked at once, not after minutes. Single calls, which would tell, are no part of it.
 func TestAFailedBulkFindsOutWhetherItIsAnOutage(t *testing.T) {
 	bubble(t, slowJobs, func(t *testing.T, r *rig) {
 		r.many(300)
 		r.round(300, 1)
 		r.drain(time.Hour)
-		r.fault(sandbox.Fault{Percent: 100, Status: 503})
+		r.fault(sandbox.Fault{Percent: 100, Status: 503, Operation: "bulk_upsert|contact_filters"})
 		before := r.box.CallCount()
 		r.round(300, 2)
 		time.Sleep(5 * time.Second)
