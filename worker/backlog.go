@@ -21,9 +21,11 @@ type backlog struct {
 	mu    sync.Mutex
 	lanes map[string]*lane
 	ready []*lane
-	// later are lanes in which only commands about dead letters wait. They are served while nothing is ready, by as many
-	// runners as behind has room for, so that live events find runners free. An entry may be out of date: see place.
+	// later are lanes in which only commands about dead letters wait. They are served while nothing is ready, and once for
+	// each replayShare others, by as many runners as behind has room for, so that live events find runners free. An entry
+	// may be out of date: see place.
 	later      []*lane
+	passed     int // lanes that were taken since, while one of later waited
 	behind     chan struct{}
 	bytes      int
 	limit      int    // of bytes
@@ -104,6 +106,13 @@ func (b *backlog) next(ctx context.Context) (l *lane, release func()) {
 		}
 	}
 	for ctx.Err() == nil {
+		if !mayLater && b.owes() {
+			select {
+			case b.behind <- struct{}{}:
+				mayLater = true
+			default:
+			}
+		}
 		l, isLater, left := b.pop(mayLater)
 		if left && l != nil {
 			signal(b.more) // one signal may stand for many lanes
@@ -132,6 +141,13 @@ func (b *backlog) next(ctx context.Context) (l *lane, release func()) {
 	return nil, func() {}
 }
 
+// owes says that a lane of later has its turn though others are ready.
+func (b *backlog) owes() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.passed >= replayShare && len(b.later) > 0
+}
+
 // pop takes a lane; left says that there are more.
 func (b *backlog) pop(mayLater bool) (l *lane, isLater, left bool) {
 	b.mu.Lock()
@@ -140,10 +156,13 @@ func (b *backlog) pop(mayLater bool) (l *lane, isLater, left bool) {
 		b.later = b.later[1:] // it became ready meanwhile
 	}
 	switch {
-	case len(b.ready) > 0:
-		l, b.ready = b.ready[0], b.ready[1:]
+	case len(b.ready) > 0 && (!mayLater || b.passed < replayShare || len(b.later) == 0):
+		if l, b.ready = b.ready[0], b.ready[1:]; len(b.later) > 0 {
+			b.passed++
+		}
 	case len(b.later) > 0 && mayLater:
 		l, b.later, isLater = b.later[0], b.later[1:], true
+		b.passed = 0
 	}
 	if l != nil {
 		l.place = placeTaken

@@ -108,6 +108,7 @@ type quota struct {
 	seenRev uint64    // of STATE
 	lower   []learnt  // limits to be written with the next block
 	cap     *seenCap  // what the API said is left
+	passed  int       // contacts that were served since a replay was, while one waited
 	short   time.Time // when contacts waited last
 	begun   time.Time // when activities got calls last
 

@@ -72,31 +72,54 @@ func (q *quota) rest(ctx context.Context, next queued) {
 func (q *quota) serve() queued {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for c := range q.waiting {
-		for len(q.waiting[c]) > 0 {
-			w := q.waiting[c][0]
-			next := queued{class: class(c), calls: q.most(w.calls)}
-			if next.class == classActivity {
-				if next.wait = q.mind(next.calls); next.wait > 0 {
-					return next
-				}
-			}
-			g := q.grantLocked(next.calls)
-			if g == nil {
-				if !q.cap.lets(next.calls) {
-					next.wait = max(time.Millisecond, time.Until(q.cap.until))
-				}
+	for {
+		c, ok := q.turnOf()
+		if !ok {
+			return queued{}
+		}
+		w := q.waiting[c][0]
+		next := queued{class: c, calls: q.most(w.calls)}
+		if c == classActivity {
+			if next.wait = q.mind(next.calls); next.wait > 0 {
 				return next
 			}
-			if next.class == classActivity {
-				q.begun = time.Now()
+		}
+		g := q.grantLocked(next.calls)
+		if g == nil {
+			if !q.cap.lets(next.calls) {
+				next.wait = max(time.Millisecond, time.Until(q.cap.until))
 			}
-			w.ready <- g
-			q.waiting[c][0] = nil
-			q.waiting[c] = q.waiting[c][1:]
+			return next
+		}
+		switch {
+		case c == classActivity:
+			q.begun = time.Now()
+		case c == classReplay:
+			q.passed = 0
+		case c == classContact && len(q.waiting[classReplay]) > 0:
+			q.passed++
+		}
+		w.ready <- g
+		q.waiting[c][0] = nil
+		q.waiting[c] = q.waiting[c][1:]
+	}
+}
+
+// replayShare is how many contacts are served, while contacts and replays wait, before a replay is: a replay must end even
+// if there are always more contacts than calls.
+const replayShare = 19
+
+// turnOf is the class whose turn it is: the lowest in which somebody waits, but for the replays' share.
+func (q *quota) turnOf() (class, bool) {
+	if q.passed >= replayShare && len(q.waiting[classReplay]) > 0 && len(q.waiting[classSystem]) == 0 {
+		return classReplay, true
+	}
+	for c, waiting := range q.waiting {
+		if len(waiting) > 0 {
+			return class(c), true
 		}
 	}
-	return queued{}
+	return 0, false
 }
 
 // mind is how long activities wait so that contacts need not: evenly spread over the hour, none within a minute after

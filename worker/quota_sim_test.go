@@ -156,6 +156,26 @@ func TestADayOfTheSmallestPlan(t *testing.T) {
 	}
 }
 
+// Replays stand behind contacts, but however many contacts there are, they go on: with one call of twenty.
+func TestReplaysEndThoughContactsNeverDo(t *testing.T) {
+	doorBubble(t, sandbox.Options{CallLog: 50_000}, func(t *testing.T, d *door) {
+		var contacts, replays atomic.Int64
+		p := d.open("p", DefaultQuota())
+		ctx, cancel := context.WithCancel(t.Context())
+		p.want(ctx, classContact, 12, 1, &contacts)
+		time.Sleep(time.Millisecond)
+		p.want(ctx, classReplay, 4, 1, &replays)
+		time.Sleep(6 * time.Hour)
+		cancel()
+		p.stop()
+		within(t, d.box.Calls(), time.Hour, 900)
+		all := contacts.Load() + replays.Load()
+		if n := replays.Load(); 100*n < 4*all || 100*n > 6*all {
+			t.Errorf("%d of %d calls were for replays, want about 5 %%", n, all)
+		}
+	})
+}
+
 // Several processes spend one budget, and come and go.
 func TestProcessesShareTheQuota(t *testing.T) {
 	doorBubble(t, sandbox.Options{CallLog: 50_000}, func(t *testing.T, d *door) {
