@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// eventsPath is the events endpoint of the marketing side, below the host.
+// EventsPath is the events endpoint of the marketing side, below the host.
 // Source: seen in one production client only; no public documentation.
-const eventsPath = "/crm/marketer/mas/api/v1/events"
+const EventsPath = "/crm/marketer/mas/api/v1/events"
 
 // MaxEventName is the longest name of an event, in characters. Source: Freshworks support, "Custom events".
 const MaxEventName = 50
@@ -40,7 +40,7 @@ func (c *Client) SendEvent(ctx context.Context, e Event) error {
 	properties := map[string]any{} // not nil: without properties the body is {}
 	maps.Copy(properties, e.Properties)
 	cl := call{
-		op: OpSendEvent, method: http.MethodPost, path: eventsPath, root: true, body: properties,
+		op: OpSendEvent, method: http.MethodPost, path: EventsPath, root: true, body: properties,
 		query: url.Values{"email": {e.Email}, "event_name": {e.Name}, "event_timestamp": {e.At.UTC().Format(time.RFC3339)}},
 		sent:  ContactWrite{Fields: e.Properties}.sent("email", e.Email),
 	}

@@ -109,16 +109,22 @@ func (e *events) remember(contact, email string) {
 	e.addresses[contact] = address{email, time.Now()}
 }
 
+// known are the types of attributes that are remembered, and the revision of STATE that says so.
+func (e *events) known(ctx context.Context) (mapping.Attributes, uint64, error) {
+	data, rev, err := e.store.State(ctx, attributesKey)
+	if err != nil {
+		return nil, 0, err
+	}
+	known, err := mapping.DecodeAttributes(data)
+	return known, rev, err
+}
+
 // fit makes the event's attributes, and stores the types of new ones before the account learns them: all processes go by them.
 func (e *events) fit(ctx context.Context, a mapping.Activity) (map[string]any, []mapping.LeftOut, error) {
 	const tries = 5 // others may store some at the same moment
 	var last error
 	for range tries {
-		data, rev, err := e.store.State(ctx, attributesKey)
-		if err != nil {
-			return nil, nil, err
-		}
-		known, err := mapping.DecodeAttributes(data)
+		known, rev, err := e.known(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -126,7 +132,8 @@ func (e *events) fit(ctx context.Context, a mapping.Activity) (map[string]any, [
 		if next == nil {
 			return fields, leftOut, nil
 		}
-		if data, err = next.Encode(); err != nil {
+		data, err := next.Encode()
+		if err != nil {
 			return nil, nil, err
 		}
 		if _, last = e.store.PutState(ctx, attributesKey, data, rev); last == nil {

@@ -41,6 +41,12 @@ func (p *Pool) Preview(ctx context.Context, letters []queue.Letter, edits []queu
 	records := map[string]mapping.Record{}
 	previews := make([]Preview, len(letters))
 	for i, l := range letters {
+		if l.Activity {
+			if previews[i], err = p.previewActivity(ctx, l, edits); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		record, known := records[l.User]
 		if !known {
 			if record, err = p.remembered(ctx, l.User); err != nil {
@@ -85,12 +91,17 @@ func (p *Pool) preview(fields previewFields, record mapping.Record, l queue.Lett
 func requestsOf(plan []mapping.Request) []Request {
 	list := make([]Request, len(plan))
 	for i, r := range plan {
-		list[i] = Request{Method: r.Method, Path: apiPath + r.Path}
-		if r.Body != nil {
-			list[i].Body, _ = json.Marshal(r.Body) // fields hold strings, numbers, booleans, lists of strings and nil
-		}
+		list[i] = requestOf(r.Method, apiPath+r.Path, r.Body)
 	}
 	return list
+}
+
+func requestOf(method, path string, body any) Request {
+	r := Request{Method: method, Path: path}
+	if body != nil {
+		r.Body, _ = json.Marshal(body) // fields hold strings, numbers, booleans, lists of strings and nil
+	}
+	return r
 }
 
 // journalFields is what the mapping did to the call's traits, as the journal tells of it.
