@@ -151,7 +151,7 @@ func (l *liveTraffic) run(letterUsers int, stop <-chan struct{}) {
 		case <-stop:
 			return
 		}
-		user := fmt.Sprint("live-", i%100)
+		user := fmt.Sprint("live-", i%liveUsers)
 		if i%20 == 7 {
 			user = fmt.Sprint("user-", i/20%touch)
 		}
@@ -179,6 +179,18 @@ func (l *liveTraffic) send(user string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.post[seq] = p
+}
+
+// liveUsers are users of live traffic alone.
+const liveUsers = 40
+
+// measure lets a phase last until each live user has been written in it.
+func (l *liveTraffic) measure(phase string) {
+	l.phase(phase)
+	for _, _, n := l.mean(phase); n < 2*liveUsers; _, _, n = l.mean(phase) {
+		l.o.pause()
+	}
+	l.phase("")
 }
 
 // phase names what is measured from now on.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/app"
 	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 )
 
 // walk is a service with the sandbox behind it, and a command line for it.
@@ -48,7 +49,7 @@ func (w *walk) start(more string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- app.Run(ctx, cfg, app.Options{Sandbox: true, SandboxListen: "127.0.0.1:0", Version: "test", Logger: zap.NewNop(), Ready: ready})
+		done <- app.Run(ctx, cfg, app.Options{Sandbox: true, SandboxListen: "127.0.0.1:0", SandboxOptions: sandbox.Options{Required: []string{"last_name"}}, Version: "test", Logger: zap.NewNop(), Ready: ready})
 	}()
 	select {
 	case w.at = <-ready:
@@ -87,7 +88,7 @@ func (w *walk) send(users int) {
 	for from := 0; from < users; from += 100 {
 		var calls []string
 		for i := from; i < min(from+100, users); i++ {
-			calls = append(calls, fmt.Sprintf(`{"type":"identify","userId":"user-%d","messageId":"message-%d","traits":{"email":"user-%d@example.test","firstName":"Ann"}}`, i, i, i))
+			calls = append(calls, fmt.Sprintf(`{"type":"identify","userId":"user-%d","messageId":"message-%d","traits":{"email":"user-%d@example.test","firstName":"Ann","surname":"Lee","planTier":"Diamond"}}`, i, i, i))
 		}
 		w.ask(http.MethodPost, w.at.Ingest+"/v1/batch", `{"batch":[`+strings.Join(calls, ",")+`]}`)
 	}
@@ -121,8 +122,8 @@ func (w *walk) await(part string, args ...string) {
 	}
 }
 
-// block is a piece of the page that is run or applied.
-var block = regexp.MustCompile("(?s)```console\n(.*?)```|<!-- mended:[^\n]*-->")
+// block is a piece of the page that is run, or a configuration with which the service is started anew.
+var block = regexp.MustCompile("(?s)```console\n(.*?)```|```yaml\n(.*?)```")
 
 // TestWalkThroughDocsReplay runs docs/replay.md: every command of the page, in its order, must succeed and print the lines that
 // stand below it.
@@ -135,14 +136,13 @@ func TestWalkThroughDocsReplay(t *testing.T) {
 	w := &walk{t: t, dir: t.TempDir()}
 	w.start("")
 	t.Cleanup(func() { w.stop() })
-	const faults = "/_sandbox/faults"
-	w.ask(http.MethodPost, w.at.Sandbox+faults, `{"percent":100,"operation":"create_contact|upsert_contact|update_contact|bulk_upsert","match_body":"@example.test","status":400,"body":"{\"errors\":{\"code\":400,\"message\":[\"Contacts of this domain are not allowed.\"]}}"}`)
 	w.send(500)
 	w.await("500 dead letters in all", "dlq", "list", "--group")
 	commands := 0
 	for _, b := range block.FindAllStringSubmatch(string(page), -1) {
 		if b[1] == "" {
-			w.ask(http.MethodDelete, w.at.Sandbox+faults, "")
+			w.stop()
+			w.start(b[2])
 			continue
 		}
 		for _, step := range strings.Split("\n"+b[1], "\n$ freshrelay ")[1:] {
