@@ -28,7 +28,7 @@ const AreaPublic = "public"
 
 // Finding is one thing that was looked at.
 type Finding struct {
-	Area  string `json:"area"`  // configuration, data_dir, listeners, sources, account, fields or public
+	Area  string `json:"area"`  // configuration, data_dir, listeners, sources, account, fields, activities or public
 	Level string `json:"level"` // LevelOK, LevelWarning or LevelProblem
 	What  string `json:"what"`
 	Mend  string `json:"mend,omitempty"`
@@ -85,6 +85,7 @@ func Check(ctx context.Context, o CheckOptions) CheckReport {
 		r.listeners(ctx)
 	}
 	r.sources()
+	r.forwards()
 	fields := r.account(ctx, o)
 	if fields != nil {
 		r.fields(mapping.NewCatalogue(fields), fields)
@@ -224,6 +225,7 @@ func (r *CheckReport) account(ctx context.Context, o CheckOptions) []mapping.Fie
 		r.apiTrouble("fields", err)
 		return nil
 	}
+	r.kinds(ctx, client)
 	return fields
 }
 

@@ -29,6 +29,10 @@ const NoSyncVariable = "FAILPOINTS_NO_SYNC"
 // that a test need not wait half a minute for each take-over. It is a duration like 6s.
 const LeaseVariable = "FAILPOINTS_LEASE"
 
+// LookupVariable of the environment replaces how long an unclear activity is left alone before it is looked for, in a program
+// built with the tag.
+const LookupVariable = "FAILPOINTS_LOOKUP"
+
 // NoRoomVariable of the environment keeps the store from looking at the free space of its disk, in a program built with the
 // tag: what happens when the disk is full all the same can be seen then.
 const NoRoomVariable = "FAILPOINTS_NO_ROOM"

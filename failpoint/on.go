@@ -54,14 +54,19 @@ func signalSelf(s syscall.Signal) {
 }
 
 // Lease is the lease time to use, 0 for the program's own.
-func Lease() time.Duration {
-	text := os.Getenv(LeaseVariable)
+func Lease() time.Duration { return duration(LeaseVariable) }
+
+// Lookup is how long an unclear activity is left alone, 0 for the program's own time.
+func Lookup() time.Duration { return duration(LookupVariable) }
+
+func duration(variable string) time.Duration {
+	text := os.Getenv(variable)
 	if text == "" {
 		return 0
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", LeaseVariable, err)
+		fmt.Fprintf(os.Stderr, "%s: %v\n", variable, err)
 		os.Exit(ExitCode)
 	}
 	return d

@@ -14,8 +14,9 @@ import (
 
 // Bounds of what is remembered about events, and of what one event carries.
 const (
-	maxEvents       = 500
-	maxAttributes   = 100 // of one event
+	maxAttributes   = 100  // of one event
+	maxKnown        = 5000 // of all events: what is remembered has to fit into one message of the broker
+	maxDropped      = 100  // properties that are named as left out
 	maxAttributeLen = 1000
 )
 
@@ -63,8 +64,10 @@ func (a Attributes) Fit(event string, properties []segment.Trait) (fields map[st
 		known = map[string]AttributeType{}
 	}
 	before := len(known)
-	remembers := before > 0 || len(a) < maxEvents
 	drop := func(key string, why Reason) {
+		if len(leftOut) >= maxDropped {
+			return
+		}
 		leftOut = append(leftOut, LeftOut{Trait: shortName("properties." + key), Reason: why})
 	}
 	for _, p := range flat("", properties) {
@@ -94,7 +97,7 @@ func (a Attributes) Fit(event string, properties []segment.Trait) (fields map[st
 		}
 		fields[p.Key] = value
 	}
-	if len(known) > before && remembers {
+	if len(known) > before && a.known()+len(known)-before <= maxKnown {
 		next = maps.Clone(a)
 		if next == nil {
 			next = Attributes{}
@@ -102,6 +105,14 @@ func (a Attributes) Fit(event string, properties []segment.Trait) (fields map[st
 		next[event] = known
 	}
 	return fields, leftOut, next
+}
+
+// known is how many attributes are remembered in all.
+func (a Attributes) known() (n int) {
+	for _, attributes := range a {
+		n += len(attributes)
+	}
+	return n
 }
 
 // flat takes nested objects apart: {address: {city}} is address_city.

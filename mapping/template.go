@@ -118,11 +118,13 @@ func valueText(v any) string {
 	case bool:
 		return strconv.FormatBool(v)
 	}
-	b, err := json.Marshal(v)
-	if err != nil {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it is for people
+	if e.Encode(v) != nil {
 		return ""
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // printable makes every kind of line break one and drops other control characters.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
@@ -11,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
@@ -72,7 +74,7 @@ func (t *turn) findOut(open *mapping.Intent) (again bool, _ error) {
 	if open.As == mapping.AsEvent { // nothing tells of events that were recorded
 		return false, t.giveUp(nil)
 	}
-	if wait := time.Until(time.Unix(open.At, 0).Add(lookupAfter)); wait > 0 {
+	if wait := time.Until(time.Unix(open.At, 0).Add(cmp.Or(failpoint.Lookup(), lookupAfter))); wait > 0 {
 		t.part.backlog.shelve(t.lane, time.Now().Add(wait))
 		return false, nil
 	}
