@@ -42,6 +42,9 @@ activities: {type: Task, owner: Sandbox User}
 		c.start(plan)
 		for user := range users {
 			if life == 0 {
+				if c.over() {
+					t.Fatalf("the process did not start: %s", c.stderr)
+				}
 				c.deliver(ctx, identify(fmt.Sprint("user", user), 1, ""))
 				continue
 			}

@@ -36,11 +36,12 @@ func envKey(name string, known map[string]string) (string, bool) {
 	if m == nil {
 		return "", false
 	}
-	own := strings.ToLower(m[2])
-	if !slices.Contains(names(sourceKeys()), own) {
-		return "", false
+	for _, own := range names(sourceKeys()) {
+		if envName(own) == envPrefix+m[2] {
+			return "sources[" + m[1] + "]." + own, true
+		}
 	}
-	return "sources[" + m[1] + "]." + own, true
+	return "", false
 }
 
 // envPath turns sources[0].name into sources.0.name, the path in the merged layers.
@@ -59,7 +60,7 @@ func foreignEnv(name string) bool {
 func nearestEnv(name string, known map[string]string) string {
 	candidates := slices.Sorted(maps.Keys(known))
 	for _, k := range sourceKeys() {
-		candidates = append(candidates, envPrefix+"SOURCES_0_"+strings.ToUpper(k.name))
+		candidates = append(candidates, envName("sources.0."+k.name))
 	}
 	return slices.MinFunc(candidates, func(a, b string) int {
 		return cmp.Compare(levenshtein.ComputeDistance(name, a), levenshtein.ComputeDistance(name, b))
