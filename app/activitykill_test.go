@@ -32,7 +32,7 @@ nats: {max_bytes: 128MiB}
 activities: {type: Task, owner: Sandbox User}
 `)
 	c.environ = append(c.environ, "FRESHRELAY_SOURCES_0_FORWARD_TRACK=*", failpoint.LookupVariable+"=2s")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	const users, each = 8, 4
 	sent := 0
@@ -49,10 +49,13 @@ activities: {type: Task, owner: Sandbox User}
 				continue
 			}
 			for n := range each {
-				if !c.track(ctx, fmt.Sprint("user", user), fmt.Sprintf("life%d-%d", life, n)) {
-					break // the process is gone; what was not accepted is not sent again
+				for ctx.Err() == nil && !c.over() { // until it listens, or is gone; then what was not accepted is not sent again
+					if c.track(ctx, fmt.Sprint("user", user), fmt.Sprintf("life%d-%d", life, n)) {
+						sent++
+						break
+					}
+					pause(ctx, 20*time.Millisecond)
 				}
-				sent++
 			}
 		}
 		if plan == "" {
