@@ -59,7 +59,7 @@ prometheus: ## fetch Debian's Prometheus and promtool into bin/, for the tests o
 
 .PHONY: test-prometheus
 test-prometheus: prometheus ## promtool on every alert, then the real Prometheus on a running freshrelay under load and faults
-	go test -C deploy -count 1 -timeout 20m -v -run 'Promtool|Live' . -live
+	go test -C deploy -count 1 -timeout 40m -v -run 'Promtool|Live' . -live
 
 SEEDS ?= 1000
 

@@ -188,6 +188,33 @@ func loadOptions(t *testing.T, dir string, p *types.Project, s types.ServiceConf
 	return o
 }
 
+// TestUnitConfiguresFreshrelay lets the loader read what the unit gives: the example's file, its environment, its credentials.
+func TestUnitConfiguresFreshrelay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	o := config.Options{Dir: dir}
+	for line := range strings.Lines(read(t, "systemd/freshrelay.service")) {
+		line = strings.TrimSpace(line)
+		if credential, ok := strings.CutPrefix(line, "LoadCredential="); ok {
+			name, _, _ := strings.Cut(credential, ":")
+			write(t, filepath.Join(dir, name), "k-"+strings.Repeat("0123456789", 4)+"\n")
+		}
+		if pairs, ok := strings.CutPrefix(line, "Environment="); ok {
+			for pair := range strings.FieldsSeq(strings.ReplaceAll(pairs, "%d", dir)) {
+				o.Environ = append(o.Environ, strings.Replace(pair, "/etc/freshrelay/freshrelay.yaml", filepath.Join(dir, "freshrelay.yaml"), 1))
+			}
+		}
+	}
+	write(t, filepath.Join(dir, "freshrelay.yaml"), read(t, "../examples/freshrelay.yaml"))
+	cfg, err := config.Load(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.DataDir != "/var/lib/freshrelay" || cfg.Freshmarketer.APIKey == "" || len(cfg.Sources[0].WriteKeys) != 1 || len(cfg.Sources[0].WebhookSecrets) != 1 {
+		t.Errorf("data in %s, %d write keys, %d secrets", cfg.DataDir, len(cfg.Sources[0].WriteKeys), len(cfg.Sources[0].WebhookSecrets))
+	}
+}
+
 // TestComposeNetworks: the broker has no way out and nothing of it is published; only caddy meets the world.
 func TestComposeNetworks(t *testing.T) {
 	t.Parallel()
@@ -199,6 +226,15 @@ func TestComposeNetworks(t *testing.T) {
 		if strings.HasPrefix(name, "nats") && (len(s.Ports) > 0 || !slices.Equal(slices.Collect(maps.Keys(s.Networks)), []string{"inside"})) {
 			t.Errorf("%s can be reached from outside", name)
 		}
+	}
+	shared := 0 // a process that can be found on two networks would be scraped twice
+	for name := range p.Services["prometheus"].Networks {
+		if _, both := p.Services["worker"].Networks[name]; both {
+			shared++
+		}
+	}
+	if shared != 1 {
+		t.Errorf("Prometheus and the worker share %d networks", shared)
 	}
 	subnet, err := netip.ParsePrefix(p.Networks["door"].Ipam.Config[0].Subnet)
 	if err != nil {

@@ -149,7 +149,7 @@ func (r *liveRig) checkAnnotations() {
 func (r *liveRig) await(what string, done func() bool) {
 	r.t.Helper()
 	for begin := time.Now(); !done(); time.Sleep(time.Second) {
-		if time.Since(begin) > 6*time.Minute {
+		if time.Since(begin) > 10*time.Minute {
 			var left strings.Builder
 			for _, q := range r.missing(allQueries(r.t)) {
 				fmt.Fprintf(&left, "%s: %s\n", q.where, q.concrete())

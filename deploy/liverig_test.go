@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -54,11 +55,17 @@ func startLive(t *testing.T) *liveRig {
 	sandbox := freeAddress(t)
 	r.sandbox = "http://" + sandbox
 	r.start(dir, program, nil, "sandbox", "--listen", sandbox, "--api-key", liveKey)
+	token := filepath.Join(dir, "admin-token") // one for all, which nobody can write: as a secret of compose
+	write(t, token, strings.Repeat("0123456789abcdef", 4)+"\n")
+	if err := os.Chmod(token, 0o400); err != nil {
+		t.Fatal(err)
+	}
 	cfg := filepath.Join(dir, "freshrelay.yaml")
 	write(t, cfg, `
 freshmarketer: {domain: acme, api_key: `+liveKey+`, base_url: "`+r.sandbox+`", quota: {per_hour: 50000, per_minute: 5000, reserve: 0.1}}
 sources: [{name: website, write_keys: [`+liveWriteKey+`]}]
 nats: {url: "`+broker+`", durability: fsync, partitions: 4, max_bytes: 1GiB}
+admin: {token_file: "`+token+`"}
 `)
 	r.ingest = r.serve(dir, program, cfg, "ingest")
 	worker := r.serve(dir, program, cfg, "worker")
@@ -102,6 +109,9 @@ func (r *liveRig) serve(dir, program, cfg, role string) target {
 	}
 	r.start(dir, program, []string{"FRESHRELAY_LOG_FORMAT=json"}, args...)
 	r.up("http://" + admin + "/readyz")
+	if cfg != "" { // the health command of compose
+		run(r.t, program, "status", "--config", cfg, "--admin-url", "http://"+admin)
+	}
 	return to
 }
 
@@ -113,7 +123,8 @@ func (r *liveRig) startPrometheus(program, dir string, jobs map[string][]string)
 	}
 	file := filepath.Join(dir, "prometheus.yml")
 	cfg := readConfig(r.t, file)
-	cfg["global"] = map[string]any{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+	// A scrape that is late on a busy machine must not end an alert that is about to fire: it has 5 s.
+	cfg["global"] = map[string]any{"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "2s"}
 	var scrapes []any
 	for job, targets := range jobs {
 		scrapes = append(scrapes, map[string]any{"job_name": job, "static_configs": []any{map[string]any{"targets": targets}}})
