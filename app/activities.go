@@ -27,6 +27,18 @@ func forward(f config.Forward) func(segment.Type, string) bool {
 	return func(typ segment.Type, name string) bool { return f.Takes(string(typ), name) }
 }
 
+// forwarded is forward for all sources, by their names.
+func forwarded(c config.Config) worker.Forward {
+	sources := map[string]func(segment.Type, string) bool{}
+	for _, s := range c.Sources {
+		sources[s.Name] = forward(s.Forward)
+	}
+	return func(source string, typ segment.Type, name string) bool {
+		lets := sources[source]
+		return lets != nil && lets(typ, name)
+	}
+}
+
 // activityFates says what happens to track, page and screen calls, and how to switch them on.
 func activityFates(c config.Config) []CallFate {
 	fates := []CallFate{}

@@ -37,6 +37,7 @@ func Explain(ctx context.Context, o ExplainOptions, calls [][]byte) (ExplainRepo
 	}
 	e := worker.Explainer{
 		Fields: mapping.NewCatalogue(fields), Options: mappingOptions(o.Config), Custom: customFields(o.Config), Now: o.Now,
+		Activities: activities(o.Config), Forward: forwarded(o.Config),
 	}
 	if o.Record != nil {
 		record, err := mapping.DecodeRecord(o.Record)

@@ -114,7 +114,7 @@ func (s *service) startWorker(context.Context) error {
 	var err error
 	s.pool, err = worker.New(worker.Config{
 		Store: s.store, Client: s.client, Concurrency: s.cfg.Delivery.Concurrency, Metrics: s.metrics, Logger: s.log,
-		Mapping: mappingOptions(s.cfg), Activities: activities(s.cfg), Forwards: s.cfg.Forwards(), UpdateOnly: !s.cfg.Contacts.Create, CustomFields: customFields(s.cfg),
+		Mapping: mappingOptions(s.cfg), Activities: activities(s.cfg), Forwards: s.cfg.Forwards(), Forward: forwarded(s.cfg), UpdateOnly: !s.cfg.Contacts.Create, CustomFields: customFields(s.cfg),
 		Retry:    worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
 		Quota:    worker.Quota(s.cfg.Freshmarketer.Quota),
 		Mode:     worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 )
 
@@ -89,6 +88,7 @@ func (t *turn) happenNext() (again bool, _ error) {
 	t.target = contact
 	err = t.perform(c)
 	if err == nil {
+		t.attempted(metrics.WaySingle, metrics.AttemptDone, nil, 0)
 		return false, t.accomplished()
 	}
 	return t.notPerformed(err)
@@ -190,6 +190,7 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 	if action == ActionProbe {
 		t.leave()
 		if !gate.verify(t.waitCtx, t.callCtx) {
+			t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, 0)
 			t.part.backlog.giveBack(l)
 			return false, nil
 		}
@@ -198,9 +199,11 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 	}
 	switch action {
 	case ActionHold:
+		t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, 0)
 		t.part.backlog.giveBack(l)
 		return false, nil
 	case ActionSetAside:
+		t.attempted(metrics.WaySingle, metrics.AttemptSetAside, api, 0)
 		return false, t.setAside(api, reasonOf(err, f))
 	}
 	t.later(api)
@@ -212,8 +215,7 @@ func (t *turn) later(api *freshmarketer.Error) {
 	l := t.lane
 	l.failed(t.p.cfg.Retry, t.p.gate.idleFor())
 	wait := max(l.trouble.waits.NextBackOff(), api.RetryAfter)
-	t.p.log.Warn("an activity failed, trying again", zap.String("lane", l.user), zap.String("operation", api.Op), zap.String("kind", string(api.Kind)),
-		zap.Int("status", api.Status), zap.Int("attempt", l.attempts()), zap.Duration("wait", wait))
+	t.attempted(metrics.WaySingle, metrics.AttemptRetry, api, wait)
 	t.part.retryLater(l, wait)
 }
 

@@ -24,6 +24,9 @@ type Explainer struct {
 	Record func(ctx context.Context, lane string) (mapping.Record, error)
 	Custom CustomFields // what is known of the account's custom fields
 	Now    time.Time
+	// Activities says what track and page calls become, and Forward which of a source's are let in; nil: none is.
+	Activities mapping.Activities
+	Forward    Forward
 }
 
 // Explain explains the calls of one source, as a webhook would bring them: JSON objects of Segment's spec. It returns the
@@ -44,6 +47,13 @@ func (e Explainer) Explain(ctx context.Context, source string, bodies [][]byte) 
 			if rec, err = e.Record(ctx, lane); err != nil {
 				return nil, nil, err
 			}
+		}
+		if event.Type.Happens() && e.Forward != nil {
+			if list[i], err = e.explainActivity(received, event, rec); err != nil {
+				return nil, nil, err
+			}
+			records[lane] = rec
+			continue
 		}
 		// It comes after everything that is in the log.
 		call := mapping.Call{Event: event, Pos: 1<<62 + uint64(i)}
@@ -120,7 +130,7 @@ func (p *Pool) ContactFields() ([]mapping.Field, time.Time) {
 
 // Explain says what calls of a source would do now, with what is remembered of their users.
 func (p *Pool) Explain(ctx context.Context, source string, calls [][]byte) ([]mapping.Explanation, error) {
-	e := Explainer{Options: p.cfg.Mapping, Custom: p.customs.mode(freshmarketer.OpUpdateContact), Now: time.Now()}
+	e := Explainer{Options: p.cfg.Mapping, Activities: p.cfg.Activities, Forward: p.cfg.Forward, Custom: p.customs.mode(freshmarketer.OpUpdateContact), Now: time.Now()}
 	if have := p.catalogue.current.Load(); have != nil {
 		e.Fields = have.fields
 	}

@@ -35,6 +35,7 @@ type Config struct {
 	Activities  mapping.Activities // what track and page calls become
 	// Forwards says that some source forwards track or page calls: the account's types and owners are looked at from the start.
 	Forwards bool
+	Forward  Forward // which they are, for telling; nil: none
 	// UpdateOnly has no contact created: calls of users who have none are discarded.
 	UpdateOnly   bool
 	CustomFields CustomFields
