@@ -67,13 +67,11 @@ func parses(line string) string {
 	if err != nil {
 		return err.Error()
 	}
-	var args []string
-	for _, arg := range regexp.MustCompile(`'[^']*'|"[^"]*"|\S+`).FindAllString(line, -1) {
-		arg = strings.Trim(arg, `'"[]`)
+	args := wordsOf(line)
+	for i, arg := range args {
 		if strings.HasPrefix(arg, "<") || arg == "N" {
-			arg = "1"
+			args[i] = "1"
 		}
-		args = append(args, arg)
 	}
 	if _, err := parser.Parse(args); err != nil && !helped && !strings.HasPrefix(err.Error(), "expected ") && !strings.Contains(err.Error(), "missing ") {
 		return err.Error()
