@@ -58,7 +58,7 @@ func TestARestoredCopyGoesOn(t *testing.T) {
 	if err := os.Rename(backup+"/data", c.data()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(c.data(), 0o700); err != nil { //nolint:gosec // as it was
+	if err := os.Chmod(c.data(), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	writes := box.CallCount()
