@@ -53,6 +53,10 @@ func waitingAdvice() map[string]Advice {
 		"in_flight": {"It is being worked on at this moment.", nothing},
 		"turn":      {"Its user is ready, and others are served before.", nothing + " To see how fast it goes: freshrelay status"},
 		"user":      {"Earlier calls of its user go first.", nothing},
+		"contact": {
+			"It is an activity, and its user has no contact yet, or has calls that came before it and are not done.",
+			nothing + " It goes on by itself once the contact is there.",
+		},
 		"retry": {
 			"The last try for its user failed, and the next one comes after a pause.",
 			"The log says why; what fails for as long as retry.max_age allows is set aside (freshrelay dlq list).",

@@ -41,7 +41,11 @@ func TestFiguresAgreeWithTheLetters(t *testing.T) {
 	}
 	check := func() {
 		t.Helper()
-		for _, f := range []LetterFilter{{}, {Reason: "invalid"}, {Type: "track", Status: 401}, {Text: "FIELD B"}, {Source: "other"}} {
+		groups, _, err := s.LetterGroups(t.Context(), LetterFilter{})
+		if err != nil || len(groups) == 0 {
+			t.Fatal(groups, err)
+		}
+		for _, f := range []LetterFilter{{}, {Reason: "invalid"}, {Type: "track", Status: 401}, {Text: "FIELD B"}, {Source: "other"}, {Cause: groups[0].Cause}} {
 			got, total, err := s.LetterGroups(t.Context(), f)
 			if err != nil || s.figures.state != figuresReady {
 				t.Fatalf("%v, the figures are in state %d", err, s.figures.state)

@@ -90,6 +90,18 @@ func (p *Partition) dropped(id string) {
 	delete(p.strays.gone, id)
 }
 
+// HasDead says whether the partition, in both of its logs, has dead letters of a reason, by the ledger.
+func (p *Partition) HasDead(reason string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, row := range p.stored.counters.Rows {
+		if row.Outcome == Dead && row.Reason == reason && row.N > 0 {
+			return true
+		}
+	}
+	return p.activities != nil && p.activities.HasDead(reason)
+}
+
 // Reconcile puts the dead letters of this log in order after a start, before anything is delivered: letters that do not count
 // are removed. It asks of those alone that were on their way when the last owner ended, however many there are. (A store of
 // which no owner has noted that yet, as after Migrate, is looked through as a whole.)

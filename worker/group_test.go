@@ -295,7 +295,8 @@ func TestGroupAccountFieldsRefused(t *testing.T) {
 			t.Error(asked, "questions for the fields")
 		}
 		r.box.ClearFaults()
-		for range 50 { // both come again by themselves
+		r.restart()
+		for range 50 { // both come again by themselves, after a restart too
 			if time.Sleep(30 * time.Minute); len(r.letters()) == 0 {
 				break
 			}

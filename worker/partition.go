@@ -26,7 +26,7 @@ type partition struct {
 // work reads and delivers one partition until ctx ends, then lets calls under way finish. It returns nil when it was told
 // to stop, and an error when the partition can no longer be trusted.
 func (p *Pool) work(ctx context.Context, log *queue.Partition) error {
-	part := &partition{pool: p, log: log, backlog: newBacklog(p.cfg.ReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.mode.writes, log.Owns, p.log)}
+	part := &partition{pool: p, log: log, backlog: newBacklog(p.cfg.ReadAhead/p.store.Partitions(), p.behind), again: newRedelivery(p.store, p.mode.writes, log.Owns, log.HasDead, p.log)}
 	defer p.backlogs.enter(part.backlog)()
 	defer p.users.enter(part.backlog)()
 	part.bulks = newBulks(part, p.log)

@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type redelivery struct {
 	store  *queue.Store
 	writes func(user string) bool // letters of others stay where they are
 	owns   func(user string) bool // letters of others are another process's
+	dead   func(reason string) bool
 	log    *zap.Logger
 
 	mu   sync.Mutex
@@ -40,8 +42,9 @@ type planned struct {
 	position uint64
 }
 
-func newRedelivery(store *queue.Store, writes, owns func(user string) bool, log *zap.Logger) *redelivery {
-	return &redelivery{store: store, writes: writes, owns: owns, log: log, due: map[string]planned{}, more: true}
+// newRedelivery makes one for a partition; dead says whether it has letters of a reason.
+func newRedelivery(store *queue.Store, writes, owns, dead func(string) bool, log *zap.Logger) *redelivery {
+	return &redelivery{store: store, writes: writes, owns: owns, dead: dead, log: log, due: map[string]planned{}, more: true}
 }
 
 // pause grows with the letter's age and so doubles from try to try: 15 minutes, half an hour, … a day.
@@ -53,7 +56,7 @@ func pause(l queue.Letter) time.Duration {
 func (r *redelivery) watch(l queue.Letter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l.Reason != ReasonExhausted && l.Reason != ReasonNoAccount || !r.writes(l.User) {
+	if !slices.Contains(redelivered(), l.Reason) || !r.writes(l.User) {
 		delete(r.due, l.ID)
 		return
 	}
@@ -73,16 +76,26 @@ func (r *redelivery) refill(ctx context.Context) error {
 	if !wanted {
 		return nil
 	}
-	return r.store.EachLetter(ctx, queue.LetterFilter{Reason: ReasonExhausted}, func(l queue.Letter) error {
-		r.mu.Lock()
-		_, known := r.due[l.ID] // its command may be on the way
-		r.mu.Unlock()
-		if !known && r.owns(l.User) {
-			r.watch(l)
+	var all error
+	for _, reason := range redelivered() {
+		if !r.dead(reason) {
+			continue // to look for none takes as long as for many
 		}
-		return ctx.Err()
-	})
+		all = errors.Join(all, r.store.EachLetter(ctx, queue.LetterFilter{Reason: reason}, func(l queue.Letter) error {
+			r.mu.Lock()
+			_, known := r.due[l.ID] // its command may be on the way
+			r.mu.Unlock()
+			if !known && r.owns(l.User) {
+				r.watch(l)
+			}
+			return ctx.Err()
+		}))
+	}
+	return all
 }
+
+// redelivered are the reasons of letters that come again by themselves.
+func redelivered() []string { return []string{ReasonExhausted, ReasonNoAccount} }
 
 func (r *redelivery) forget(id string) {
 	r.mu.Lock()

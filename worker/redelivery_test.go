@@ -11,9 +11,11 @@ import (
 	"github.com/freshrelay/freshrelay/queue"
 )
 
+func always(string) bool { return true }
+
 func TestExhaustedLettersComeAgainInTheOrderOfTheLog(t *testing.T) {
 	t.Parallel()
-	r := newRedelivery(nil, func(string) bool { return true }, func(string) bool { return true }, zap.NewNop())
+	r := newRedelivery(nil, always, always, always, zap.NewNop())
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 	for i := range 150 {
 		l := queue.Letter{ID: fmt.Sprint("u.", i), Position: uint64(i), Reason: ReasonExhausted, FirstTry: now.Add(-15 * time.Minute), LastTry: now}
@@ -67,7 +69,7 @@ func TestPausesDoubleUpToADay(t *testing.T) {
 // However many letters there are, a bounded number is in memory; that there are more is not forgotten.
 func TestRedeliveryIsBounded(t *testing.T) {
 	t.Parallel()
-	r := newRedelivery(nil, func(string) bool { return true }, func(string) bool { return true }, zap.NewNop())
+	r := newRedelivery(nil, always, always, always, zap.NewNop())
 	now := time.Now()
 	for i := range maxDue + 10 {
 		r.watch(queue.Letter{ID: fmt.Sprint(i), Reason: ReasonExhausted, FirstTry: now, LastTry: now})

@@ -20,11 +20,13 @@ const (
 	WaitsForQuota = "quota"     // the account's quota leaves no call at the moment
 	WaitsForTurn  = "turn"      // its user is ready, and others are served before
 	WaitsForReply = "in_flight" // it is being worked on
+
+	WaitsForContact = "contact" // an activity: for its user's contact, or for calls of the user that came before it
 )
 
 // WaitReasons lists them.
 func WaitReasons() []string {
-	return []string{WaitsForReply, WaitsForTurn, WaitsForUser, WaitsForRetry, WaitsForQuota, WaitsInLog}
+	return []string{WaitsForReply, WaitsForTurn, WaitsForUser, WaitsForContact, WaitsForRetry, WaitsForQuota, WaitsInLog}
 }
 
 // Waiting is a call that is stored and not settled.
@@ -72,7 +74,7 @@ func (p *Pool) Waiting(ctx context.Context, q WaitingQuery) (found []Waiting, wh
 
 // explainWait says why an event waits.
 func (p *Pool) explainWait(out *Waiting, w queue.Waiting) {
-	l := p.backlogs.look(w.User)
+	l := p.backlogs.look(w.User, w.Activity)
 	if why := p.mode.hold(); why != "" && !p.mode.writes(w.User) {
 		out.Why = append(out.Why, string(why))
 	}
@@ -89,6 +91,8 @@ func (p *Pool) explainWait(out *Waiting, w queue.Waiting) {
 		out.Why, out.Tries, out.Next = append(out.Why, WaitsForRetry), l.tries, l.next
 	case w.OfUser > 0:
 		out.Why = append(out.Why, WaitsForUser)
+	case l.place == placeParked && w.Activity && len(out.Why) == 0:
+		out.Why = append(out.Why, WaitsForContact)
 	case l.place == placeTaken && len(out.Why) == 0:
 		out.Why = append(out.Why, WaitsForReply)
 	case len(out.Why) == 0:
@@ -110,14 +114,13 @@ type standing struct {
 	place place
 }
 
-// look says how a user's lane stands.
-func (s *backlogs) look(user string) standing {
+// look says how a user's lane stands, the one for contacts or the one for activities.
+func (s *backlogs) look(user string, activities bool) standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for b := range s.set {
 		b.mu.Lock()
-		l := b.lanes[user]
-		if l != nil {
+		if l := b.lanes[user]; l != nil && b.activities == activities {
 			defer b.mu.Unlock()
 			return standing{l.planned, l.place}
 		}
