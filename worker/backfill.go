@@ -168,9 +168,14 @@ func (b *backfill) run(waitCtx, callCtx context.Context) {
 	if err := b.sync(callCtx); err != nil && waitCtx.Err() == nil {
 		b.log.Warn("what is known of a backfill could not be read", zap.Error(err))
 	}
-	if b.now().active() {
+	b.mu.Lock()
+	if b.alone {
+		b.book.Checked = 0 // what an earlier run was about to adopt is not in STATE
+	}
+	if b.book.active() {
 		signal(b.wake)
 	}
+	b.mu.Unlock()
 	for waitCtx.Err() == nil {
 		pause := backfillTick
 		if b.alone && !b.now().active() {
@@ -216,8 +221,13 @@ func (b *backfill) step(waitCtx, callCtx context.Context) {
 	if waitCtx.Err() != nil {
 		return // lanes that wait are read again
 	}
+	if errors.Is(err, queue.ErrFull) {
+		err = giveUp{endedRoom, retryEnded}
+	}
 	if give, ok := errors.AsType[giveUp](err); ok {
-		err = b.end(callCtx, give)
+		if err = b.end(callCtx, give); err != nil {
+			b.abandon(give) // here at least: nobody must wait for it
+		}
 	}
 	if err != nil && !errors.Is(err, errNotOurs) {
 		b.log.Warn("a backfill is interrupted", zap.Error(err))
@@ -278,6 +288,13 @@ func (b *backfill) end(ctx context.Context, why giveUp) error {
 		return err
 	}
 	return b.sweep(ctx)
+}
+
+// abandon gives the index up in this process alone, until STATE can be written.
+func (b *backfill) abandon(why giveUp) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.book.Ended, b.book.NotUntil, b.index = why.why, time.Now().Add(why.pause).UTC(), &contactIndex{}
 }
 
 func (b *backfill) set(busy string) {

@@ -56,6 +56,7 @@ const (
 	endedUnsorted = "the account does not list its contacts by their last change"
 	endedChanges  = "too many contacts were changed meanwhile"
 	endedLost     = "a part of it is lost"
+	endedRoom     = "STATE has no room for it"
 )
 
 func (b backfillBook) active() bool { return b.Run != "" && b.Ended == "" }

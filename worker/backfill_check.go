@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/queue"
 )
 
 // What the pages showed grows old. Before contacts are written on the word of the index alone, it is brought up to date
@@ -17,6 +18,8 @@ const (
 	checkEvery = 2 * time.Minute
 	// maxChecks is after how many failures in a row the index is given up.
 	maxChecks = 5
+	// maxParts bounds the book, which is written with every part.
+	maxParts = 4000
 	// minChanges is how many pages of changes are read at least before a new reading would be cheaper.
 	minChanges = 20
 )
@@ -212,12 +215,27 @@ func (b *backfill) claim(ctx context.Context, turns []*turn) (stale map[*turn]bo
 				}
 			}
 		}
-		if len(list) == 0 {
+		switch {
+		case len(list) == 0:
 			return nil, errNoChange
+		case b.alone: // nobody else has to know, and a start looks at the account first
+			b.note(index, list)
+			return nil, errNoChange
+		case len(book.Parts) >= maxParts:
+			return nil, giveUp{endedChanges, retryEnded}
 		}
 		return list, nil
 	})
 	return stale, err
+}
+
+// note puts contacts into the index of this process alone.
+func (b *backfill) note(index *contactIndex, list []indexed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range list {
+		index.put(e)
+	}
 }
 
 // mayAdopt notes that a contact is about to become the lane's in a call of its own, unless a bulk has claimed it.
@@ -233,7 +251,14 @@ func (b *backfill) mayAdopt(ctx context.Context, contact int64, lane string) (bo
 			return nil, errNoChange
 		}
 		is.external = user
+		if b.alone {
+			b.note(index, []indexed{is})
+			return nil, errNoChange
+		}
 		return []indexed{is}, nil
 	})
+	if errors.Is(err, queue.ErrFull) {
+		return free, nil // the index is about to end for that
+	}
 	return free, err
 }

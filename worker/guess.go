@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
 )
 
 // guess is a contact that the index names for an unknown user. It is never believed as it is:
@@ -163,6 +165,12 @@ func (b *bulks) verified(ctx context.Context, pass *pass, turns []*turn) []*turn
 	err := backfill.check(ctx, pass)
 	if err == nil {
 		stale, err = backfill.claim(ctx, guessed)
+	}
+	if errors.Is(err, queue.ErrFull) {
+		err = giveUp{endedRoom, retryEnded}
+	}
+	if errors.As(err, new(giveUp)) {
+		_ = backfill.failing(err) // which has it ended
 	}
 	return slices.DeleteFunc(turns, func(t *turn) bool {
 		switch g := t.lane.guess; {
