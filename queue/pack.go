@@ -46,6 +46,8 @@ type packed struct {
 	data     []byte
 }
 
+func (p packed) isActivity() bool { return p.activity }
+
 func (p packed) size() int {
 	return 1 + userBytes + binary.MaxVarintLen64 + len(p.data)
 }

@@ -99,7 +99,13 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 	if err := s.room.admit(ctx, items); err != nil {
 		return err
 	}
-	return s.publish(ctx, items)
+	if !slices.ContainsFunc(items, packed.isActivity) || !s.room.crowded(ctx) {
+		return s.publish(ctx, items)
+	}
+	if err := s.publish(ctx, slices.DeleteFunc(items, packed.isActivity)); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: activities have as much of the log as they may", ErrFull)
 }
 
 // Replay puts one command per dead letter into the log, to deliver it again. It is Command with the zero Order.
@@ -108,11 +114,10 @@ func (s *Store) Replay(ctx context.Context, ids []string) error { return s.Comma
 // publish stores items and waits for all. Those for the logs of activities come after the others: an activity that arrives
 // together with what makes its contact must not stand before it in the stream.
 func (s *Store) publish(ctx context.Context, items []packed) error {
-	isActivity := func(it packed) bool { return it.activity }
-	if !slices.ContainsFunc(items, isActivity) {
+	if !slices.ContainsFunc(items, packed.isActivity) {
 		return s.publishTo(ctx, items)
 	}
-	contacts := slices.DeleteFunc(slices.Clone(items), isActivity)
+	contacts := slices.DeleteFunc(slices.Clone(items), packed.isActivity)
 	if err := s.publishTo(ctx, contacts); err != nil {
 		return err
 	}

@@ -21,25 +21,30 @@ const (
 	// lastShare is how full STATE may be before new records wait: the rest keeps known users, counters and floors going. A
 	// last-value stream that is quite full refuses every value that is larger than the one before (see DiscardNew).
 	lastShare = 95
+	// activitiesShare is how full EVENTS may be, in percent, before activities are refused at the door. They can wait for calls of
+	// the quota for days, and would take the room of contacts.
+	activitiesShare = 75
 	// minFree is what must be free on the disk of the embedded broker for events to be taken. Once a write has failed for
 	// want of space the broker stores nothing any more until it is started again, so it must not come to that.
 	minFree = 32 << 20
 	// unknownFree stands for a disk that nobody can look at.
 	unknownFree = 1 << 62
-	// lookEvery bounds how often the broker is asked how full STATE is.
+	// lookEvery bounds how often the broker is asked how full the streams are.
 	lookEvery = time.Second
 )
 
-// room knows how full the store and its disk are. It looks when it is asked, at STATE not more often than lookEvery.
+// room knows how full the store and its disk are. It looks when it is asked, at the streams not more often than lookEvery.
 type room struct {
 	s *Store
 
 	mu    sync.Mutex
 	at    time.Time
 	state int    // percent of STATE in use
+	log   int    // percent of EVENTS in use
 	free  uint64 // bytes on the disk; the maximum where nobody can tell
 	tight bool   // as last said in the log
 	short bool   // likewise
+	heaps bool   // likewise
 }
 
 // look returns the levels. What cannot be looked up stays as it was: a broker that does not answer is found out by others.
@@ -57,21 +62,31 @@ func (r *room) look(ctx context.Context) (state int, free uint64) {
 		r.at = time.Now()
 	}
 	r.mu.Unlock()
-	asked, known := 0, false
+	asked := map[*int]int{}
 	if due {
 		ctx, cancel := context.WithTimeout(ctx, lookEvery/2)
 		defer cancel()
-		if info, err := r.s.state.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
-			asked, known = int(info.State.Bytes*100/uint64(info.Config.MaxBytes)), true
+		for level, stream := range map[*int]jetstream.Stream{&r.state: r.s.state, &r.log: r.s.events} {
+			if info, err := stream.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
+				asked[level] = int(info.State.Bytes * 100 / uint64(info.Config.MaxBytes))
+			}
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known {
-		r.state = asked
+	for level, percent := range asked {
+		*level = percent
 	}
 	r.say()
 	return r.state, r.free
+}
+
+// crowded says that what is left of EVENTS is for contacts.
+func (r *room) crowded(ctx context.Context) bool {
+	r.look(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.log >= activitiesShare
 }
 
 // say logs what has changed.
@@ -83,6 +98,15 @@ func (r *room) say() {
 				zap.Int("percent", r.state), zap.Int("limit_percent", tightShare))
 		} else {
 			r.s.log.Info("STATE has room again", zap.Int("percent", r.state))
+		}
+	}
+	if heaps := r.log >= activitiesShare; heaps != r.heaps {
+		r.heaps = heaps
+		if heaps {
+			r.s.log.Warn("the log of events fills up: track and page calls are refused (503), contacts go on: forward fewer events, or give it more room (nats.max_bytes)",
+				zap.Int("percent", r.log), zap.Int("limit_percent", activitiesShare))
+		} else {
+			r.s.log.Info("the log of events has room for track and page calls again", zap.Int("percent", r.log))
 		}
 	}
 	if short := r.free < minFree; short != r.short {

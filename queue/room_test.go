@@ -168,3 +168,45 @@ func TestAStuckBrokerEndsThePartition(t *testing.T) {
 		}
 	})
 }
+
+// Activities can wait for days, so they must not take the whole log: what is left of it is for contacts.
+func TestActivitiesLeaveRoomForContacts(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *Store) {
+		ctx := t.Context()
+		large := Entry{UserID: "a", Activity: true, Data: make([]byte, 400<<10)}
+		var err error
+		for n := 0; err == nil && n < 1000; n++ {
+			time.Sleep(lookEvery)
+			err = s.Publish(ctx, []Entry{large})
+		}
+		if sizes, sizesErr := s.Sizes(ctx); !errors.Is(err, ErrFull) || sizesErr != nil || sizes["EVENTS"].Bytes*100 > sizes["EVENTS"].Limit*80 {
+			t.Fatalf("activities were refused with %v at %+v, %v", err, sizes["EVENTS"], sizesErr)
+		}
+		for range 10 {
+			if err := s.Publish(ctx, []Entry{{UserID: "a contact", Data: large.Data}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		accepted := func() int64 {
+			l, err := s.Ledger(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l.Accepted
+		}
+		before := accepted()
+		if err := s.Publish(ctx, []Entry{large, {UserID: "a", Data: []byte("x")}}); !errors.Is(err, ErrFull) {
+			t.Errorf("both together: %v", err)
+		}
+		if after := accepted(); after != before+1 {
+			t.Errorf("%d of them were stored, want the contact alone", after-before)
+		}
+		if err := s.events.Purge(ctx, jetstream.WithPurgeSubject(s.names.packs(logID{activities: true})), jetstream.WithPurgeKeep(1)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(lookEvery)
+		if err := s.Publish(ctx, []Entry{large}); err != nil {
+			t.Errorf("with room again: %v", err)
+		}
+	})
+}
