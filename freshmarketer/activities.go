@@ -53,7 +53,7 @@ func (c *Client) CreateActivity(ctx context.Context, a Activity) (id string, err
 }
 
 // ListActivities reads one page of the account's activities, of all contacts, page counting from 1, and says how many pages
-// there are. In which order they come is not documented.
+// there are: one more than this one if the account does not say and this one is not empty. In which order they come is not documented.
 //
 // Source: Freshworks CRM API, "List all sales activities"; the shape is seen in client code.
 func (c *Client) ListActivities(ctx context.Context, page int) (activities []Activity, pages int, err error) {
@@ -74,7 +74,11 @@ func (c *Client) ListActivities(ctx context.Context, page int) (activities []Act
 	for _, a := range *answer.Activities {
 		activities = append(activities, a.activity())
 	}
-	return activities, max(page, answer.Meta.TotalPages), nil
+	pages = max(page, answer.Meta.TotalPages)
+	if answer.Meta.TotalPages == 0 && len(activities) > 0 {
+		pages++
+	}
+	return activities, pages, nil
 }
 
 type activityAnswer struct {

@@ -83,6 +83,11 @@ func TestActivityPaging(t *testing.T) {
 			t.Errorf("page %d: %+v, of %d, %v", page, got, pages, err)
 		}
 	}
+	for body, want := range map[string]int{`{"sales_activities":[{"id":5}]}`: 4, `{"sales_activities":[]}`: 3, `{"sales_activities":[],"meta":{"total_pages":2}}`: 3} {
+		if _, pages, err := clientOf(t, reply{200, nil, body}.ServeHTTP).ListActivities(t.Context(), 3); err != nil || pages != want {
+			t.Errorf("%s: %d pages, %v, want %d", body, pages, err, want)
+		}
+	}
 	for _, body := range []string{`{}`, `[]`, `{"sales_activities":null}`} {
 		if _, _, err := clientOf(t, reply{200, nil, body}.ServeHTTP).ListActivities(t.Context(), 1); freshmarketer.KindOf(err) != freshmarketer.KindTemporary {
 			t.Errorf("%s: got %v, want kind temporary", body, err)

@@ -126,38 +126,32 @@ func (t *turn) lookUp(marker string) (found, complete bool, err error) {
 	if t.pass, _, err = t.p.gate.enter(t.waitCtx, classActivity, max(1, t.more)); err != nil {
 		return false, false, err
 	}
-	read := func(page int) (pages int) {
+	pages, read := 1, 0
+	for page := 1; page > 0 && !found && err == nil; page = nextPage(pages, read) {
 		err = t.ask(freshmarketer.OpListActivities, func(ctx context.Context) error {
 			list, n, err := t.p.cfg.Client.ListActivities(ctx, page)
 			for _, a := range list {
 				found = found || strings.Contains(a.Notes, marker)
 			}
-			pages = n
+			pages = max(pages, n)
 			return err
 		})
-		return pages
-	}
-	pages := read(1)
-	for _, page := range pagesToRead(pages) {
-		if found || err != nil {
-			break
-		}
-		read(page)
+		read++
 	}
 	t.p.log.Info("an activity without a clear answer was looked for", zap.String("lane", t.lane.user), zap.Bool("found", found), zap.Int("pages", pages), zap.Error(err))
 	return found, pages <= lookupPages, err
 }
 
-// pagesToRead are those after the first: all if they are few, or else the last and those next to either end.
-func pagesToRead(pages int) []int {
-	var list []int
+// nextPage is the page to be read after so many, 0 for none: all if they are few, or else the last and those next to either end.
+func nextPage(pages, read int) int {
+	order := []int{1, pages, 2, pages - 1}
 	if pages <= lookupPages {
-		for page := 2; page <= pages; page++ {
-			list = append(list, page)
-		}
-		return list
+		order = []int{1, 2, 3, 4}[:pages]
 	}
-	return []int{pages, 2, pages - 1}
+	if read >= len(order) {
+		return 0
+	}
+	return order[read]
 }
 
 // markerOf names an activity for whoever looks for it: it says nothing about the user to anybody else.

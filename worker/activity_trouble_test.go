@@ -249,3 +249,34 @@ func TestAnOldIntentSaysNothingAboutAnotherCall(t *testing.T) {
 		}
 	})
 }
+
+// TestALookUpDoesNotTakeOnePageForAll: an account that does not say how many pages there are has been looked through only when a
+// page is empty.
+func TestALookUpDoesNotTakeOnePageForAll(t *testing.T) {
+	for name, c := range map[string]struct {
+		pages int // before the empty one; 0: there is none
+		made  int
+		want  map[string]int64
+	}{
+		"more than are read": {made: 1, want: map[string]int64{"dead:unknown_outcome": 1}},
+		"few":                {pages: 2, made: 2, want: map[string]int64{"delivered": 1}}, // and none of them has it
+	} {
+		t.Run(name, func(t *testing.T) {
+			performing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+				r.known("ann")
+				r.fault(sandbox.Fault{Next: 1, DropAnswer: true, Operation: sandbox.OpCreateActivity})
+				page := sandbox.Fault{Percent: 100, Status: 200, Body: `{"sales_activities":[{"id":1,"title":"x","notes":"of somebody else"}]}`, Operation: sandbox.OpListActivities}
+				if c.pages > 0 {
+					page.Percent, page.Next = 0, c.pages
+				}
+				r.fault(page)
+				r.fault(sandbox.Fault{Percent: 100, Status: 200, Body: `{"sales_activities":[]}`, Operation: sandbox.OpListActivities})
+				r.publish(r.track("ann", "A", nil))
+				r.wantOutcomes(r.drain(time.Hour), c.want)
+				if made := len(r.box.Activities()); made != c.made {
+					t.Errorf("%d activities, want %d; calls %v", made, c.made, r.calls(0))
+				}
+			})
+		})
+	}
+}
