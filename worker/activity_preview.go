@@ -25,7 +25,11 @@ func (p *Pool) previewActivity(ctx context.Context, l queue.Letter, edits []queu
 		if reason == "" {
 			act, reason = p.cfg.Activities.Make(c.received, c.event)
 		}
-		if reason == "" && contact.ContactID == "" {
+		switch {
+		case reason != "":
+		case contact.Suppressed != 0:
+			reason = mapping.ReasonSuppressed
+		case contact.ContactID == "":
 			reason = mapping.ReasonUnknownContact
 		}
 		c.outcome = mapping.Outcome{Delivered: reason == "", Reason: reason}

@@ -89,5 +89,11 @@ func TestAPreviewOfAnActivityWithoutAContact(t *testing.T) {
 		if err != nil || p[0].Outcome != queue.Discarded || p[0].Reason != string(mapping.ReasonUnknownContact) || len(p[0].Requests) > 0 {
 			t.Errorf("%+v, %v", p, err)
 		}
+		r.publish(r.forget("bob", false))
+		r.drain(time.Minute)
+		p, err = r.pool.Preview(t.Context(), letters, nil)
+		if err != nil || p[0].Outcome != queue.Discarded || p[0].Reason != string(mapping.ReasonSuppressed) {
+			t.Errorf("of an erased user: %+v, %v", p, err)
+		}
 	})
 }
