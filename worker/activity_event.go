@@ -79,6 +79,7 @@ func (t *turn) address() (string, error) {
 	if t.pass, _, err = t.p.gate.enter(t.waitCtx, classActivity, 1); err != nil {
 		return "", err
 	}
+	t.p.events.reading(t.target)
 	var contact freshmarketer.Contact
 	err = t.ask(freshmarketer.OpGetContact, func(ctx context.Context) error {
 		var err error
@@ -100,13 +101,29 @@ func (e *events) address(contact string) (email string, known bool) {
 	return a.email, ok && time.Since(a.at) < addressFor
 }
 
-func (e *events) remember(contact, email string) {
+// reading notes that an address is being read, so that remember knows whether the contact was changed meanwhile.
+func (e *events) reading(contact string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.addresses == nil || len(e.addresses) >= addressesMax {
 		e.addresses = map[string]address{}
 	}
-	e.addresses[contact] = address{email, time.Now()}
+	e.addresses[contact] = address{}
+}
+
+func (e *events) remember(contact, email string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, unchanged := e.addresses[contact]; unchanged {
+		e.addresses[contact] = address{email, time.Now()}
+	}
+}
+
+// changed forgets the address of a contact that we have changed: it may be another, and the old one somebody else's.
+func (e *events) changed(contact string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.addresses, contact)
 }
 
 // known are the types of attributes that are remembered, and the revision of STATE that says so.

@@ -280,3 +280,17 @@ func TestALookUpDoesNotTakeOnePageForAll(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEventGoesToTheAddressOfItsMoment: the address that was read for an earlier event may be another contact's by now.
+func TestAnEventGoesToTheAddressOfItsMoment(t *testing.T) {
+	asEvents(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.track("ann", "A", nil))
+		r.drain(time.Minute)
+		r.publish(r.identify("ann", map[string]any{"email": "ann.new@example.test"}), r.track("ann", "B", nil))
+		r.drain(time.Minute)
+		got := r.box.Events()
+		if len(got) != 2 || got[0].Email != "ann@example.test" || got[1].Email != "ann.new@example.test" {
+			t.Errorf("events %+v", got)
+		}
+	})
+}

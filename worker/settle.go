@@ -149,6 +149,7 @@ func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAs
 	if t.account() {
 		t.p.accounts.know(l.user, record.ContactID)
 	}
+	t.p.events.changed(record.ContactID) // before the user's activities go on
 	now := time.Now()
 	for i := range t.calls {
 		t.tell(&t.calls[i], setAside, record.ContactID, attempts, now)
