@@ -79,7 +79,7 @@ func (t *turn) happenNext() (again bool, _ error) {
 	case waits:
 		return false, t.part.waitForContact(t, c.position)
 	case contact == "":
-		if wait := contactGrace - time.Since(c.received.At); wait > 0 && c.letter == nil {
+		if wait := min(contactGrace, contactGrace-time.Since(c.received.At)); wait > 0 && c.letter == nil {
 			t.part.backlog.shelve(t.lane, time.Now().Add(wait))
 			return false, nil
 		}
@@ -161,6 +161,11 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 	}
 	if missing, ok := errors.AsType[*missingKind](err); ok {
 		t.part.backlog.shelve(l, missing.next)
+		return false, nil
+	}
+	if lists, ok := errors.AsType[*unread](err); ok { // costs no attempt and no age
+		t.attempted(metrics.WaySingle, metrics.AttemptHeld, lists.err, kindsTrouble)
+		t.part.backlog.shelve(l, time.Now().Add(kindsTrouble))
 		return false, nil
 	}
 	if errors.Is(err, errNoAddress) {

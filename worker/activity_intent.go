@@ -117,6 +117,9 @@ func (t *turn) giveUp(failure *freshmarketer.Error) error {
 			Op: freshmarketer.OpCreateActivity, Kind: freshmarketer.KindUnknown,
 			Text: "it may have been recorded: look at the contact in Freshmarketer; replay it if it is not there, discard it if it is",
 		}
+		if open := t.unclear(); open != nil && open.As == mapping.AsEvent {
+			failure.Op = freshmarketer.OpSendEvent
+		}
 	}
 	return t.setAside(failure, ReasonUnknownOutcome)
 }

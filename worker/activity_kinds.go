@@ -19,6 +19,8 @@ import (
 const (
 	kindsAge   = time.Hour       // after which the lists are read again
 	kindsRetry = 5 * time.Minute // after which they are read again because something was not in them
+	// kindsTrouble is how long nobody asks again after they could not be read.
+	kindsTrouble = 30 * time.Second
 )
 
 // kinds knows the account's types of sales activities and its owners, by the names that the configuration uses.
@@ -34,6 +36,7 @@ type kinds struct {
 	types, owners []freshmarketer.Selectable
 	at            time.Time // when they were read; zero: never
 	doubted       bool
+	trouble       *unread           // why they could not be read last; nil if they could
 	missing       map[string]string // what is not there, for people, by the type that was asked for
 	since         time.Time         // when the first of them was found out
 }
@@ -46,8 +49,19 @@ type missingKind struct {
 
 func (e *missingKind) Error() string { return e.what }
 
+// unread says that the lists could not be read, which is nobody's trouble who waits for them.
+type unread struct {
+	err *freshmarketer.Error
+	at  time.Time
+}
+
+func (e *unread) Error() string {
+	return "the account's types and owners cannot be read: " + e.err.Error()
+}
+func (e *unread) Unwrap() error { return e.err }
+
 // resolve gives the ids of a type and of the owner. The lists are kept and read again now and then, and when something is not in
-// them. Errors: *missingKind, those of the API, errHeld.
+// them. Errors: *missingKind, *unread, errHeld.
 func (k *kinds) resolve(waitCtx, callCtx context.Context, typ string) (typeID, ownerID string, err error) {
 	if k.old(kindsAge) {
 		if err := k.read(waitCtx, callCtx, kindsAge); err != nil {
@@ -95,6 +109,9 @@ func (k *kinds) read(waitCtx, callCtx context.Context, age time.Duration) error 
 	if !k.old(age) {
 		return nil
 	}
+	if trouble := k.trouble; trouble != nil && time.Since(trouble.at) < kindsTrouble { // guarded by the lock
+		return trouble
+	}
 	pass, _, err := k.gate.enter(waitCtx, classActivity, 2)
 	if err != nil {
 		return err
@@ -107,11 +124,16 @@ func (k *kinds) read(waitCtx, callCtx context.Context, age time.Duration) error 
 		}
 		list, err := k.client.Select(callCtx, which)
 		pass.report("", err)
+		if api, ok := errors.AsType[*freshmarketer.Error](err); ok {
+			k.trouble = &unread{err: api, at: time.Now()}
+			return k.trouble
+		}
 		if err != nil {
 			return err
 		}
 		lists[i] = list
 	}
+	k.trouble = nil
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.types, k.owners, k.at, k.doubted = lists[0], lists[1], time.Now(), false

@@ -34,6 +34,7 @@ func TestAnActivityInTroubleIsMadeOnce(t *testing.T) {
 		"the look-up fails for a while":       {faults: []sandbox.Fault{{Next: 1, DropAnswer: true, Operation: create}, {Next: 3, Status: 500, Operation: sandbox.OpListActivities}}, made: 1, want: map[string]int64{"delivered": 1}},
 		"the look-up never works":             {faults: []sandbox.Fault{{Next: 1, DropAnswer: true, Operation: create}, {Percent: 100, Status: 500, Operation: sandbox.OpListActivities}}, made: 1, want: map[string]int64{"dead:unknown_outcome": 1}},
 		"the lists of types fail for a while": {faults: []sandbox.Fault{{Next: 3, Status: 500, Operation: "selector"}}, made: 1, want: map[string]int64{"delivered": 1}},
+		"the lists of types are not there":    {faults: []sandbox.Fault{{Percent: 100, Status: 404, Operation: "selector", For: 2 * time.Hour}}, made: 1, want: map[string]int64{"delivered": 1}},
 		"forbidden for this call for ever":    {faults: []sandbox.Fault{{Percent: 100, Status: 403, Operation: create}}, want: map[string]int64{"dead:exhausted": 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,6 +131,26 @@ func TestActivitiesOfManyUsersInTroubleAreMadeOnce(t *testing.T) {
 		}
 		if len(made) != users*each || outcomes(l)["delivered"] != users*each {
 			t.Errorf("%d made, %v", len(made), outcomes(l))
+		}
+	})
+}
+
+// Lists that cannot be read are everybody's trouble: they cost no call any attempt, and are not asked for by each call.
+func TestUnreadableListsCostLittle(t *testing.T) {
+	performing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.fault(sandbox.Fault{Percent: 100, Status: 403, Operation: "selector", For: time.Hour})
+		for i := range 20 {
+			user := fmt.Sprint("user", i)
+			r.publish(r.identify(user, nil), r.track(user, "A", nil))
+		}
+		time.Sleep(30 * time.Minute)
+		r.pending(20)
+		if n := r.calls(0)["selector"]; n > 70 {
+			t.Errorf("the lists were asked for %d times in half an hour", n)
+		}
+		r.wantOutcomes(r.drain(2*time.Hour), map[string]int64{"delivered": 20})
+		if len(r.letters()) != 0 {
+			t.Errorf("letters %+v", r.letters())
 		}
 	})
 }
