@@ -23,8 +23,10 @@ type Partition struct {
 
 	oldHorizon uint64 // items: how far an earlier owner may have read
 	oldEnd     uint64 // the partition's last pack when this owner began
-	recovered  chan struct{}
-	recoverOne sync.Once
+	// nothingLeft says that an earlier run has settled all of it: there is nothing to be read again.
+	nothingLeft bool
+	recovered   chan struct{}
+	recoverOne  sync.Once
 
 	mu       sync.Mutex
 	progress *progress
@@ -89,9 +91,7 @@ func (s *Store) openLog(ctx context.Context, id logID, shared *standing) (*Parti
 	}
 	p.oldHorizon = p.stored.horizon
 	p.progress = newProgress(p.stored.floor)
-	if p.oldEnd <= p.stored.floor {
-		p.setRecovered() // nothing is left of an earlier run
-	}
+	p.nothingLeft = p.oldEnd <= p.stored.floor
 	if p.progress.readEvents, err = s.eventsUpTo(ctx, id, p.stored.floor); err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (p *Partition) reading() bool {
 	case <-p.recovered:
 		return false
 	default:
-		return true
+		return !p.nothingLeft
 	}
 }
 
