@@ -94,6 +94,18 @@ func discardAdvice() map[string]Advice {
 			"The contact belongs to ten accounts, and can have no more.",
 			"Take away what it does not belong to any more, in Freshmarketer; the link is tried again after mapping.resend_after.",
 		},
+		"missing_previous_id": {
+			"The alias call does not say which two users are one: it needs a userId and another previousId.",
+			"Send both where alias is called.",
+		},
+		"unknown_previous": {
+			"The previousId of the alias call has no contact, so there is nothing to do.",
+			"Nothing to do. It is so for every visitor who was anonymous before.",
+		},
+		"aliased": {
+			"The call's userId was given up by an alias call: its contact belongs to the new userId.",
+			"Send the new userId.",
+		},
 		"erased": {
 			"Its user was erased, and it came before that.",
 			"Nothing to do.",
@@ -168,6 +180,10 @@ func deadAdvice() map[string]Advice {
 		"exhausted": {
 			"It was tried for as long as retry.max_age allows and failed each time.",
 			"See the last error. It is tried again by itself with growing pauses; to try at once: freshrelay dlq replay --reason exhausted",
+		},
+		"alias_conflict": {
+			"Both users of the alias call have a contact; the error names the ids of both.",
+			"Merge the two contacts in Freshmarketer, or delete the older one, then: freshrelay dlq replay <id>",
 		},
 		"no_account": {
 			"The sales account of the company could not be made, or is gone, so the contact could not be linked to it.",

@@ -20,3 +20,11 @@ func deleteFate(c config.Config) string {
 	}
 	return "erases the user here and the contact for good; later calls are discarded (suppressed)"
 }
+
+// aliasFate says what becomes of alias calls.
+func aliasFate(c config.Config) string {
+	if !c.Alias {
+		return "stored and discarded (not_forwarded); alias: true gives the contact of the previousId to the userId"
+	}
+	return "the contact of the previousId gets the userId as its external id; alias: false discards it"
+}

@@ -128,7 +128,7 @@ func callFates(c config.Config) []CallFate {
 		{"identify without userId", without},
 		{"identify without email", email},
 		{"group", groupFate(c)},
-		{"alias", "stored and discarded (not_forwarded)"},
+		{"alias", aliasFate(c)},
 		{"delete", deleteFate(c)},
 	}, activityFates(c)...)
 }

@@ -50,7 +50,7 @@ func mappingOptions(c config.Config) mapping.Options {
 		MissingTraits: mapping.MissingTraits(m.MissingTraits), StrictLabels: m.StrictLabels, ResendAfter: m.ResendAfter, Traits: m.Traits,
 		NoLabels: !m.Match.Label, NoSpelling: !m.Match.Spelling, NoReserved: !m.Match.Reserved,
 		EmailFallback: c.Identity.EmailFallback, OnCreate: c.Contacts.OnCreate,
-		Accounts: c.Group == config.GroupAccount, AccountTraits: m.GroupTraits,
+		Accounts: c.Group == config.GroupAccount, AccountTraits: m.GroupTraits, Aliases: c.Alias,
 	}
 	if c.Identity.WithoutUserID == config.UserIDByEmail {
 		o.WithoutUserID = mapping.ByEmail

@@ -186,7 +186,7 @@ func (s *service) startIngest(ctx context.Context) error {
 		sources = append(sources, ingest.Source{
 			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
 			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
-			IntegrationNames: src.IntegrationNames, Forward: forward(src.Forward), Lane: mappingOptions(s.cfg).Lane, Accounts: mappingOptions(s.cfg).Accounts,
+			IntegrationNames: src.IntegrationNames, Forward: forward(src.Forward), Lane: mappingOptions(s.cfg).Lane, Accounts: mappingOptions(s.cfg).Accounts, Aliases: s.cfg.Alias,
 			EraseActivities: s.cfg.Deletion.Webhooks && s.cfg.Forwards(),
 		})
 	}

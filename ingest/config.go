@@ -60,6 +60,8 @@ type Source struct {
 	Lane func(segment.Received) string
 	// Accounts stores group calls twice: for their user, and for their company.
 	Accounts bool
+	// Aliases stores alias calls twice: for each of their two users.
+	Aliases bool
 	// EraseActivities stores delete calls twice: for their user, and for the user's track and page calls.
 	EraseActivities bool
 }
@@ -90,6 +92,7 @@ type source struct {
 	secrets      [][]byte
 	names        []string // IntegrationNames
 	lane         func(segment.Received) string
+	aliases      bool
 	accounts     bool
 	erase        bool // EraseActivities
 	forward      func(segment.Type, string) bool
@@ -134,7 +137,7 @@ func (h *Handler) addSource(s Source) error {
 }
 
 func newSource(s Source) (*source, error) {
-	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane, accounts: s.Accounts, erase: s.EraseActivities, forward: s.Forward}
+	src := &source{name: s.Name, requireToken: s.RequireBatchToken, names: s.IntegrationNames, lane: s.Lane, accounts: s.Accounts, aliases: s.Aliases, erase: s.EraseActivities, forward: s.Forward}
 	if src.lane == nil {
 		src.lane = func(r segment.Received) string { return r.UserID }
 	}

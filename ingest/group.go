@@ -27,3 +27,13 @@ func (in *intake) storeDeletion(r segment.Received, lane string) {
 		in.entries[len(in.entries)-1].Activity = true
 	}
 }
+
+// storePrevious stores an alias call in the lane of its previousId too, before the call itself.
+func (in *intake) storePrevious(r segment.Received) {
+	if !in.source.aliases {
+		return
+	}
+	if previous, ok := r.Previous(); ok {
+		in.store(previous, previous.Lane())
+	}
+}

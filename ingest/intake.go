@@ -154,6 +154,7 @@ func (in *intake) take(ev event) (segment.Type, string) {
 		return typ, DropRepeated
 	}
 	in.keys = append(in.keys, key)
+	in.storePrevious(received)
 	if !in.storeAccount(received, lane) {
 		in.store(received, lane)
 	}

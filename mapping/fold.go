@@ -58,6 +58,8 @@ func (f *folder) call(c *Call) Outcome {
 	switch {
 	case f.rec.Suppressed != 0:
 		return Outcome{Reason: ReasonSuppressed}
+	case ev.Type == segment.Previous && f.opt.Aliases:
+		return f.previous(c)
 	case ev.Type == segment.Group && f.opt.Accounts:
 		return f.link(c)
 	case ev.Type != segment.Identify:

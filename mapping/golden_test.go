@@ -72,6 +72,7 @@ type goldenSetup struct {
 	Record    json.RawMessage `json:"record"`  // a stored record, instead
 	Now       time.Time       `json:"now"`
 	Accounts  bool            `json:"accounts"` // group calls are forwarded
+	Aliases   bool            `json:"aliases"`  // alias calls are forwarded; those of a case are their previousId's half
 	Company   bool            `json:"company"`  // the calls are those of a company's lane; the record is its own
 	Options   struct {
 		MissingTraits MissingTraits     `json:"missing_traits"`
@@ -163,7 +164,7 @@ func (g *golden) setup(s goldenSetup) {
 		MissingTraits: s.Options.MissingTraits, StrictLabels: s.Options.StrictLabels, Traits: s.Options.Traits,
 		NoLabels: off("label"), NoSpelling: off("spelling"), NoReserved: off("reserved"),
 		EmailFallback: s.Options.EmailFallback, WithoutUserID: s.Options.WithoutUserID, OnCreate: s.Options.OnCreate,
-		Accounts: s.Accounts || s.Company, AccountTraits: s.Options.GroupTraits,
+		Aliases: s.Aliases, Accounts: s.Accounts || s.Company, AccountTraits: s.Options.GroupTraits,
 	}
 	if s.Options.ResendAfter != "" {
 		var err error
@@ -283,6 +284,12 @@ func (g *golden) call(c goldenCall) Call {
 	if account, ok := r.Account(); ok && g.company {
 		r = account
 	}
+	if own.Type == segment.Alias {
+		r.UserID = "user-2"
+	}
+	if half, ok := r.Previous(); ok && g.opt.Aliases {
+		r = half
+	}
 	ev, err := r.Event()
 	if err != nil {
 		g.t.Fatal(err)
@@ -312,6 +319,9 @@ func (g *golden) body(c goldenCall, at time.Time) []byte {
 	}
 	if c.Type != "" {
 		event["type"] = c.Type
+	}
+	if c.Type == string(segment.Alias) {
+		event["previousId"], event["userId"] = "user-1", "user-2"
 	}
 	if c.Group != nil {
 		event["type"], event["groupId"] = "group", *c.Group

@@ -50,6 +50,8 @@ type Options struct {
 	// WithoutUserID says what becomes of calls that have no userId.
 	WithoutUserID WithoutUserID
 
+	// Aliases forwards alias calls: the contact of the previousId becomes that of the userId.
+	Aliases bool
 	// Accounts forwards group calls: to the sales account of their company, and to the link of their user to it.
 	Accounts bool
 	// AccountTraits is Traits for the traits of group calls and the fields of sales accounts.

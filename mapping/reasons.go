@@ -38,6 +38,13 @@ const (
 	ReasonSuppressed Reason = "suppressed" // it came after it
 )
 
+// Reasons about alias calls.
+const (
+	ReasonMissingPreviousID Reason = "missing_previous_id" // it does not say which two users are one
+	ReasonUnknownPrevious   Reason = "unknown_previous"    // the previousId has no contact that could be renamed
+	ReasonAliased           Reason = "aliased"             // the call's userId was the previousId of an alias call
+)
+
 // Reasons why a trait is left out of an otherwise good call.
 const (
 	ReasonUnmapped        Reason = "unmapped"         // no field has this label
@@ -79,6 +86,7 @@ func DiscardReasons() []Reason {
 		ReasonMissingGroupID, ReasonMissingGroupName, ReasonNoContactYet, ReasonNoAccount, ReasonLinkLimit,
 		ReasonUnknownContact, ReasonContactGone, ReasonNoName, ReasonNameTooLong, ReasonReservedName, ReasonNoEvents,
 		ReasonErased, ReasonSuppressed,
+		ReasonMissingPreviousID, ReasonUnknownPrevious, ReasonAliased,
 	}
 }
 

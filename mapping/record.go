@@ -32,6 +32,9 @@ type Record struct {
 	Links map[string]Link `json:"l,omitempty"`
 	// Broken says that the newest call of a company was set aside, so its account may yet come by a replay. The worker sets it.
 	Broken bool `json:"b,omitempty"`
+	// Aliased says that an alias call gave the user's contact to another userId, if that came off: the contact is looked at
+	// before it is written.
+	Aliased bool `json:"q,omitempty"`
 	// Suppressed is when the user was erased, in unix seconds: nothing is taken of one who was. 0: was not, or may come again.
 	Suppressed int64 `json:"x,omitempty"`
 	// Allowed is the log position of the newest call that let an erased user come again.

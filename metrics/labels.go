@@ -97,7 +97,7 @@ type lists struct {
 
 func closedLists() lists {
 	return lists{
-		types:    []string{"identify", "track", "page", "screen", "group", "account", "alias", "delete", Other},
+		types:    []string{"identify", "track", "page", "screen", "group", "account", "alias", "alias_previous", "delete", Other},
 		outcomes: []string{OutcomeDelivered, OutcomeDiscarded, OutcomeDead, OutcomeDropped, Other},
 		rejections: []string{
 			RejectedMalformed, RejectedInvalid, RejectedUnauthorized, RejectedSignature, RejectedTooLarge,
@@ -126,11 +126,11 @@ func closedLists() lists {
 				"missing_user_id", "missing_email", "integrations_disabled", "duplicate", "stale", "no_contact", "not_forwarded",
 				"missing_group_id", "missing_group_name", "no_contact_yet", "no_account", "link_limit",
 				"unknown_contact", "contact_gone", "no_name", "name_too_long", "reserved_name", "no_events",
-				"erased", "suppressed",
+				"erased", "suppressed", "missing_previous_id", "unknown_previous", "aliased",
 				"by_operator", "expired", "not_live",
 				Other,
 			},
-			OutcomeDead: {"invalid", "exhausted", "email_conflict", "no_account", "unreadable", "record_too_large", "unknown_outcome", Other},
+			OutcomeDead: {"invalid", "exhausted", "email_conflict", "alias_conflict", "no_account", "unreadable", "record_too_large", "unknown_outcome", Other},
 			OutcomeDropped: {
 				"not_forwarded", "screen", "invalid_type", "not_an_object", "too_large", "too_complex", "batch_overflow",
 				"unsigned", "repeated", Other,

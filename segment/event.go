@@ -18,7 +18,9 @@ func (r Received) Event() (Event, error) {
 	if err := e.readContext(o.Get("context")); err != nil {
 		return Event{}, fmt.Errorf("%w: context: %w", ErrCorrupt, err)
 	}
-	e.UserID = ID(o.Get("userId"))
+	if e.UserID = ID(o.Get("userId")); r.Type == Previous {
+		e.UserID = ID(o.Get("previousId"))
+	}
 	e.AnonymousID = ID(o.Get("anonymousId"))
 	switch r.Type {
 	case Group, Account:

@@ -121,9 +121,13 @@ func Decode(b []byte) (Received, error) {
 	if err != nil {
 		return Received{}, fmt.Errorf("%w: body: %w", ErrCorrupt, err)
 	}
+	user := "userId"
+	if h.Type == Previous {
+		user = "previousId"
+	}
 	return Received{
 		Source: h.Source, Surface: h.Surface, At: at, SentAt: h.SentAt, Type: h.Type, MessageID: h.MessageID,
-		UserID: ID(o.Get("userId")), Addressed: h.Addressed, Body: body,
+		UserID: ID(o.Get(user)), Addressed: h.Addressed, Body: body,
 	}, nil
 }
 
@@ -131,7 +135,7 @@ func Decode(b []byte) (Received, error) {
 func (h header) check() (at time.Time, err error) {
 	at, timeErr := time.Parse(time.RFC3339Nano, h.At)
 	known, isType := ParseType(string(h.Type))
-	isType = isType && known == h.Type || h.Type == Account
+	isType = isType && known == h.Type || h.Type == Account || h.Type == Previous
 	var what string
 	switch {
 	case h.Version < 1:

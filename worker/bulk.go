@@ -115,7 +115,7 @@ func (t *turn) mayFly() bool {
 			return false
 		}
 	}
-	if t.account() || len(t.links) > 0 {
+	if t.account() || len(t.links) > 0 || l.record.Aliased {
 		return false
 	}
 	for _, f := range t.result.Change.Fields {

@@ -13,6 +13,7 @@ const (
 	ReasonInvalid        = "invalid"          // the API refuses the change as it is
 	ReasonEmailConflict  = "email_conflict"   // the address belongs to another user's contact
 	ReasonExhausted      = "exhausted"        // it was tried for retry.max_age; it is tried again by itself
+	ReasonAliasConflict  = "alias_conflict"   // both users of an alias call have a contact
 	ReasonNoAccount      = "no_account"       // the company's account could not be made; it is tried again by itself
 	ReasonUnreadable     = "unreadable"       // the stored bytes are not an event
 	ReasonRecordTooLarge = "record_too_large" // what is to be remembered of its user has outgrown a commit

@@ -72,7 +72,7 @@ func write(c mapping.Change) freshmarketer.ContactWrite {
 
 // update changes the contact that is remembered for the user.
 func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
-	t.unread = !reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact))
+	t.unread = !reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact)) && !t.lane.record.Aliased
 	if !t.unread {
 		contact, err := t.current(id)
 		if err != nil {

@@ -103,6 +103,12 @@ func (t *turn) run() error {
 			t.part.backlog.giveBack(t.lane)
 			return nil
 		}
+		if t.aliases() {
+			if done, err := t.alias(); done || err != nil {
+				return err
+			}
+			continue
+		}
 		if t.deletes() {
 			done, err := t.erase()
 			if done || err != nil {
@@ -292,6 +298,9 @@ func (t *turn) after(err error) (again bool, _ error) {
 func (t *turn) failed(err error) (again bool, _ error) {
 	if errors.Is(err, errHeld) || errors.Is(err, errMapAgain) {
 		return true, nil
+	}
+	if errors.Is(err, errAliased) {
+		return false, t.withoutEffect(mapping.ReasonAliased)
 	}
 	if errors.Is(err, errNoContact) {
 		return false, t.withoutEffect(mapping.ReasonNoContact)

@@ -35,6 +35,7 @@ type Config struct {
 	Activities    Activities    `yaml:"activities"`
 	Mapping       Mapping       `yaml:"mapping"`
 	Group         string        `yaml:"group"` // what group calls do: GroupAccount or GroupOff
+	Alias         bool          `yaml:"alias"` // alias calls give the contact of their previousId to their userId
 	Deletion      Deletion      `yaml:"deletion"`
 	Retry         Retry         `yaml:"retry"`
 	Dead          Dead          `yaml:"dead"`
@@ -332,6 +333,7 @@ func Defaults() Config {
 		},
 		Group: GroupAccount,
 
+		Alias:    true,
 		Deletion: Deletion{Contact: ContactForget},
 
 		Retry:   Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},

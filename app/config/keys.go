@@ -85,6 +85,7 @@ func topKeys() []key[Config] {
 		texts("mapping.traits", func(c *Config) *map[string]string { return &c.Mapping.Traits }),
 		texts("mapping.group_traits", func(c *Config) *map[string]string { return &c.Mapping.GroupTraits }),
 		text("group", func(c *Config) *string { return &c.Group }),
+		boolean("alias", func(c *Config) *bool { return &c.Alias }),
 		boolean("deletion.webhooks", func(c *Config) *bool { return &c.Deletion.Webhooks }),
 		text("deletion.contact", func(c *Config) *string { return &c.Deletion.Contact }),
 		duration("retry.initial", func(c *Config) *time.Duration { return &c.Retry.Initial }),

@@ -95,6 +95,7 @@ mapping:
   traits: {plan: Plan tier, address.city: City}
   group_traits: {size: Seats}
 group: "off"
+alias: false
 deletion: {webhooks: true, contact: recycle_bin}
 retry: {initial: 500ms, max: 1m, max_age: 1h30m}
 dead: {retention: 48h}

@@ -1,0 +1,136 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// An alias call says that two userIds are one person: the contact of the previousId becomes that of the userId. It is two
+// entries. That of the previousId only notes, in its lane, that its contact may be another's from then on. That of the userId
+// waits until the first has had its turn, so that the contact is there if it ever will be, and then gives it the new
+// external_id. Nothing is committed in two records at once: whom the contact belongs to stands in the contact itself, and
+// whoever was aliased looks there before it writes.
+
+// errAliased says that an alias call gave the contact to another userId.
+var errAliased = errors.New("the contact belongs to the userId of an alias call")
+
+// aliases says whether the head begins with an alias call. One further back ends the head before it.
+func (t *turn) aliases() bool {
+	i := slices.IndexFunc(t.calls, func(c call) bool { return c.mapped() && c.received.Type == segment.Alias && t.p.cfg.Mapping.Aliases })
+	if i < 0 {
+		return false
+	}
+	at := slices.IndexFunc(t.items, func(it queue.Item) bool { return it.Position == t.calls[i].item })
+	if i > 0 {
+		t.calls, t.items = t.calls[:i], t.items[:at]
+		return false
+	}
+	t.calls, t.items = t.calls[:1], t.items[:at+1]
+	return true
+}
+
+// alias is the turn of an alias call. It returns false if the head is to be looked at anew.
+func (t *turn) alias() (done bool, _ error) {
+	c := &t.calls[0]
+	record := t.lane.record.Clone()
+	record.Remember(c.received.Source, c.received.MessageID, c.received.At)
+	t.result = mapping.Result{Record: record, Change: mapping.Change{UserID: c.event.UserID}}
+	discard := func(reason mapping.Reason) (bool, error) {
+		c.outcome = mapping.Outcome{Reason: reason}
+		return true, t.settle(record, nil, "")
+	}
+	previous := c.event.PreviousID
+	switch {
+	case record.Suppressed != 0:
+		return discard(mapping.ReasonSuppressed)
+	case c.event.Disabled:
+		return discard(mapping.ReasonIntegrationsDisabled)
+	case c.letter == nil && t.lane.record.Knows(c.received.Source, c.received.MessageID, c.received.At):
+		return discard(mapping.ReasonDuplicate)
+	case c.event.UserID == "" || previous == "" || previous == c.event.UserID:
+		return discard(mapping.ReasonMissingPreviousID)
+	}
+	old, err := t.p.remembered(t.callCtx, t.p.store.User(segment.Received{UserID: previous}.Lane()))
+	if err != nil {
+		return false, err
+	}
+	c.outcome = mapping.Outcome{Delivered: true}
+	if c.letter == nil && !old.Settled(c.received.Source, c.received.MessageID, c.received.At, c.position) {
+		if t.await(0) {
+			return true, nil
+		}
+		return true, t.settle(record, nil, ReasonExhausted) // its first half is in trouble for very long
+	}
+	switch {
+	case old.ContactID == "":
+		return discard(mapping.ReasonUnknownPrevious)
+	case record.ContactID == old.ContactID:
+		return true, t.settle(record, nil, "")
+	}
+	t.more = max(t.more, 2) // to see whose the contact is, and to rename it
+	if _, err := t.enter(); err != nil {
+		return false, err
+	}
+	other, err := t.rename(old.ContactID, previous, record.ContactID)
+	switch {
+	case errors.Is(err, errNoContact):
+		return discard(mapping.ReasonUnknownPrevious)
+	case err != nil:
+		again, err := t.failed(err)
+		t.leave()
+		return !again, err
+	case other != "":
+		return true, t.both(record, old.ContactID, other)
+	}
+	record.ForgetContact() // one that was known is gone
+	return true, t.settle(record.TakeOver(old), nil, "")
+}
+
+// rename gives the contact of a previous id the userId. own is the contact that the user is known to have, "" if none; other is
+// one that is in the way. errNoContact says that the contact to be renamed is gone, or somebody else's.
+func (t *turn) rename(id, previous, own string) (other string, _ error) {
+	user := t.result.Change.UserID
+	contact, err := t.get(id)
+	switch {
+	case freshmarketer.KindOf(err) == freshmarketer.KindGone:
+		return "", errNoContact
+	case err != nil:
+		return "", err
+	case contact.ExternalID == user: // an earlier try did it
+		return "", nil
+	case contact.ExternalID != "" && contact.ExternalID != previous:
+		return "", errNoContact
+	}
+	if own != "" {
+		if _, err := t.get(own); freshmarketer.KindOf(err) != freshmarketer.KindGone {
+			return own, err // with an error it does not count
+		}
+	}
+	_, err = t.put(id, freshmarketer.ContactWrite{Fields: freshmarketer.Fields{"external_id": user}})
+	if !refusedBy(err) {
+		return "", err
+	}
+	found, lookupErr := t.lookup("external_id", user)
+	if lookupErr != nil {
+		return "", lookupErr
+	}
+	for _, hit := range found {
+		if hit.ID != id {
+			return hit.ID, nil
+		}
+	}
+	return "", err
+}
+
+// both sets the call aside: two contacts are one person, and only people can merge them.
+func (t *turn) both(record mapping.Record, previous, own string) error {
+	return t.settle(record, &freshmarketer.Error{
+		Op: freshmarketer.OpUpdateContact, Kind: freshmarketer.KindConflict, Text: fmt.Sprintf("contact %s of the previousId and contact %s of the userId", previous, own),
+	}, ReasonAliasConflict)
+}
