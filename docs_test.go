@@ -255,6 +255,11 @@ func TestDocsContractNamesTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	deeper, err := filepath.Glob("*/*/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, deeper...)
 	var code strings.Builder
 	for _, file := range files {
 		source, err := os.ReadFile(file)
