@@ -97,8 +97,8 @@ test-crash: ## kill the real program at every failpoint and at random moments: 3
 	go test -count 1 -timeout 30m -v -run '^TestCrashesLoseNothing$$' ./app -crash.users 300 -crash.calls 100 -crash.random 12 -crash.seed $(SEED)
 
 .PHONY: test-power
-test-power: ## cut the power under full load, six times; needs root and loop mounts, else it is skipped
-	go test -count 1 -timeout 20m -v -run '^TestAPowerCut' ./app -power.cuts 6
+test-power: ## cut the power under full load, six times, and three times of three NATS servers at once; needs root and loop mounts, else it is skipped
+	go test -count 1 -timeout 20m -v -run '^TestAPowerCut' ./app -power.cuts 6 -power.servers 3
 
 .PHONY: test-cluster
 test-cluster: ## several processes on nats-server processes: kill and freeze each at every failpoint, kill the stream leader 5 times

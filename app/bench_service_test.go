@@ -139,17 +139,8 @@ func BenchmarkBacklog(b *testing.B) {
 	c := benchChild(b, buildProgram(b), down.URL)
 	_, empty := c.usage()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	var next atomic.Int64
-	var wg sync.WaitGroup
 	began := time.Now()
-	for range 8 {
-		wg.Go(func() {
-			for n := next.Add(100); n <= int64(*benchBacklog); n = next.Add(100) {
-				c.postBatch(client, int(n-100), int(n))
-			}
-		})
-	}
-	wg.Wait()
+	c.backlog(client, *benchBacklog)
 	b.ReportMetric(float64(*benchBacklog)/time.Since(began).Seconds(), "stored/s")
 	pause(b.Context(), 5*time.Second)
 	_, full := c.usage()
@@ -165,6 +156,20 @@ func BenchmarkBacklog(b *testing.B) {
 	b.ReportMetric(again, "RSS-restarted-MB")
 	b.ReportMetric(0, "ns/op")
 	c.signal(syscall.SIGKILL)
+}
+
+// backlog posts so many events in batches of 100 over 8 connections.
+func (c *child) backlog(client *http.Client, events int) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for n := next.Add(100); n <= int64(events); n = next.Add(100) {
+				c.postBatch(client, int(n-100), int(n))
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func (c *child) postBatch(client *http.Client, from, to int) {

@@ -123,3 +123,34 @@ func TestClock(t *testing.T) {
 		}
 	}
 }
+
+// Our clock is set by hours: what that does to the order of calls. docs/contract.md says so to users.
+func TestAStepOfOurClock(t *testing.T) {
+	t.Parallel()
+	const step = 3 * time.Hour
+	webhook := `{"type":"identify","userId":"u","timestamp":"2026-11-01T11:59:00Z"}`
+	library := `{"type":"identify","userId":"u","timestamp":"2026-11-01T11:59:00Z","sentAt":"2026-11-01T12:00:00Z"}`
+	happened, now := time.Date(2026, 11, 1, 11, 59, 0, 0, time.UTC), time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		surface segment.Surface
+		body    string
+		arrival time.Time
+		want    time.Time
+	}{
+		"webhook":              {segment.SurfaceWebhook, webhook, now, happened},
+		"webhook, set forward": {segment.SurfaceWebhook, webhook, now.Add(step), happened},
+		"webhook, set back":    {segment.SurfaceWebhook, webhook, now.Add(-step), now.Add(-step)},
+		"library":              {segment.SurfaceTracking, library, now, happened},
+		"library, set forward": {segment.SurfaceTracking, library, now.Add(step), happened.Add(step)},
+		"library, set back":    {segment.SurfaceTracking, library, now.Add(-step), happened.Add(-step)},
+	} {
+		sent := ""
+		if tt.surface == segment.SurfaceTracking {
+			sent = "2026-11-01T12:00:00Z"
+		}
+		e := event(t, segment.Received{Source: "website", Surface: tt.surface, At: tt.arrival, Type: segment.Identify, UserID: "u", SentAt: sent, Body: []byte(tt.body)})
+		if got := e.Clock(); !got.Equal(tt.want) {
+			t.Errorf("%s: the clock is %v, want %v", name, got, tt.want)
+		}
+	}
+}

@@ -24,6 +24,7 @@ const serverVariable = "QUEUETEST_NATS_SERVER"
 type serverSpec struct {
 	Name, Dir       string
 	Port, RoutePort int
+	NoSync          bool  // writes reach the disk when the system likes, within two minutes
 	Routes          []int // ports of all servers of the cluster; none: a server of its own
 }
 
@@ -36,7 +37,7 @@ func serve(spec string) int {
 		return 1
 	}
 	opts := &server.Options{
-		ServerName: s.Name, Host: "127.0.0.1", Port: s.Port, JetStream: true, StoreDir: s.Dir, SyncAlways: true,
+		ServerName: s.Name, Host: "127.0.0.1", Port: s.Port, JetStream: true, StoreDir: s.Dir, SyncAlways: !s.NoSync,
 		JetStreamMaxStore: 1 << 40, JetStreamMaxMemory: 64 << 20, NoSigs: true,
 		LogFile: s.Dir + ".log", Logtime: true, // for whoever has to look
 	}
@@ -73,6 +74,17 @@ type Server struct {
 // Servers starts n processes: one, or a cluster of three. They sync always.
 func Servers(t testing.TB, n int) []*Server {
 	t.Helper()
+	dirs := make([]string, n)
+	for i := range dirs {
+		dirs[i] = t.TempDir()
+	}
+	return ServersIn(t, dirs, true)
+}
+
+// ServersIn does so with one process for each directory, if wanted without sync.
+func ServersIn(t testing.TB, dirs []string, sync bool) []*Server {
+	t.Helper()
+	n := len(dirs)
 	ports := freePorts(t, 2*n)
 	var routes []int
 	if n > 1 {
@@ -83,11 +95,11 @@ func Servers(t testing.TB, n int) []*Server {
 		name := fmt.Sprint("n", i+1)
 		servers[i] = &Server{
 			t: t, Name: name, URL: fmt.Sprintf("nats://127.0.0.1:%d", ports[i]),
-			spec: serverSpec{Name: name, Dir: filepath.Join(t.TempDir(), name), Port: ports[i], RoutePort: ports[n+i], Routes: routes},
+			spec: serverSpec{Name: name, Dir: filepath.Join(dirs[i], name), NoSync: !sync, Port: ports[i], RoutePort: ports[n+i], Routes: routes},
 		}
 		servers[i].Start()
 	}
-	ready(t, servers)
+	Ready(t, servers)
 	return servers
 }
 
@@ -141,6 +153,17 @@ func (s *Server) Start() {
 	})
 }
 
+// Freeze stops the process where it is. Only Kill ends that.
+func (s *Server) Freeze() {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		s.t.Errorf("freezing %s: %v", s.Name, err)
+	}
+}
+
+// Move lets the next life use what another directory holds.
+func (s *Server) Move(dir string) { s.spec.Dir = filepath.Join(dir, s.Name) }
+
 // Kill ends the process as a crash would, and waits until it is gone.
 func (s *Server) Kill() {
 	s.t.Helper()
@@ -150,8 +173,8 @@ func (s *Server) Kill() {
 	<-s.exited
 }
 
-// ready waits until the servers answer, and as a cluster have a leader for JetStream.
-func ready(t testing.TB, servers []*Server) {
+// Ready waits until the servers answer, and as a cluster have a leader for JetStream.
+func Ready(t testing.TB, servers []*Server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
