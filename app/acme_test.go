@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -16,13 +15,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/freshrelay/freshrelay/app/certtest"
-	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 const acmeDomain = "relay.acme.test"
@@ -200,44 +197,26 @@ type command struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	exited chan struct{}
-	err    error // once exited is closed
-	mu     sync.Mutex
-	out    bytes.Buffer
+	out    syncBuffer
 }
 
 func startCommand(t *testing.T, environ []string, program string, args ...string) *command {
 	t.Helper()
-	c := &command{t: t, cmd: exec.Command(program, args...), exited: make(chan struct{})} // it ends by stop
-	queuetest.Tie(c.cmd)
-	c.cmd.Env, c.cmd.Stdout, c.cmd.Stderr = environ, c, c
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() { defer close(c.exited); c.err = c.cmd.Wait() }()
-	t.Cleanup(func() { _ = c.cmd.Process.Kill(); <-c.exited })
+	c := &command{t: t, cmd: exec.Command(program, args...)} // it ends by stop
+	c.cmd.Env, c.cmd.Stdout, c.cmd.Stderr = environ, &c.out, &c.out
+	c.exited = launch(t, c.cmd)
 	return c
 }
 
-// Write takes what the program writes.
-func (c *command) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.Write(b)
-}
-
-func (c *command) output() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.out.String()
-}
+func (c *command) output() string { return c.out.String() }
 
 // stop ends it the way a supervisor does.
 func (c *command) stop() {
 	c.t.Helper()
 	_ = c.cmd.Process.Signal(syscall.SIGTERM) // it may be gone
 	<-c.exited
-	if c.err != nil && !strings.Contains(c.err.Error(), "terminated") { // not every program handles the signal
-		c.t.Errorf("%s: %v\n%s", filepath.Base(c.cmd.Path), c.err, c.output())
+	if state := c.cmd.ProcessState; !state.Success() && !strings.Contains(state.String(), "terminated") { // not every program handles the signal
+		c.t.Errorf("%s: %v\n%s", filepath.Base(c.cmd.Path), state, c.output())
 	}
 }
 
@@ -254,7 +233,7 @@ func (c *command) until(what string, try func() error) {
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-c.exited:
-			c.t.Fatalf("%s ended before %s: %v\n%s", filepath.Base(c.cmd.Path), what, c.err, c.output())
+			c.t.Fatalf("%s ended before %s: %v\n%s", filepath.Base(c.cmd.Path), what, c.cmd.ProcessState, c.output())
 		case <-ctx.Done():
 			c.t.Fatalf("it never happened that %s: %v\n%s", what, err, c.output())
 		}

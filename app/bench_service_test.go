@@ -127,16 +127,8 @@ func BenchmarkLatency(b *testing.B) {
 
 // BenchmarkBacklog lets events pile up while the API is down, kills the process, and starts it again.
 func BenchmarkBacklog(b *testing.B) {
-	box, err := sandbox.New(sandbox.Options{APIKeys: []string{childAPIKey}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	down := httptest.NewServer(box.Handler())
-	b.Cleanup(down.Close)
-	if err := box.AddFault(sandbox.Fault{Percent: 100, Status: http.StatusServiceUnavailable}); err != nil {
-		b.Fatal(err)
-	}
-	c := benchChild(b, buildProgram(b), down.URL)
+	_, down := childAPI(b, sandbox.Options{}, sandbox.Fault{Percent: 100, Status: http.StatusServiceUnavailable})
+	c := benchChild(b, buildProgram(b), down)
 	_, empty := c.usage()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 	began := time.Now()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/failpoint"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
@@ -82,6 +84,24 @@ func buildProgram(t testing.TB, args ...string) string {
 	return program
 }
 
+// childAPI is a sandbox that children deliver to, and its address.
+func childAPI(t testing.TB, opt sandbox.Options, faults ...sandbox.Fault) (*sandbox.Sandbox, string) {
+	t.Helper()
+	opt.APIKeys = []string{childAPIKey}
+	box, err := sandbox.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range faults {
+		if err := box.AddFault(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(box.Handler())
+	t.Cleanup(server.Close)
+	return box, server.URL
+}
+
 // newChild prepares a process that keeps its store in dir and delivers to api. more is added to its configuration.
 func newChild(t testing.TB, program, dir, api, more string) *child {
 	t.Helper()
@@ -108,22 +128,28 @@ func (c *child) start(plan string) {
 	c.t.Helper()
 	c.stderr = new(syncBuffer)
 	c.cmd = exec.Command(c.program, append([]string{"serve", "--config", c.file()}, c.args...)...) // it ends by a signal
-	queuetest.Tie(c.cmd)
 	c.cmd.Stderr = c.stderr
 	c.cmd.Env = append(append(os.Environ(), c.environ...), failpoint.Variable+"="+plan)
-	if err := c.cmd.Start(); err != nil {
-		c.t.Fatal(err)
+	c.exited = launch(c.t, c.cmd)
+}
+
+// launch starts a program that ends with the test at the latest; exited is closed then. How it ended is in ProcessState.
+func launch(t testing.TB, cmd *exec.Cmd) (exited chan struct{}) {
+	t.Helper()
+	queuetest.Tie(cmd)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
 	}
-	cmd, exited := c.cmd, make(chan struct{})
-	c.exited = exited
+	exited = make(chan struct{})
 	go func() {
 		defer close(exited)
-		_ = cmd.Wait() // how it ended is in ProcessState
+		_ = cmd.Wait()
 	}()
-	c.t.Cleanup(func() {
+	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // gone already after a good run
 		<-exited
 	})
+	return exited
 }
 
 // signal sends a signal and waits for the process's end; not for SIGSTOP.

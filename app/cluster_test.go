@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,24 +57,14 @@ type clusterRig struct {
 func newClusterRig(t *testing.T, program string, doors, processes int, nats string) *clusterRig {
 	t.Helper()
 	r := &clusterRig{t: t}
-	box, err := sandbox.New(sandbox.Options{History: true, CallLog: 1 << 20, APIKeys: []string{childAPIKey}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.box = box
-	for _, f := range []sandbox.Fault{
-		{Percent: 100, MatchBody: unwelcome + "}", Status: http.StatusUnprocessableEntity},
-		{Percent: 3, Seed: 7, Status: http.StatusInternalServerError},
-		{Percent: 100, Delay: 5 * time.Millisecond}, // so that a user's calls pile up
-	} {
-		if err := box.AddFault(f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server := httptest.NewServer(box.Handler())
-	t.Cleanup(server.Close)
+	var api string
+	r.box, api = childAPI(t, sandbox.Options{History: true, CallLog: 1 << 20},
+		sandbox.Fault{Percent: 100, MatchBody: unwelcome + "}", Status: http.StatusUnprocessableEntity},
+		sandbox.Fault{Percent: 3, Seed: 7, Status: http.StatusInternalServerError},
+		sandbox.Fault{Percent: 100, Delay: 5 * time.Millisecond}, // so that a user's calls pile up
+	)
 	for i := range doors + processes {
-		c := newChild(t, program, mkdir(t, fmt.Sprint("p", i)), server.URL, nats+"retry: {initial: 50ms, max: 1s, max_age: 15m}\n")
+		c := newChild(t, program, mkdir(t, fmt.Sprint("p", i)), api, nats+"retry: {initial: 50ms, max: 1s, max_age: 15m}\n")
 		c.environ = []string{failpoint.LeaseVariable + "=" + clusterLease.String(), "FRESHRELAY_FRESHMARKETER_TIMEOUT=1s"}
 		if i < doors {
 			c.args = []string{"--role", "ingest"}

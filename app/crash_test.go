@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -62,28 +61,18 @@ func newCrashRig(t *testing.T) *crashRig {
 		users: *crashUsers, calls: *crashCalls, rng: rand.New(rand.NewPCG(*crashSeed, 1)),
 		budget: make(chan struct{}, *crashUsers**crashCalls), effect: map[int64]int{}, atEach: map[failpoint.Point]int{},
 	}
-	box, err := sandbox.New(sandbox.Options{History: true, CallLog: 1 << 20, APIKeys: []string{childAPIKey}, OnEffect: func(c sandbox.Call) {
+	var api string
+	r.box, api = childAPI(t, sandbox.Options{History: true, CallLog: 1 << 20, OnEffect: func(c sandbox.Call) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.effect[c.N] = r.life
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.box = box
-	for _, f := range []sandbox.Fault{
-		{Percent: 100, MatchBody: refusedSeq + "}", Status: http.StatusUnprocessableEntity},
-		{Percent: 5, Seed: *crashSeed, Status: http.StatusInternalServerError},
-		{Percent: 10, Seed: *crashSeed, Delay: 200 * time.Millisecond},
-		{Percent: 100, Delay: 2 * time.Millisecond}, // so that a user's calls pile up
-	} {
-		if err := box.AddFault(f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	server := httptest.NewServer(box.Handler())
-	t.Cleanup(server.Close)
-	r.child = newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), server.URL,
+	}},
+		sandbox.Fault{Percent: 100, MatchBody: refusedSeq + "}", Status: http.StatusUnprocessableEntity},
+		sandbox.Fault{Percent: 5, Seed: *crashSeed, Status: http.StatusInternalServerError},
+		sandbox.Fault{Percent: 10, Seed: *crashSeed, Delay: 200 * time.Millisecond},
+		sandbox.Fault{Percent: 100, Delay: 2 * time.Millisecond}, // so that a user's calls pile up
+	)
+	r.child = newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), api,
 		"nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
 	return r
 }

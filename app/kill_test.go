@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -33,23 +32,16 @@ type killRig struct {
 func newKillRig(t *testing.T, killAt map[int64]bool) (*killRig, context.Context) {
 	t.Helper()
 	k := &killRig{killAt: killAt}
-	box, err := sandbox.New(sandbox.Options{History: true, APIKeys: []string{childAPIKey}, OnEffect: func(sandbox.Call) {
+	// Slow enough for the calls of a user to pile up, so that kills hit merged changes.
+	slow := sandbox.Fault{Percent: 100, Delay: 5 * time.Millisecond}
+	var api string
+	k.box, api = childAPI(t, sandbox.Options{History: true, OnEffect: func(sandbox.Call) {
 		if k.killAt[k.effects.Add(1)] {
 			k.inEffect.Add(1)
 			k.kill()
 		}
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k.box = box
-	// Slow enough for the calls of a user to pile up, so that kills hit merged changes.
-	if err := box.AddFault(sandbox.Fault{Percent: 100, Delay: 5 * time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(box.Handler())
-	t.Cleanup(server.Close)
-	k.child = newChild(t, buildProgram(t), t.TempDir(), server.URL, "nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
+	}}, slow)
+	k.child = newChild(t, buildProgram(t), t.TempDir(), api, "nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
 	k.start("")
 	t.Cleanup(func() {
 		k.mu.Lock()

@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"fmt"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,15 +17,10 @@ import (
 func TestAServiceMovesToANATSServer(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	box, err := sandbox.New(sandbox.Options{APIKeys: []string{childAPIKey}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	api := httptest.NewServer(box.Handler())
-	defer api.Close()
+	box, api := childAPI(t, sandbox.Options{})
 	servers := queuetest.Servers(t, 1)
 	program := buildProgram(t)
-	c := newChild(t, program, t.TempDir(), api.URL, "")
+	c := newChild(t, program, t.TempDir(), api, "")
 	const users = 10
 	deliver := func(seq int) {
 		for u := range users {

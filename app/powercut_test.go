@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,16 +99,7 @@ func missing(box *sandbox.Sandbox, users []string) (n int) {
 // slowSandbox is slow enough for a backlog.
 func slowSandbox(t *testing.T) (*sandbox.Sandbox, string) {
 	t.Helper()
-	box, err := sandbox.New(sandbox.Options{APIKeys: []string{childAPIKey}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := box.AddFault(sandbox.Fault{Percent: 100, Delay: 20 * time.Millisecond}); err != nil {
-		t.Fatal(err)
-	}
-	server := httptest.NewServer(box.Handler())
-	t.Cleanup(server.Close)
-	return box, server.URL
+	return childAPI(t, sandbox.Options{}, sandbox.Fault{Percent: 100, Delay: 20 * time.Millisecond})
 }
 
 // drains waits until nothing is pending; false if the process ends before.

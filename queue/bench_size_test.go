@@ -113,11 +113,11 @@ func fill(b *testing.B, dir string) {
 		b.Fatal(err)
 	}
 	began := time.Now()
-	send := func(count int, make func(n int) *nats.Msg) {
+	send := func(count int, message func(n int) *nats.Msg) {
 		window := 4096
 		acks := []jetstream.PubAckFuture{}
 		for n := range count {
-			ack, err := s.js.PublishMsgAsync(make(n))
+			ack, err := s.js.PublishMsgAsync(message(n))
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -245,23 +245,7 @@ func BenchmarkRounds(b *testing.B) {
 	record := make([]byte, 1<<10)
 	b.Logf("%6s %10s %8s %10s %10s %10s", "round", "records/s", "files", "disk MB", "heap MB", "RSS MB")
 	for round := range *rounds {
-		began := time.Now()
-		var wg sync.WaitGroup
-		places := make(chan struct{}, 2*maxCommit)
-		for n := range revs {
-			places <- struct{}{}
-			wg.Add(1)
-			s.Partition().Commit(&Settlement{User: s.User(strconv.Itoa(n)), Record: record, Rev: revs[n], Done: func(rev uint64, err error) {
-				if err != nil {
-					b.Error(err)
-				}
-				revs[n] = rev
-				<-places
-				wg.Done()
-			}})
-		}
-		wg.Wait()
-		rate := float64(len(revs)) / time.Since(began).Seconds()
+		rate := rewrite(b, s, revs, record)
 		files, mb := disk(b, dir)
 		rss, heap := memory(b)
 		if round < 5 || round%max(1, *rounds/20) == 0 || round == *rounds-1 {
