@@ -113,8 +113,12 @@ func (t *turn) notLookedUp(api *freshmarketer.Error) (again bool, _ error) {
 // giveUp sets the call aside for somebody who can look.
 func (t *turn) giveUp(failure *freshmarketer.Error) error {
 	if failure == nil {
+		op := freshmarketer.OpCreateActivity
+		if t.lane.record.Intent.As == mapping.AsEvent {
+			op = freshmarketer.OpSendEvent
+		}
 		failure = &freshmarketer.Error{
-			Op: freshmarketer.OpCreateActivity, Kind: freshmarketer.KindUnknown,
+			Op: op, Kind: freshmarketer.KindUnknown,
 			Text: "it may have been recorded: look at the contact in Freshmarketer; replay it if it is not there, discard it if it is",
 		}
 		if open := t.unclear(); open != nil && open.As == mapping.AsEvent {

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -221,6 +222,11 @@ func TestAnEventIsNeverSentOnAGuess(t *testing.T) {
 				r.wantOutcomes(r.drain(time.Hour), c.want)
 				if sent := len(r.box.Events()); sent != c.sent {
 					t.Errorf("%d events, want %d", sent, c.sent)
+				}
+				for _, l := range r.letters() {
+					if !strings.Contains(l.Error, sandbox.OpSendEvent) {
+						t.Errorf("the letter tells of another call: %s", l.Error)
+					}
 				}
 			})
 		})
