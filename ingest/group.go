@@ -24,7 +24,8 @@ func (in *intake) storeDeletion(r segment.Received, lane string) {
 	}
 	r.MessageID += segment.ActivitiesHalf
 	if in.store(r, lane); !in.full {
-		in.entries[len(in.entries)-1].Activity = true
+		e := &in.entries[len(in.entries)-1]
+		e.Activity, e.Erases = true, true
 	}
 }
 

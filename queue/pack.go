@@ -42,11 +42,15 @@ type packed struct {
 	kind     Kind
 	digest   [userBytes]byte
 	activity bool // for the log of activities
+	erases   bool // see Entry
 	letter   uint64
 	data     []byte
 }
 
 func (p packed) isActivity() bool { return p.activity }
+
+// yields says that the item is not taken while activities have as much of the log as they may.
+func (p packed) yields() bool { return p.activity && !p.erases }
 
 func (p packed) size() int {
 	return 1 + userBytes + binary.MaxVarintLen64 + len(p.data)

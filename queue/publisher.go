@@ -94,15 +94,15 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 		if len(e.Data) > maxEntryBytes {
 			return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(e.Data), maxEntryBytes)
 		}
-		items[i] = packed{kind: KindEvent, digest: s.identity.digest(e.UserID), activity: e.Activity, data: e.Data}
+		items[i] = packed{kind: KindEvent, digest: s.identity.digest(e.UserID), activity: e.Activity, erases: e.Erases, data: e.Data}
 	}
 	if err := s.room.admit(ctx, items); err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(items, packed.isActivity) || !s.room.crowded(ctx) {
+	if !slices.ContainsFunc(items, packed.yields) || !s.room.crowded(ctx) {
 		return s.publish(ctx, items)
 	}
-	if err := s.publish(ctx, slices.DeleteFunc(items, packed.isActivity)); err != nil {
+	if err := s.publish(ctx, slices.DeleteFunc(items, packed.yields)); err != nil {
 		return err
 	}
 	return fmt.Errorf("%w: activities have as much of the log as they may", ErrFull)

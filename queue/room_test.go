@@ -194,6 +194,9 @@ func TestActivitiesLeaveRoomForContacts(t *testing.T) {
 			}
 			return l.Accepted
 		}
+		if err := s.Publish(ctx, []Entry{{UserID: "a", Activity: true, Erases: true, Data: []byte("x")}}); err != nil {
+			t.Errorf("a call that erases: %v", err)
+		}
 		before := accepted()
 		if err := s.Publish(ctx, []Entry{large, {UserID: "a", Data: []byte("x")}}); !errors.Is(err, ErrFull) {
 			t.Errorf("both together: %v", err)

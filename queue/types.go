@@ -43,6 +43,7 @@ var (
 type Entry struct {
 	UserID   string // decides the lane; "" for an event without a user
 	Activity bool   // goes into the log of activities, which nothing of the contacts' waits for
+	Erases   bool   // erases its user, so it is taken while there is any room
 	Data     []byte // what the lane gets back, byte for byte
 }
 

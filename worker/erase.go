@@ -36,7 +36,7 @@ var errSuppressed = errors.New("the user was erased")
 // DeleteActivities is the entry that erases a user's letters of track and page calls, to go with a delete call.
 func DeleteActivities(userID, messageID string, now time.Time) queue.Entry {
 	e := DeleteCall(userID, messageID+segment.ActivitiesHalf, false, now)
-	e.Activity = true
+	e.Activity, e.Erases = true, true
 	return e
 }
 
