@@ -55,6 +55,13 @@ func (t *turn) happen() error {
 func (t *turn) happenNext() (again bool, _ error) {
 	c := &t.calls[0]
 	if !c.mapped() {
+		record, _, err := t.part.contacts.loadRecord(t.callCtx, t.lane.user)
+		if err != nil {
+			return false, err
+		}
+		if record.Suppressed != 0 {
+			t.suppress()
+		}
 		return false, t.settle(t.unintended(), nil, "")
 	}
 	if t.mayErase(c) {

@@ -87,7 +87,7 @@ func (part *partition) contactBefore(ctx context.Context, user string, position 
 		return "", true, nil
 	}
 	record, _, err := contacts.loadRecord(ctx, user)
-	if record.Suppressed != 0 {
+	if record.Suppressed != 0 || position < record.Allowed { // let come again since: not with what came before
 		err = errSuppressed
 	}
 	return record.ContactID, false, err

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -109,10 +110,8 @@ func (t *turn) erase() (done bool, _ error) {
 	case last.undoes():
 		return t.withoutErasing(last, mapping.Outcome{Delivered: true})
 	}
-	for i := range t.calls {
-		if c := &t.calls[i]; c.mapped() {
-			c.outcome = mapping.Outcome{Reason: mapping.ReasonErased}
-		}
+	for i := range t.calls[:len(t.calls)-1] {
+		t.calls[i].drop(mapping.ReasonErased)
 	}
 	last.outcome = mapping.Outcome{Delivered: true}
 	left := mapping.Record{ContactID: t.lane.record.ContactID, Suppressed: time.Now().Unix(), Allowed: t.lane.record.Allowed}
@@ -137,6 +136,22 @@ func (t *turn) erase() (done bool, _ error) {
 	return true, t.settle(left, nil, "")
 }
 
+// drop discards a call whatever it is: also one that cannot be read, and a letter that is imported, would stay as a dead letter.
+func (c *call) drop(reason mapping.Reason) {
+	c.broken, c.imported, c.edits = nil, nil, nil
+	c.order.Discard = cmp.Or(c.order.Discard, string(reason))
+}
+
+// suppress drops what nobody maps of a user who was erased, but for what is to erase him.
+func (t *turn) suppress() {
+	for i := range t.calls {
+		c := &t.calls[i]
+		if !c.mapped() && (c.imported == nil || c.imported.Type != string(segment.Delete)) {
+			c.drop(mapping.ReasonSuppressed)
+		}
+	}
+}
+
 // withoutErasing settles a delete call that erases nobody. What stands before it goes first.
 func (t *turn) withoutErasing(last *call, outcome mapping.Outcome) (done bool, _ error) {
 	if len(t.items) > 1 {
@@ -146,7 +161,7 @@ func (t *turn) withoutErasing(last *call, outcome mapping.Outcome) (done bool, _
 	last.outcome = outcome
 	record := t.lane.record.Clone()
 	record.Remember(last.received.Source, last.received.MessageID, last.received.At)
-	if outcome.Delivered {
+	if outcome.Delivered && record.Suppressed != 0 {
 		record.Suppressed, record.Allowed = 0, last.position
 	}
 	t.result = mapping.Result{Record: record}
@@ -174,35 +189,56 @@ func (t *turn) lettersOf(user string) ([]queue.Letter, error) {
 	}
 }
 
-// eraseContact deletes the user's contact, or any that has the user's id. One that is gone is what was wanted. One that belongs
-// to another user by now is left alone.
+// eraseContact deletes the user's contact: the one that is remembered, or else any that has the user's id. One that is gone is
+// what was wanted.
 func (t *turn) eraseContact(user string) error {
-	ids := []string{t.lane.record.ContactID}
-	if ids[0] == "" {
-		found, err := t.lookup("external_id", user)
+	if id := t.lane.record.ContactID; id != "" {
+		if done, err := t.eraseContactOf(user, id); done || err != nil {
+			return err
+		}
+	}
+	found, err := t.lookup("external_id", user)
+	if err != nil {
+		return err
+	}
+	erased := false
+	for _, hit := range found[:min(len(found), maxHolders)] {
+		done, err := t.eraseContactOf(user, hit.ID)
 		if err != nil {
 			return err
 		}
-		ids = nil
-		for _, hit := range found[:min(len(found), maxHolders)] {
-			ids = append(ids, hit.ID)
-		}
+		erased = erased || done
 	}
-	for _, id := range ids {
-		contact, err := t.get(id)
-		switch gone := freshmarketer.KindOf(err) == freshmarketer.KindGone; {
-		case gone && t.p.cfg.Deletion.RecycleBin:
-			continue
-		case err != nil && !gone:
-			return err
-		case err == nil && contact.ExternalID != user && (contact.ExternalID != "" || id != t.lane.record.ContactID):
-			continue // another user's, or nobody's
-		}
-		if err := t.deleteContact(id); err != nil && freshmarketer.KindOf(err) != freshmarketer.KindGone {
-			return err
-		}
+	if erased || !t.lane.unsettled() {
+		return nil
+	}
+	// A contact may have been made without our having got the answer, and no lookup may show it yet.
+	if t.lane.vacant.IsZero() {
+		t.lane.vacant = time.Now()
+	}
+	if wait := indexLag - time.Since(t.lane.vacant); wait > 0 {
+		return notYet(wait)
 	}
 	return nil
+}
+
+// eraseContactOf deletes a contact if it is the user's. It returns false if it was not there, or belongs to another user by now,
+// and then is left alone: the user may have another.
+func (t *turn) eraseContactOf(user, id string) (done bool, _ error) {
+	contact, err := t.get(id)
+	gone := freshmarketer.KindOf(err) == freshmarketer.KindGone
+	switch {
+	case gone && t.p.cfg.Deletion.RecycleBin:
+		return false, nil
+	case err != nil && !gone:
+		return false, err
+	case err == nil && contact.ExternalID != user && (contact.ExternalID != "" || id != t.lane.record.ContactID):
+		return false, nil
+	}
+	if err := t.deleteContact(id); err != nil && freshmarketer.KindOf(err) != freshmarketer.KindGone {
+		return false, err
+	}
+	return !gone, nil
 }
 
 func (t *turn) deleteContact(id string) error {

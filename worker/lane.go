@@ -37,6 +37,7 @@ type lane struct {
 	guess    *guess    // the contact that an index names for a user of whom none is known; nil: none
 	searched bool      // the index is not to be asked
 	doubted  time.Time // since when a lookup speaks against what a write was answered; zero: not at all
+	vacant   time.Time // since when no lookup shows a contact to erase, though one may have been made; zero: not at all
 	sure     bool      // what the record's intent announces surely has not happened yet
 	limit    int       // items of the next change; 0: all. Set while a refused change is taken apart
 	// written and recovered tell which changes of the head the account may hold though they are not settled: see split.
@@ -129,7 +130,7 @@ func (l *lane) split(items int) {
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
 	l.trouble, l.alone, l.vain, l.doubted, l.sure, l.limit, l.stalls, l.awaited = nil, false, 0, time.Time{}, false, 0, nil, nil
-	l.guess, l.searched = nil, false
+	l.guess, l.searched, l.vacant = nil, false, time.Time{}
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

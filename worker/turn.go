@@ -116,6 +116,9 @@ func (t *turn) run() error {
 			}
 			continue
 		}
+		if t.lane.record.Suppressed != 0 {
+			t.suppress()
+		}
 		if err := t.fold(); err != nil {
 			if again, err := t.unmappable(err); !again {
 				return err
