@@ -18,7 +18,7 @@ func (s *service) forget(ctx context.Context, userIDs []string, undo bool) ([]st
 	for i, user := range userIDs {
 		ids[i] = "forget-" + strings.ToLower(rand.Text())
 		entries = append(entries, worker.DeleteCall(user, ids[i], undo, time.Now()))
-		if s.cfg.Forwards() && !undo {
+		if !undo { // also where nothing is forwarded any more: letters may be left from before
 			entries = append(entries, worker.DeleteActivities(user, ids[i], time.Now()))
 		}
 	}

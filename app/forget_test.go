@@ -42,7 +42,7 @@ func TestAUserIsForgotten(t *testing.T) {
 		}
 	}
 	k.call(ctx, user, 2)
-	if st := k.settled(ctx); st.Ledger.Discarded != 1 || st.Ledger.Delivered != 3 || st.Ledger.Difference != 0 || len(k.box.Contacts()) != 0 {
+	if st := k.settled(ctx); st.Ledger.Discarded != 1 || st.Ledger.Delivered != 5 || st.Ledger.Difference != 0 || len(k.box.Contacts()) != 0 {
 		t.Errorf("%+v", st.Ledger)
 	}
 }

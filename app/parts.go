@@ -187,7 +187,7 @@ func (s *service) startIngest(ctx context.Context) error {
 			Name: src.Name, WriteKeys: config.Reveal(src.WriteKeys), WebhookSecrets: config.Reveal(src.WebhookSecrets),
 			BatchToken: string(src.BatchToken), RequireBatchToken: src.RequireBatchToken, RatePerSecond: src.RatePerSecond,
 			IntegrationNames: src.IntegrationNames, Forward: forward(src.Forward), Lane: mappingOptions(s.cfg).Lane, Accounts: mappingOptions(s.cfg).Accounts, Aliases: s.cfg.Alias,
-			EraseActivities: s.cfg.Deletion.Webhooks && s.cfg.Forwards(),
+			EraseActivities: s.cfg.Deletion.Webhooks,
 		})
 	}
 	handler, err := ingest.New(ingest.Config{Sources: sources, PublicURL: s.cfg.Public(), TrustedProxies: s.cfg.TrustedProxies}, s.store, s.metrics, s.log)
