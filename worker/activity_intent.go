@@ -31,6 +31,15 @@ const (
 func (t *turn) intend(position uint64) error {
 	record := t.lane.record.Clone()
 	record.Intent = &mapping.Intent{Pos: position, At: time.Now().Unix(), As: t.p.cfg.Activities.As, Contact: t.target}
+	if err := t.keep(record, nil, nil); err != nil {
+		return err
+	}
+	t.lane.sure = true
+	return nil
+}
+
+// keep commits the lane's record, and letters that go, between two settlements, and waits for it.
+func (t *turn) keep(record mapping.Record, tally queue.Tally, gone []string) error {
 	data, err := record.Encode()
 	if err != nil {
 		return err
@@ -41,7 +50,7 @@ func (t *turn) intend(position uint64) error {
 	}
 	done := make(chan answer, 1)
 	t.part.log.Commit(&queue.Settlement{
-		User: t.lane.user, Record: data, Rev: t.lane.rev,
+		User: t.lane.user, Record: data, Rev: t.lane.rev, Tally: tally, Gone: gone,
 		Done: func(rev uint64, err error) { done <- answer{rev, err} },
 	})
 	select {
@@ -49,7 +58,7 @@ func (t *turn) intend(position uint64) error {
 		if a.err != nil {
 			return a.err
 		}
-		t.lane.record, t.lane.rev, t.lane.sure = record, a.rev, true
+		t.lane.record, t.lane.rev = record, a.rev
 		return nil
 	case <-t.callCtx.Done(): // the pool stops, so nobody takes the lane again
 		return errStopping

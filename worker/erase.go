@@ -48,8 +48,7 @@ func (t *turn) eraseActivities(c *call) error {
 	if c.undoes() {
 		return t.settle(t.unintended(), nil, "")
 	}
-	var err error
-	if t.erased, err = t.lettersOf(t.lane.user); err != nil {
+	if err := t.collectLetters(); err != nil {
 		return err
 	}
 	var left mapping.Record
@@ -114,11 +113,11 @@ func (t *turn) erase() (done bool, _ error) {
 		t.calls[i].drop(mapping.ReasonErased)
 	}
 	last.outcome = mapping.Outcome{Delivered: true}
+	t.lane.unguess() // nothing has confirmed it
 	left := mapping.Record{ContactID: t.lane.record.ContactID, Suppressed: time.Now().Unix(), Allowed: t.lane.record.Allowed}
 	left.Remember(last.received.Source, last.received.MessageID, last.received.At)
 	t.erasing, t.result = &left, mapping.Result{Record: left}
-	var err error
-	if t.erased, err = t.lettersOf(t.lane.user); err != nil {
+	if err := t.collectLetters(); err != nil {
 		return false, err
 	}
 	if err := t.part.log.Erase(t.callCtx, t.lane.user, last.item); err != nil {
@@ -168,14 +167,43 @@ func (t *turn) withoutErasing(last *call, outcome mapping.Outcome) (done bool, _
 	return true, t.settle(record, nil, "")
 }
 
-// lettersOf are the user's dead letters that count, but for those that the turn itself is about.
-func (t *turn) lettersOf(user string) ([]queue.Letter, error) {
-	var letters []queue.Letter
-	q := queue.LetterQuery{LetterFilter: queue.LetterFilter{User: user}, Limit: maxMerge}
+// collectLetters sets erased to the user's dead letters that count, but for those that the turn itself is about. If they are too
+// many for one commit, all but the last of them are erased at once.
+func (t *turn) collectLetters() error {
+	for {
+		letters, more, err := t.someLetters()
+		if t.erased = letters; err != nil || !more {
+			return err
+		}
+		record, tally := t.lane.record.Clone(), queue.Tally{}
+		gone := t.countErased(&record, tally)
+		if err := t.keep(record, tally, gone); err != nil {
+			return err
+		}
+		t.lane.letters = gone
+		if err := t.load(); err != nil {
+			return err
+		}
+	}
+}
+
+// countErased counts the erased letters out, and returns their ids.
+func (t *turn) countErased(record *mapping.Record, tally queue.Tally) (gone []string) {
+	for _, l := range t.erased {
+		tally[queue.Count{Type: l.Type, Outcome: queue.Dead, Reason: l.Reason}]--
+		tally[queue.Count{Type: l.Type, Outcome: queue.Discarded, Reason: string(mapping.ReasonErased)}]++
+		record.Gone, gone = append(record.Gone, l.Position), append(gone, l.ID)
+	}
+	return gone
+}
+
+// someLetters are the letters of collectLetters, or the first of them if there are more than one commit takes.
+func (t *turn) someLetters() (letters []queue.Letter, more bool, _ error) {
+	q := queue.LetterQuery{LetterFilter: queue.LetterFilter{User: t.lane.user}, Limit: maxMerge}
 	for {
 		page, err := t.p.store.Letters(t.callCtx, q)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		for _, l := range page.Letters {
 			own := slices.ContainsFunc(t.calls, func(c call) bool { return c.position == l.Position })
@@ -183,8 +211,8 @@ func (t *turn) lettersOf(user string) ([]queue.Letter, error) {
 				letters = append(letters, l)
 			}
 		}
-		if q.After = page.Next; q.After == "" {
-			return letters, nil
+		if q.After = page.Next; q.After == "" || len(letters) > maxMerge {
+			return letters, q.After != "", nil
 		}
 	}
 }

@@ -1,6 +1,9 @@
 package worker_test
 
 import (
+	"os"
+	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -138,6 +141,35 @@ func TestForgetErasesImportedActivities(t *testing.T) {
 		}
 		if l := r.drain(time.Hour); l.Dead != 0 || len(r.letters()) != 0 || count(l, "track", queue.Discarded, "suppressed") != 1 {
 			t.Errorf("%+v", l.Counts)
+		}
+	})
+}
+
+// TestForgetErasesManyLetters: a userId that stands for nobody, like "undefined", can have more dead letters than fit in one commit.
+func TestForgetErasesManyLetters(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		exported, err := r.store.Letter(t.Context(), r.refused("ann")[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		exported.Position = 0
+		left := 1200
+		if n, err := strconv.Atoi(os.Getenv("LETTERS")); err == nil {
+			left = n
+		}
+		all := int64(left) + 1
+		for ; left > 0; left -= 400 {
+			if err := r.store.Import(t.Context(), slices.Repeat([]queue.Letter{exported}, 400)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if l := r.drain(time.Hour); l.Dead != all {
+			t.Fatalf("%+v", l)
+		}
+		r.publish(r.forget("ann", false))
+		l := r.drain(time.Hour)
+		if l.Dead != 0 || len(r.letters()) != 0 || count(l, "identify", queue.Discarded, "erased") != all || count(l, "delete", queue.Delivered, "") != 1 {
+			t.Errorf("%+v", l)
 		}
 	})
 }

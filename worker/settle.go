@@ -72,11 +72,7 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 			}
 		}
 	}
-	for _, l := range t.erased {
-		tally[queue.Count{Type: l.Type, Outcome: queue.Dead, Reason: l.Reason}]--
-		tally[queue.Count{Type: l.Type, Outcome: queue.Discarded, Reason: string(mapping.ReasonErased)}]++
-		record.Gone, gone = append(record.Gone, l.Position), append(gone, l.ID)
-	}
+	gone = append(gone, t.countErased(&record, tally)...)
 	positions := make([]uint64, len(t.items))
 	for i, it := range t.items {
 		positions[i] = it.Position
