@@ -184,7 +184,7 @@ func TestCheck(t *testing.T) {
 		code   int
 		parts  []string
 	}{
-		"well": {good, nil, exitOK, []string{"ok       fields", "track, page", "External ID", "the userId", "/webhook/website", "wk"}},
+		"well": {good, nil, exitOK, []string{"ok       fields", "\ntrack  ", "\npage  ", "\nscreen  ", "\ngroup  ", "\nalias  ", "\ndelete  ", "External ID", "the userId", "/webhook/website", "wk"}},
 		"mapping": {
 			good + "mapping: {traits: {a: Plann, b: Last seen}}\ncontacts: {on_create: {owner: Nobody, source: Web}}\n", nil, exitFailed,
 			[]string{`the account has no field "Plann"`, "Freshworks computes the field", "owner: Nobody", "the dropdown has no such choice", "→"},
