@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ type crashRig struct {
 	*child
 
 	box    *sandbox.Sandbox
+	asked  atomic.Int64 // API calls that are not answered yet
 	rng    *rand.Rand
 	users  int
 	calls  int
@@ -61,8 +63,7 @@ func newCrashRig(t *testing.T) *crashRig {
 		users: *crashUsers, calls: *crashCalls, rng: rand.New(rand.NewPCG(*crashSeed, 1)),
 		budget: make(chan struct{}, *crashUsers**crashCalls), effect: map[int64]int{}, atEach: map[failpoint.Point]int{},
 	}
-	var api string
-	r.box, api = childAPI(t, sandbox.Options{History: true, CallLog: 1 << 20, OnEffect: func(c sandbox.Call) {
+	r.box, _ = childAPI(t, sandbox.Options{History: true, CallLog: 1 << 20, OnEffect: func(c sandbox.Call) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.effect[c.N] = r.life
@@ -72,7 +73,13 @@ func newCrashRig(t *testing.T) *crashRig {
 		sandbox.Fault{Percent: 10, Seed: *crashSeed, Delay: 200 * time.Millisecond},
 		sandbox.Fault{Percent: 100, Delay: 2 * time.Millisecond}, // so that a user's calls pile up
 	)
-	r.child = newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), api,
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		r.asked.Add(1)
+		defer r.asked.Add(-1)
+		r.box.Handler().ServeHTTP(w, req)
+	}))
+	t.Cleanup(api.Close)
+	r.child = newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), api.URL,
 		"nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
 	return r
 }
@@ -175,8 +182,11 @@ func (r *crashRig) load(n int) {
 	}
 }
 
-// begin starts a life.
+// begin starts a life, once the last calls of the one before have had their effect or none.
 func (r *crashRig) begin(plan string) {
+	for r.asked.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
 	r.mu.Lock()
 	r.life++
 	r.mu.Unlock()

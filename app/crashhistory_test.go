@@ -40,7 +40,8 @@ func (r *crashRig) checkHistory(c sandbox.Contact) (repeats int) {
 			inLife++
 			// A contact whose making is not remembered is found by an upsert that says nothing, and then written.
 			if fresh || inLife > 2 || inLife == 2 && before.Operation != sandbox.OpUpsertContact {
-				r.t.Errorf("%s: call %d (%s) repeats what life %d had done already", c.ExternalID, s.N, s.Operation, life)
+				r.t.Errorf("%s: call %d (%s) repeats what call %d (%s, %v before) of life %d had done already", c.ExternalID, s.N, s.Operation,
+					before.N, before.Operation, s.At.Sub(before.At), life)
 			}
 		}
 		before = s
