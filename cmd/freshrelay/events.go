@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/freshrelay/freshrelay/admin"
@@ -132,7 +133,20 @@ func (p *program) tailEvents(ctx context.Context, service *client, g *globals) e
 			if n := len(e.Calls); n > 0 {
 				status = statusText(e.Calls[n-1].Status)
 			}
-			fmt.Fprintf(p.stdout, "%s  %-9s %-10s %-4s %s %s\n", clock(e.At), clean(e.Type, 9), clean(e.Outcome, 10), status, clean(e.MessageID, 60), clean(e.Reason, 30))
+			fmt.Fprintf(p.stdout, "%s  %-9s %-10s %-4s %s %s%s\n", clock(e.At), clean(e.Type, 9), clean(e.Outcome, 10), status, clean(e.MessageID, 60),
+				clean(e.Reason, 30), p.inShort(e.Fields))
 		}
 	}
+}
+
+// inShort says what a call does to its contact: how many fields it sets, and which it empties.
+func (p *program) inShort(fields []admin.EventField) string {
+	var said string
+	if set := len(fieldsOf(fields, "set")); set > 0 {
+		said = fmt.Sprintf(" sets %d", set)
+	}
+	if emptied := fieldsOf(fields, actionEmptied); len(emptied) > 0 {
+		said += " " + p.loud("empties "+clean(strings.Join(emptied, ", "), 80))
+	}
+	return said
 }

@@ -297,12 +297,17 @@ func TestEventsShowWhatWaits(t *testing.T) {
 func TestEventsTail(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.journal = []queue.JournalEntry{{Type: "identify", MessageID: "m-1", Outcome: "delivered", Calls: []queue.JournalCall{{Status: 200}}}}
+	r.journal = []queue.JournalEntry{
+		{Type: "identify", MessageID: "m-1", Outcome: "delivered", Calls: []queue.JournalCall{{Status: 200}}},
+		{Type: "identify", MessageID: "m-2", Outcome: "observed", Fields: []queue.JournalField{
+			{Field: "city", Label: "City", Action: "set"}, {Field: "cf_a", Label: "Plan", Action: "emptied"}, {Field: "cf_b", Label: "Seats", Action: "emptied"},
+		}},
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	r.tailed = cancel
 	got := r.runCtx(t, ctx, "events", "tail")
 	wantCode(t, got, exitOK)
-	wantParts(t, "tail", got.out, "identify  delivered  200  m-1")
+	wantParts(t, "tail", got.out, "identify  delivered  200  m-1", "identify  observed   -    m-2  sets 1 empties Plan, Seats")
 
 	r.audits = []queue.AuditEntry{{Actor: "ann", Action: "pause", Count: 1, Seq: 1}}
 	ctx, cancel = context.WithCancel(t.Context())

@@ -15,6 +15,7 @@ func TestStatus(t *testing.T) {
 	wantCode(t, got, exitOK)
 	wantParts(t, "status", got.out,
 		"freshrelay v1.2.3   mode sandbox, canary   account acme.example   up 3h0m",
+		"freshrelay observe report",
 		"PAUSED: key_refused for 1m  401\uFFFD[31m", "Put a valid key into freshmarketer.api_key",
 		"quota       250 calls left this hour, 200 used (of 1000, 100 kept for people; 450 at present, after a 429)",
 		"backfill    reading contacts: 120 of about 500 pages, 12000 contacts, 123 calls so far, done in about 25m; 41200 users wait for it",
