@@ -60,6 +60,9 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 		out("            last error: %s on %s, %s", clean(e.Kind, 40), clean(e.Operation, 40), answered(e.Status))
 	}
 	p.printQuota(st)
+	if st.Delivery != "" && st.Delivery != config.ModeLive {
+		out("waiting     what would be written: freshrelay observe report, and observe show <userId> for one contact before and after")
+	}
 	p.printProcesses(st, now)
 	out("")
 	p.printLedger(st, now)
