@@ -3,13 +3,9 @@ package mapping
 import (
 	"bytes"
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/freshrelay/freshrelay/segment"
 )
@@ -17,29 +13,7 @@ import (
 // TestGoldenActivities: the cases are text files like those of TestGolden, with a setup, calls and what they want.
 func TestGoldenActivities(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/activities/*.txt")
-	if err != nil || len(files) < 25 {
-		t.Fatalf("%d cases of activities, want at least 25, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			had, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := playActivities(t, string(had))
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if diff := cmp.Diff(strings.Split(string(had), "\n"), strings.Split(got, "\n")); diff != "" {
-				t.Errorf("differs (-file +played); go test ./mapping -run TestGoldenActivities -update rewrites the file\n%s", diff)
-			}
-		})
-	}
+	playFiles(t, "testdata/activities", 25, playActivities)
 }
 
 // activitySetup is the configuration of a case.

@@ -22,12 +22,18 @@ var update = flag.Bool("update", false, "rewrite what the golden cases want")
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("testdata/golden/*.txt")
+	playFiles(t, "testdata/golden", 120, playGolden)
+}
+
+// playFiles plays every case of a folder, of which there are at least so many, and compares what comes of it with the file.
+func playFiles(t *testing.T, dir string, least int, play func(t *testing.T, text string) string) {
+	t.Helper()
+	files, err := filepath.Glob(dir + "/*.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(files) < 120 {
-		t.Fatalf("%d golden cases, want at least 120", len(files))
+	if len(files) < least {
+		t.Fatalf("%d cases in %s, want at least %d", len(files), dir, least)
 	}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
@@ -36,7 +42,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := playGolden(t, string(had))
+			got := play(t, string(had))
 			if *update {
 				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
 					t.Fatal(err)
@@ -44,7 +50,7 @@ func TestGolden(t *testing.T) {
 				return
 			}
 			if diff := cmp.Diff(strings.Split(string(had), "\n"), strings.Split(got, "\n")); diff != "" {
-				t.Errorf("differs (-file +played); go test ./mapping -run TestGolden -update rewrites the file\n%s", diff)
+				t.Errorf("differs (-file +played); go test ./mapping -run Golden -update rewrites the file\n%s", diff)
 			}
 		})
 	}
