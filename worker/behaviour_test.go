@@ -151,6 +151,15 @@ var behaviours = []behaviour{
 		addressOf("owner")(r)
 		r.add(map[string]any{"emails": "old@example.test", "external_id": "ann"})
 	}, ends: "delivered", check: func(t *testing.T, r *rig) { untouched("owner")(t, r); arrived(t, r) }, notes: map[string]string{"email": "email_conflict"}},
+	{
+		name: "the create works and what follows it does not", calls: map[string]any{"plan": "p1"}, fault: sandbox.Fault{Next: 1, Operation: "update_contact", Status: 500}, ends: "delivered", most: 5,
+		check: func(t *testing.T, r *rig) { // the contact is remembered: it is neither made again nor looked for
+			theSame(t, r)
+			if n := r.calls(0); n["create_contact"] != 2 || n["upsert_contact"] > 0 || n["contact_lookup"] > 0 {
+				t.Errorf("calls %v", n)
+			}
+		},
+	},
 	{name: "the create's answer is lost", fault: sandbox.Fault{Next: 1, Operation: "create_contact", DropAnswer: true}, ends: "delivered", check: theSame},
 	{name: "the create's answer is lost, and upserts know no external_id", opt: sandbox.Options{RefuseExternalIDUpsert: true}, fault: sandbox.Fault{Next: 1, Operation: "create_contact", DropAnswer: true}, ends: "delivered", check: theSame},
 	{name: "the same, and lookups do not show it yet", opt: sandbox.Options{RefuseExternalIDUpsert: true, IndexLag: 20 * time.Second}, fault: sandbox.Fault{Next: 1, Operation: "create_contact", DropAnswer: true}, ends: "delivered", check: theSame, lag: 20 * time.Second},

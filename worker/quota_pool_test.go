@@ -58,6 +58,77 @@ func TestThePoolKeepsToTheQuota(t *testing.T) {
 	})
 }
 
+// A day of the whole pool with three times the calls wanted, activities among them, and a crash every hour: at another moment of
+// each, with calls under way whose answers nobody gets, and with nothing but what was on disk. No window is exceeded, what
+// crashes cost is a block each, activities get nothing while contacts wait, and in the end everything is delivered.
+func TestThePoolKeepsToTheQuotaThroughCrashes(t *testing.T) {
+	const users = 20
+	bubble(t, sandbox.Options{CallLog: 80_000, PerHour: 900, PerMinute: 360}, func(t *testing.T, r *rig) {
+		hours := 2
+		if os.Getenv("FRESHRELAY_LONG") != "" {
+			hours, r.maxBytes = 24, 1<<30
+		}
+		r.quota, r.activities = worker.DefaultQuota(), asActivities(t)
+		r.close()
+		r.rewire()
+		r.open()
+		r.fault(sandbox.Fault{Percent: 100, Delay: 200 * time.Millisecond}) // so that there is always something under way
+		r.load(users, 1)
+		r.drain(time.Minute)
+		began, n, tracks, lost := time.Now(), 0, 0, 0
+		for minute := range hours * 60 {
+			var entries []queue.Entry
+			for range 45 {
+				entries = append(entries, r.identify(fmt.Sprint("n", n), map[string]any{"city": fmt.Sprint("c", n)}))
+				n++
+			}
+			for range 2 {
+				entries = append(entries, r.track(fmt.Sprint("u", tracks%users), "Order Completed", nil))
+				tracks++
+			}
+			r.publish(entries...)
+			if hour := minute / 60; minute%60 == hour*7%60 {
+				time.Sleep(time.Duration(hour*379%1000) * time.Millisecond)
+				lost += r.untilUnderWay()
+				r.crash()
+			}
+			time.Sleep(time.Until(began.Add(time.Duration(minute+1) * time.Minute)))
+		}
+		calls := r.box.Calls()
+		if hour, minute := sandboxtest.MostIn(calls, time.Hour), sandboxtest.MostIn(calls, time.Minute); hour > 900 || minute > 360 || sandboxtest.Throttled(calls) > 0 {
+			t.Errorf("up to %d calls in an hour and %d in a minute, %d of them refused", hour, minute, sandboxtest.Throttled(calls))
+		}
+		activities, short := 0, began.Add(time.Hour) // from then on contacts wait at every moment
+		for _, c := range calls {
+			if c.Operation == sandbox.OpCreateActivity && c.Time.After(short) {
+				activities++
+			}
+		}
+		l, err := r.store.Ledger(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%d calls, %d answers lost, %d activities while contacts waited, %+v", len(calls), lost, activities, l)
+		if lost < hours/2 {
+			t.Errorf("%d calls were under way: this was to be about crashes", lost)
+		}
+		if len(calls) < 900*hours*98/100 || activities > 0 || l.Dead > 0 || l.Pending == 0 {
+			t.Errorf("%d calls in %d hours, %d of them for activities while contacts waited, and %+v", len(calls), hours, activities, l)
+		}
+		r.box.ClearFaults()
+		time.Sleep(time.Duration(hours) * 3 * time.Hour)
+		if l = r.drain(time.Hour); l.Delivered != int64(users+n+tracks) || l.Dead != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		if made := len(r.box.Activities()); made != tracks {
+			t.Errorf("%d activities of %d track calls", made, tracks)
+		}
+		if contacts := len(r.box.Contacts()); contacts != users+n {
+			t.Errorf("%d contacts of %d users", contacts, users+n)
+		}
+	})
+}
+
 // Changes of several calls get them together: many lanes that share few calls do not take them from one another and have
 // to begin anew.
 func TestScarceCallsAreNotWastedOnHalfChanges(t *testing.T) {

@@ -28,8 +28,11 @@ func (q *quota) run(ctx context.Context) {
 				continue
 			}
 		}
-		q.dry(q.isShort(next))
-		q.rest(ctx, next)
+		short := q.isShort(next)
+		q.dry(short)
+		if q.rest(ctx, next); short {
+			q.isShort(next) // all that time
+		}
 	}
 	q.dry(false)
 }

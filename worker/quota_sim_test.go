@@ -229,6 +229,26 @@ func TestActivitiesGetWhatContactsLeave(t *testing.T) {
 	})
 }
 
+// Contacts that waited for long are the ones for whom the next calls are: activities wait for a minute more, as after any shortage.
+func TestActivitiesWaitAfterALongShortage(t *testing.T) {
+	doorBubble(t, sandbox.Options{CallLog: 1000}, func(t *testing.T, d *door) {
+		p := d.open("p", Quota{PerHour: 100, PerMinute: 100})
+		for range 20 {
+			p.change(t.Context(), classContact, 5)
+		}
+		var contact, activity time.Time
+		p.wg.Go(func() { p.change(t.Context(), classContact, 1); contact = time.Now() })
+		time.Sleep(time.Second)
+		p.wg.Go(func() { p.change(t.Context(), classActivity, 1); activity = time.Now() })
+		began := time.Now()
+		time.Sleep(2 * time.Hour)
+		p.stop()
+		if contact.Sub(began) < 50*time.Minute || activity.Sub(contact) < time.Minute {
+			t.Errorf("the contact waited for %v, the activity for %v more", contact.Sub(began), activity.Sub(contact))
+		}
+	})
+}
+
 // A 429 that one process gets holds the others, too: they finish the block they have, and no more.
 func TestA429HoldsOtherProcesses(t *testing.T) {
 	doorBubble(t, sandbox.Options{CallLog: 50_000}, func(t *testing.T, d *door) {

@@ -41,7 +41,9 @@ func (t *turn) send() (mapping.Record, error) {
 	if err != nil {
 		return mapping.Record{}, err
 	}
+	made := contact
 	if contact, err = t.learnCustom(contact, w.Custom); err != nil {
+		t.keepFound(made)
 		return mapping.Record{}, err
 	}
 	record := t.result.Record
@@ -53,12 +55,18 @@ func (t *turn) send() (mapping.Record, error) {
 		record.ForgetSent(name)
 	}
 	if err := t.link(&record); err != nil {
-		if t.lane.record.ContactID == "" {
-			_ = t.assume(contact) // it was made, and need not be looked for
-		}
+		t.keepFound(contact)
 		return mapping.Record{}, err
 	}
 	return record, nil
+}
+
+// keepFound keeps a contact that was made, or adopted, in a change that then failed: the next try need not look for it, with
+// calls each of which can fail as well.
+func (t *turn) keepFound(c freshmarketer.Contact) {
+	if t.lane.record.ContactID == "" {
+		_ = t.assume(c) // which says errMapAgain: whoever has failed maps again anyway
+	}
 }
 
 // write turns a change into a request's fields.

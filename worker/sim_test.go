@@ -112,16 +112,16 @@ func (s *simulation) run() {
 }
 
 // redelivered waits until no exhausted letter is left: they come again by themselves.
-func (s *simulation) redelivered() queue.Ledger {
-	s.t.Helper()
+func (r *rig) redelivered() queue.Ledger {
+	r.t.Helper()
 	for range 60 {
-		l := s.drain(3 * time.Hour)
+		l := r.drain(3 * time.Hour)
 		if l.Counts[queue.Count{Type: "identify", Outcome: queue.Dead, Reason: worker.ReasonExhausted}] == 0 {
 			return l
 		}
 		time.Sleep(30 * time.Minute)
 	}
-	s.t.Fatal("exhausted letters were not tried again")
+	r.t.Fatal("exhausted letters were not tried again")
 	return queue.Ledger{}
 }
 
