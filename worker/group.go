@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/segment"
 )
 
@@ -111,6 +112,14 @@ func (t *turn) fields(cat *catalogue) (*mapping.Catalogue, error) {
 	return fields, err
 }
 
+// errResting says that the fields of sales accounts could not be read a moment ago.
+var errResting = &freshmarketer.Error{
+	Op: freshmarketer.OpAccountFields, Kind: freshmarketer.KindPermission, Text: "the fields of sales accounts could not be read a moment ago",
+}
+
+// rests is how long nobody asks for the fields again.
+func (c *catalogue) rests() time.Duration { return time.Until(time.Unix(0, c.nextTry.Load())) }
+
 // tryFirst reads the fields once, or takes those that somebody else has read meanwhile.
 func (c *catalogue) tryFirst(waitCtx, callCtx context.Context) (*mapping.Catalogue, error) {
 	select {
@@ -122,8 +131,8 @@ func (c *catalogue) tryFirst(waitCtx, callCtx context.Context) (*mapping.Catalog
 	if have := c.current.Load(); have != nil {
 		return have.fields, nil
 	}
-	if time.Now().UnixNano() < c.nextTry.Load() {
-		return nil, &freshmarketer.Error{Op: freshmarketer.OpAccountFields, Kind: freshmarketer.KindPermission, Text: "the fields of sales accounts could not be read a moment ago"}
+	if c.rests() > 0 {
+		return nil, errResting
 	}
 	pass, _, err := c.gate.enter(waitCtx, classContact, 1)
 	if err != nil {
@@ -151,7 +160,25 @@ func (t *turn) unmappable(err error) (again bool, _ error) {
 		}
 	}
 	t.result, t.counts = mapping.Result{Record: record}, true
+	if errors.Is(err, errResting) {
+		return false, t.rest()
+	}
 	return t.failed(err)
+}
+
+// rest has the lane come again when the fields may be asked for again. Nothing was asked, so there is nothing that a probe could
+// tell of; and the turn did not get as far as the gate, so it must not simply be given back: it would come again at once.
+func (t *turn) rest() error {
+	l, held := t.lane, t.p.gate.idleFor()
+	l.failed(t.p.cfg.Retry, held)
+	if l.age(held) >= t.p.cfg.Retry.MaxAge {
+		t.attempted(metrics.WaySingle, metrics.AttemptSetAside, errResting, 0)
+		return t.settle(t.untouched(), errResting, ReasonExhausted)
+	}
+	wait := t.p.accounts.catalogue.rests()
+	t.attempted(metrics.WaySingle, metrics.AttemptRetry, errResting, wait)
+	t.part.retryLater(l, wait)
+	return nil
 }
 
 // accountNeeds is needs for an account.

@@ -308,6 +308,23 @@ func TestGroupAccountFieldsRefused(t *testing.T) {
 	})
 }
 
+// TestGroupAccountFieldsThrottled: while everything is held nobody asks for the fields, over and over, whether he may. (On fake time
+// that would never end.)
+func TestGroupAccountFieldsThrottled(t *testing.T) {
+	groups(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.fault(sandbox.Fault{Operation: sandbox.OpAccountFields, Next: 1, Status: 429, Headers: map[string]string{"Retry-After": "90"}})
+		for i := range 20 {
+			r.publish(r.group("", fmt.Sprint("g", i), map[string]any{"name": fmt.Sprint("Acme ", i)})...)
+		}
+		if l := r.drain(10 * time.Minute); l.Delivered != 20 {
+			t.Errorf("%+v", l)
+		}
+		if asked := r.calls(0); asked["account_fields"] != 2 || asked["list_views"] > 1 {
+			t.Error("calls", asked)
+		}
+	})
+}
+
 // TestGroupAccountGone: an account that people delete is found out, and made anew with the company's next change.
 func TestGroupAccountGone(t *testing.T) {
 	groups(t, sandbox.Options{}, func(t *testing.T, r *rig) {
