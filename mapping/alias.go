@@ -26,7 +26,7 @@ func (f *folder) previous(c *Call) Outcome {
 // newer calls of the user said of fields stays newer; what was sent to the contact stays known.
 func (r Record) TakeOver(previous Record) Record {
 	out := r.Clone()
-	out.ContactID = previous.ContactID
+	out.ContactID, out.Aliased = previous.ContactID, false
 	fields := maps.Clone(previous.Fields)
 	for name, own := range r.Fields {
 		if f, ok := fields[name]; !ok || f.Before(own.Clock) {

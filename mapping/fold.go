@@ -57,6 +57,9 @@ func (f *folder) call(c *Call) Outcome {
 	message := hashMessage(ev.Source, ev.MessageID)
 	switch {
 	case f.rec.Suppressed != 0:
+		if ev.Type == segment.Previous && ev.MessageID != "" {
+			f.rec.Ring.add(message, ev.Received) // the other half asks whether it has had its turn
+		}
 		return Outcome{Reason: ReasonSuppressed}
 	case ev.Type == segment.Previous && f.opt.Aliases:
 		return f.previous(c)

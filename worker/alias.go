@@ -70,7 +70,7 @@ func (t *turn) alias() (done bool, _ error) {
 	switch {
 	case old.ContactID == "":
 		return discard(mapping.ReasonUnknownPrevious)
-	case record.ContactID == old.ContactID:
+	case record.ContactID == old.ContactID && !record.Aliased: // else it was given away, and may come back now
 		return true, t.settle(record, nil, "")
 	}
 	t.more = max(t.more, 2) // to see whose the contact is, and to rename it
@@ -88,12 +88,13 @@ func (t *turn) alias() (done bool, _ error) {
 	case other != "":
 		return true, t.both(record, old.ContactID, other)
 	}
-	record.ForgetContact() // one that was known is gone
+	record.ForgetContact() // one that was known is gone, or another's
 	return true, t.settle(record.TakeOver(old), nil, "")
 }
 
 // rename gives the contact of a previous id the userId. own is the contact that the user is known to have, "" if none; other is
-// one that is in the way. errNoContact says that the contact to be renamed is gone, or somebody else's.
+// one that is in the way; one that was given to another userId is not. errNoContact says that the contact to be renamed is gone,
+// or somebody else's.
 func (t *turn) rename(id, previous, own string) (other string, _ error) {
 	user := t.result.Change.UserID
 	contact, err := t.get(id)
@@ -107,8 +108,10 @@ func (t *turn) rename(id, previous, own string) (other string, _ error) {
 	case contact.ExternalID != "" && contact.ExternalID != previous:
 		return "", errNoContact
 	}
-	if own != "" {
-		if _, err := t.get(own); freshmarketer.KindOf(err) != freshmarketer.KindGone {
+	if own != "" && own != id {
+		has, err := t.get(own)
+		given := err == nil && has.ExternalID != "" && has.ExternalID != user
+		if freshmarketer.KindOf(err) != freshmarketer.KindGone && !given {
 			return own, err // with an error it does not count
 		}
 	}

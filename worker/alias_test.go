@@ -79,6 +79,47 @@ func TestAliasOfNobody(t *testing.T) {
 	})
 }
 
+// TestAliasOfAnErasedUser is one of nobody, and holds nobody.
+func TestAliasOfAnErasedUser(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.identify("old", nil), r.identify("new", nil))
+		r.publish(r.forget("old", false))
+		r.drain(time.Minute)
+		r.publish(append(r.alias("old", "new"), r.identify("new", map[string]any{"plan": "on"}))...)
+		l := r.drain(time.Minute)
+		if count(l, "alias_previous", queue.Discarded, "suppressed") != 1 || count(l, "alias", queue.Discarded, "unknown_previous") != 1 || r.contact("new").Custom["cf_plan"] != "on" {
+			t.Errorf("%+v", l.Counts)
+		}
+	})
+}
+
+// TestAliasBack: what one alias call gave away another brings back, and a user whose contact was given away has none.
+func TestAliasBack(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.identify("one", map[string]any{"plan": "first"}))
+		for _, way := range [][2]string{{"one", "two"}, {"two", "one"}} {
+			r.publish(r.alias(way[0], way[1])...)
+			r.drain(time.Minute)
+			r.publish(r.identify(way[0], map[string]any{"plan": "late"}), r.identify(way[1], map[string]any{"plan": way[1]}))
+			r.drain(time.Minute)
+			if c := r.contact(way[1]); len(r.box.Contacts()) != 1 || c.Custom["cf_plan"] != way[1] {
+				t.Errorf("after %v: %+v", way, r.box.Contacts())
+			}
+		}
+		r.publish(r.identify("three", map[string]any{"plan": "third"}))
+		r.publish(r.alias("three", "two")...) // whose contact is one's again
+		l := r.drain(time.Minute)
+		if len(r.letters()) != 0 || len(r.box.Contacts()) != 2 || r.contact("two").Custom["cf_plan"] != "third" || r.contact("one").Custom["cf_plan"] != "one" {
+			t.Errorf("%+v %+v %+v", l.Counts, r.letters(), r.box.Contacts())
+		}
+		n := r.box.Calls()[len(r.box.Calls())-1].N
+		r.publish(r.identify("two", map[string]any{"plan": "mine"}))
+		if r.drain(time.Minute); r.contact("two").Custom["cf_plan"] != "mine" {
+			t.Errorf("%+v %v", r.box.Contacts(), r.calls(n))
+		}
+	})
+}
+
 // TestAliasOfTwoContacts is for people: both ids are told, and both users go on. Once people have merged them, a replay ends it.
 func TestAliasOfTwoContacts(t *testing.T) {
 	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
