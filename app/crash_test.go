@@ -115,6 +115,7 @@ func TestCrashesLoseNothing(t *testing.T) {
 		t.Errorf("before the replay: %+v", st.Ledger)
 	}
 	r.signal(syscall.SIGTERM)
+	r.killAtReplay(ctx, failpoint.LetterReplaced)
 
 	r.box.ClearFaults() // the trouble is mended
 	for _, at := range []failpoint.Point{failpoint.ReplayTaken, failpoint.ReplayCommitted, failpoint.ReplayDropped} {

@@ -63,6 +63,8 @@ const (
 	TrimBefore    Point = "trim-before"    // the log is about to be trimmed
 	TrimAfter     Point = "trim-after"     // it is trimmed
 
+	LetterReplaced Point = "letter-replaced" // a dead letter is stored anew; its former copy is still there
+
 	ReplayTaken     Point = "replay-taken"     // a replay's letter has been read in its user's turn
 	ReplayCommitted Point = "replay-committed" // the replay is committed; its letter is still there
 	ReplayDropped   Point = "replay-dropped"   // its letter is gone
@@ -74,7 +76,7 @@ const (
 // Points are all points, in the order of an event's life.
 func Points() []Point {
 	return []Point{
-		PublishBefore, PublishAfter, HorizonBefore, HorizonAfter, Fold, EffectBefore, EffectAfter, LetterBefore, LetterAfter,
+		PublishBefore, PublishAfter, HorizonBefore, HorizonAfter, Fold, EffectBefore, EffectAfter, LetterBefore, LetterReplaced, LetterAfter,
 		CommitBefore, CommitAfter, TrimBefore, TrimAfter, ReplayTaken, ReplayCommitted, ReplayDropped, LeaseBefore, LeaseAfter,
 	}
 }

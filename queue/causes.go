@@ -59,7 +59,7 @@ func (s *Store) LetterGroups(ctx context.Context, f LetterFilter) (groups []Lett
 	if err != nil {
 		return nil, 0, fmt.Errorf("asking for the state of DEAD: %w", err)
 	}
-	if groups, total, ok := s.figures.groups(f, int(info.State.Msgs)); ok {
+	if groups, total, ok := s.figures.groups(f, int(lettersIn(info))); ok {
 		return groups, total, nil
 	}
 	found := map[string]*LetterGroup{}

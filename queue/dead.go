@@ -39,7 +39,8 @@ func (s storedLetter) letter() Letter {
 }
 
 // PutLetter stores a dead letter and returns once it is on disk. The settlement that counts it comes after. A letter
-// that is there already is replaced only if update is set: the first copy of a repeated settlement stays as it is.
+// that is there already is replaced only if update is set: the first copy of a repeated settlement stays as it is. The bytes of the
+// copy that is replaced are overwritten.
 // Errors: ErrFull, ErrUnavailable.
 func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error {
 	// Letters are not fenced as commits are: one that a former owner stores late would count, though its event is delivered.
@@ -58,8 +59,8 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	var old *Letter
 	var oldSeq uint64
 	if update {
-		if old, oldSeq, err = p.s.stored(ctx, l.ID); err != nil {
-			p.s.figures.doubt()
+		if old, oldSeq, err = p.s.only(ctx, l.ID); err != nil {
+			return err
 		}
 	}
 	failpoint.Hit(failpoint.LetterBefore)
@@ -69,6 +70,12 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	case err == nil:
 		p.buried(ack.Sequence)
 		p.s.figures.stored(l, ack.Sequence, old, oldSeq)
+		if oldSeq > 0 {
+			failpoint.Hit(failpoint.LetterReplaced)
+			if err := p.s.shredCopies(ctx, l.ID, ack.Sequence); err != nil {
+				return err
+			}
+		}
 		failpoint.Hit(failpoint.LetterAfter)
 		return nil
 	case !update && isConflict(err):

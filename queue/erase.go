@@ -2,7 +2,6 @@ package queue
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -155,16 +154,4 @@ func (s *Store) Erasing(ctx context.Context) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// shred removes a letter and overwrites its bytes in the broker's file: it is an event with a person's data.
-func (s *Store) shred(ctx context.Context, id string) error {
-	msg, err := s.dead.GetLastMsgForSubject(ctx, s.names.letter(id))
-	if err == nil {
-		err = s.dead.SecureDeleteMsg(ctx, msg.Sequence)
-	}
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil
-	}
-	return err
 }

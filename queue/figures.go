@@ -231,8 +231,8 @@ func (s *Store) count(ctx context.Context, f LetterFilter) (total int, known boo
 		return 0, false, fmt.Errorf("asking for the state of DEAD: %w", err)
 	}
 	if f.All() {
-		return int(info.State.Msgs), true, nil
+		return int(lettersIn(info)), true, nil
 	}
-	_, total, known = s.figures.groups(f, int(info.State.Msgs))
+	_, total, known = s.figures.groups(f, int(lettersIn(info)))
 	return total, known, nil
 }

@@ -48,7 +48,7 @@ func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
 	if err != nil {
 		return Ledger{}, fmt.Errorf("asking for the state of DEAD: %w", err)
 	}
-	sum.Dead = int64(info.State.Msgs)
+	sum.Dead = lettersIn(info)
 	return sum, nil
 }
 

@@ -33,7 +33,7 @@ func (c *letterCounts) get(ctx context.Context, s *Store, partition int) (int64,
 		return 0, fmt.Errorf("asking for the state of DEAD: %w", err)
 	}
 	if s.identity.Partitions == 1 {
-		return int64(info.State.Msgs), nil
+		return lettersIn(info), nil
 	}
 	if c.counts != nil && c.of == stateOf(info) {
 		return c.counts[partition], nil

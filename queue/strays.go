@@ -113,18 +113,24 @@ func (p *Partition) Reconcile(ctx context.Context, counts func(Letter) (bool, er
 	if err != nil {
 		return err
 	}
-	err = p.s.scanLetters(ctx, letterScan{from: from}, func(_ uint64, l Letter) (bool, error) {
+	kept := map[string]uint64{}
+	err = p.s.scanLetters(ctx, letterScan{from: from}, func(seq uint64, l Letter) (bool, error) {
 		if !p.Owns(l.User) || l.Activity != p.id.activities { // it is the other log's
 			return true, nil
 		}
 		ok, err := counts(l)
 		if err == nil && !ok {
 			gone = append(gone, l.ID)
+		} else {
+			kept[l.ID] = seq
 		}
 		return err == nil, err
 	})
 	if err != nil {
 		return fmt.Errorf("looking through the dead letters: %w", err)
+	}
+	if err := p.shredFormer(ctx, kept); err != nil {
+		return err
 	}
 	for _, id := range gone {
 		if err := p.DropLetter(ctx, id); err != nil {

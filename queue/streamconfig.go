@@ -69,11 +69,15 @@ func (n names) stateConfig(total int64) jetstream.StreamConfig {
 	}
 }
 
+// letterCopies is how many copies of a letter DEAD takes: the last is the one that counts. One that is set aside again is stored
+// anew before its former copy is removed, see PutLetter.
+const letterCopies = 2
+
 func (n names) deadConfig(total int64) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: n.stream("DEAD"), Subjects: []string{n.prefix + ".dead.*.*"},
 		Retention: jetstream.LimitsPolicy, Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew,
-		MaxBytes: total / 100 * deadShare, MaxMsgsPerSubject: 1, AllowDirect: true,
+		MaxBytes: total / 100 * deadShare, MaxMsgsPerSubject: letterCopies, AllowDirect: true,
 	}
 }
 

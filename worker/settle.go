@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -46,8 +47,12 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 		record.ForgetContact()
 	}
 	var gone []string
-	for _, c := range t.calls {
-		f := c.fate(setAside)
+	for i := range t.calls {
+		c := &t.calls[i]
+		f, err := t.putAside(c, setAside, failure)
+		if err != nil {
+			return err
+		}
 		kind := string(c.received.Type)
 		if c.imported != nil {
 			kind = c.imported.Type
@@ -66,11 +71,6 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 			gone = append(gone, letterID(t.lane.user, c.position))
 		}
 		tally[queue.Count{Type: kind, Outcome: f.outcome, Reason: f.reason}]++
-		if f.outcome == queue.Dead && !c.unsent {
-			if err := t.bury(c, f.reason, failure); err != nil {
-				return err
-			}
-		}
 	}
 	gone = append(gone, t.countErased(&record, tally)...)
 	positions := make([]uint64, len(t.items))
@@ -91,6 +91,22 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 		Done: func(rev uint64, err error) { t.committed(record, rev, gone, setAside, err) },
 	})
 	return nil
+}
+
+// putAside stores the call's dead letter, if it becomes one, and says what becomes of the call.
+func (t *turn) putAside(c *call, setAside string, failure *freshmarketer.Error) (fate, error) {
+	f := c.fate(setAside)
+	if f.outcome != queue.Dead || c.unsent {
+		return f, nil
+	}
+	err := t.bury(*c, f.reason, failure)
+	if c.letter != nil && errors.Is(err, queue.ErrFull) {
+		// There is no room for a second copy, and none will be if all letters that are replayed wait for it.
+		t.p.log.Warn("a dead letter that failed again stays as it was", zap.String("letter", c.letter.ID), zap.Error(err))
+		c.unsent = true
+		return c.fate(setAside), nil
+	}
+	return f, err
 }
 
 // bury stores one dead letter. It comes before the commit that counts it, so that no event is ever without a place.

@@ -65,7 +65,7 @@ type call struct {
 	position uint64        // of the event, which is its clock's second half; not of the command
 	letter   *queue.Letter // nil for an event from the log
 	stored   []byte        // as published
-	unsent   bool          // has waited for another mode for too long
+	unsent   bool          // has waited for another mode for too long; a letter: it stays as it was
 	broken   error         // the bytes are no event
 	aside    string        // why it becomes a dead letter though others of its change are delivered
 	outcome  mapping.Outcome

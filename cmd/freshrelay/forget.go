@@ -193,7 +193,6 @@ func (c *forgetCmd) show(ctx context.Context, p *program, g *globals, service *c
 		report.NotReached = []string{
 			"letters that were exported, backups of the data directory, and this list",
 			"what Freshmarketer keeps of deleted contacts, and its recycle bin with deletion.contact: recycle_bin",
-			"earlier copies of letters that were set aside more than once, in the broker's files until it uses them again",
 		}
 	}
 	if g.Output == "json" {
