@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -14,19 +15,24 @@ import (
 // Purging takes messages out of the broker's index and leaves their bytes in its files until a whole file is settled, which
 // in a quiet log can take months. So after a user was erased the log is pushed on: packs without items fill the broker's
 // current file up to where the next trim rewrites it without what is gone. (nats-server 2.15: a purge rewrites a file of more
-// than 2 MB of which less than half is left.)
+// than 2 MB of which less than half is left.) What an erased user sends later is discarded, and goes the same way.
 
 const (
 	// fillPacks of nearly 512 KB are more than the 2 MB from which the broker rewrites a file.
 	fillPacks = 5
 	// eraseEvery bounds what erasing costs, however many users are erased: one round of filling a minute.
 	eraseEvery = time.Minute
+	// eraseLateEvery is the same for calls of erased users that come later: some clients never stop.
+	eraseLateEvery = time.Hour
+	// brokerFile is the most that one of the broker's files holds (nats-server 2.15).
+	brokerFile = 8 << 20
 )
 
-// erasure is what a partition knows of users that were erased and whose calls may still be in the log's files.
+// erasure is what a partition knows of users that were erased and whose calls may still be in its logs' files.
 type erasure struct {
 	mu     sync.Mutex
 	behind uint64 // the pack of the newest erasure; 0: none
+	late   uint64 // the pack of the newest call of an erased user that came later; 0: none
 }
 
 // Erase makes the broker forget a user but for what a settlement does: the journal's lines now, and the bytes of calls in the
@@ -48,45 +54,69 @@ func (p *Partition) Erase(ctx context.Context, user string, position uint64) err
 	return nil
 }
 
+// EraseLate notes that the call at position is one of an erased user, before it is settled: its bytes leave the log's files within
+// about an hour of that. Only the first call of an hour costs a write. Errors: ErrUnavailable, ErrLost.
+func (p *Partition) EraseLate(ctx context.Context, position uint64) error {
+	p.erased.mu.Lock()
+	defer p.erased.mu.Unlock()
+	if p.erased.late == 0 {
+		if err := p.Hold(ctx, publishTimeout); err != nil {
+			return err
+		}
+		// Which pack it was is not worth a write for each: whoever reads this takes the log's end for it.
+		if _, err := p.s.js.Publish(ctx, p.eraseLateKey(), []byte("1")); err != nil {
+			return fmt.Errorf("%w: noting a call of an erased user: %w", ErrUnavailable, err)
+		}
+	}
+	p.erased.late = max(p.erased.late, position/positionStep)
+	return nil
+}
+
 func (p *Partition) eraseKey() string { return p.s.names.state("erase." + strconv.Itoa(p.id.number)) }
+
+func (p *Partition) eraseLateKey() string {
+	return p.s.names.state("eraselate." + strconv.Itoa(p.id.number))
+}
 
 // loadErasure reads what an earlier owner left to do.
 func (t *trimmer) loadErasure(ctx context.Context) {
-	behind, _, err := t.p.s.readNumber(ctx, t.p.eraseKey())
-	if err != nil && ctx.Err() == nil {
-		t.p.log.Warn("an erasure that may be outstanding could not be read", zap.Error(err))
+	p := t.p
+	behind, _, err := p.s.readNumber(ctx, p.eraseKey())
+	_, late, lateErr := p.s.readNumber(ctx, p.eraseLateKey())
+	if err := errors.Join(err, lateErr); err != nil && ctx.Err() == nil {
+		p.log.Warn("an erasure that may be outstanding could not be read", zap.Error(err))
 	}
-	t.p.erased.mu.Lock()
-	defer t.p.erased.mu.Unlock()
-	t.p.erased.behind = max(t.p.erased.behind, behind)
+	p.erased.mu.Lock()
+	defer p.erased.mu.Unlock()
+	p.erased.behind = max(p.erased.behind, behind)
+	if late > 0 {
+		p.erased.late = max(p.erased.late, p.oldEnd, p.activities.oldEnd, 1)
+	}
 }
 
-// erase pushes the log on once everything up to the newest erasure is settled, and is done when the log is trimmed up to there.
+// erase pushes the log on once everything up to the newest erasure is settled, and is done when the log is trimmed up to there
+// and the broker has written its file anew.
 func (t *trimmer) erase(ctx context.Context) error {
 	p := t.p
 	p.erased.mu.Lock()
-	behind := p.erased.behind
+	behind, late := p.erased.behind, p.erased.late
 	p.erased.mu.Unlock()
-	if behind == 0 {
+	if behind == 0 && late == 0 {
 		return nil
 	}
 	if t.filled > 0 {
-		if t.common < t.filled {
-			return nil
-		}
-		return t.eraseDone(ctx)
+		return t.filledErasure(ctx)
 	}
-	p.mu.Lock()
-	floor := p.stored.floor
-	p.mu.Unlock()
-	if floor < behind || time.Since(t.eraseAt) < eraseEvery {
-		return nil
+	settled, err := p.settledUpTo(ctx)
+	since := time.Since(t.eraseAt)
+	if err != nil || (behind == 0 || settled < behind || since < eraseEvery) && (late == 0 || settled < late || since < eraseLateEvery) {
+		return err
 	}
+	t.filling = settled
 	if !p.s.Alone() || p.s.identity.Partitions > 1 { // other servers' files are not ours to fill
-		t.filling = behind
 		return t.eraseDone(ctx)
 	}
-	t.filling, t.eraseAt = behind, time.Now()
+	t.eraseAt = time.Now()
 	for range fillPacks {
 		if err := p.s.fill(ctx, p.id, maxEntryBytes); err != nil {
 			return err
@@ -111,19 +141,63 @@ func (t *trimmer) erase(ctx context.Context) error {
 	return err
 }
 
-// eraseDone forgets the erasures up to the one for which the log was filled.
+// settledUpTo is the pack of the stream up to which this log has settled everything: packs of the other log may be behind its floor.
+func (p *Partition) settledUpTo(ctx context.Context) (uint64, error) {
+	info, err := p.s.events.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("asking for the state of the log: %w", err)
+	}
+	last, err := p.s.lastPack(ctx, p.id) // after that, so it is none that came in between
+	if err != nil {
+		return 0, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if last == nil || last.Sequence <= p.stored.floor {
+		return info.State.LastSeq, nil
+	}
+	return p.stored.floor, nil
+}
+
+// filledErasure looks, after the log was filled, whether the file with what is to go has been written anew, or removed as a whole.
+// Neither is sure where the log was trimmed so far only after more had come than was filled; then it is filled again.
+func (t *trimmer) filledErasure(ctx context.Context) error {
+	if t.common < t.filled {
+		return nil
+	}
+	info, err := t.p.s.events.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the state of the log: %w", err)
+	}
+	const half = fillPacks * maxEntryBytes / 2
+	left := info.State.Bytes
+	switch {
+	case t.passed > 0 && t.common >= t.passed, t.passed == 0 && !t.mixed && left < half:
+		return t.eraseDone(ctx)
+	case left < half:
+		t.filled, t.passed, t.mixed = 0, 0, false
+	case t.passed == 0 && left >= brokerFile:
+		t.passed = info.State.LastSeq
+	}
+	t.mixed = t.filled > 0
+	return nil
+}
+
+// eraseDone forgets the erasures that were settled when the log was filled, and the calls that had come late.
 func (t *trimmer) eraseDone(ctx context.Context) error {
 	p := t.p
 	p.erased.mu.Lock()
 	defer p.erased.mu.Unlock()
-	t.filled = 0
-	if p.erased.behind > t.filling {
-		return nil // another round for those
+	t.filled, t.passed, t.mixed = 0, 0, false
+	for key, mark := range map[string]*uint64{p.eraseKey(): &p.erased.behind, p.eraseLateKey(): &p.erased.late} {
+		if *mark == 0 || *mark > t.filling {
+			continue // another round for those
+		}
+		if err := p.s.state.Purge(ctx, jetstream.WithPurgeSubject(key)); err != nil {
+			return fmt.Errorf("forgetting an erasure: %w", err)
+		}
+		*mark = 0
 	}
-	if err := p.s.state.Purge(ctx, jetstream.WithPurgeSubject(p.eraseKey())); err != nil {
-		return fmt.Errorf("forgetting an erasure: %w", err)
-	}
-	p.erased.behind = 0
 	return nil
 }
 

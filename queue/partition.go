@@ -18,7 +18,7 @@ type Partition struct {
 	s          *Store
 	id         logID
 	activities *Partition // nil in the log of activities itself
-	erased     erasure    // of users, in both logs; unused in the log of activities itself
+	erased     *erasure   // of users, in both logs
 	log        *zap.Logger
 
 	oldHorizon uint64 // items: how far an earlier owner may have read
@@ -50,8 +50,12 @@ func (s *Store) openPartition(ctx context.Context, number int, l *lease) (*Parti
 	if err != nil {
 		return nil, err
 	}
-	p.activities, err = s.openLog(ctx, logID{number: number, activities: true}, shared)
-	return p, err
+	if p.activities, err = s.openLog(ctx, logID{number: number, activities: true}, shared); err != nil {
+		return nil, err
+	}
+	p.erased = &erasure{}
+	p.activities.erased = p.erased
+	return p, nil
 }
 
 func (s *Store) openLog(ctx context.Context, id logID, shared *standing) (*Partition, error) {

@@ -22,8 +22,10 @@ type trimmer struct {
 	to     map[*Partition]uint64 // and each as far as this
 	apart  time.Time             // when a log was trimmed by itself last
 
-	filling uint64    // the erasure for which the log was filled last
+	filling uint64    // up to which pack all was settled when the log was filled for erasures last
 	filled  uint64    // the pack up to which it must be trimmed for that; 0: nothing is under way
+	passed  uint64    // the same, so that none of the broker's files with such packs can be there any more; 0: not known
+	mixed   bool      // when it was trimmed up to filled, too much had come already
 	eraseAt time.Time // when it was filled last
 }
 

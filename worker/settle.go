@@ -47,6 +47,7 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 		record.ForgetContact()
 	}
 	var gone []string
+	late := false // calls of somebody who was erased
 	for i := range t.calls {
 		c := &t.calls[i]
 		f, err := t.putAside(c, setAside, failure)
@@ -71,11 +72,17 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 			gone = append(gone, letterID(t.lane.user, c.position))
 		}
 		tally[queue.Count{Type: kind, Outcome: f.outcome, Reason: f.reason}]++
+		late = late || f.reason == string(mapping.ReasonSuppressed)
 	}
 	gone = append(gone, t.countErased(&record, tally)...)
 	positions := make([]uint64, len(t.items))
 	for i, it := range t.items {
 		positions[i] = it.Position
+	}
+	if t.erasing == nil && (late || record.Suppressed != 0) {
+		if err := t.part.log.EraseLate(t.callCtx, positions[len(positions)-1]); err != nil {
+			return err
+		}
 	}
 	record.Pos = max(record.Pos, positions[len(positions)-1])
 	data, err := record.Encode()
