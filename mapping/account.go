@@ -24,7 +24,8 @@ func NewAccountCatalogue(fields []Field) *Catalogue {
 
 // FoldAccount is Fold for the waiting calls of one company. A group call says what it carries and nothing about what it
 // leaves out, so it never empties a field but by null. Result.Record.ContactID is the account's id, and a change of an
-// account that is not known has the field name, by which it is found or made.
+// account that is not known has the field name. It is found or made by the first name, which the next try of the same calls has
+// again, whatever calls have come meanwhile: else a company that is renamed in that moment would get two accounts.
 // Source: Segment docs, Spec: Group ("omitting a key keeps the old value").
 func FoldAccount(cat *Catalogue, opt Options, rec Record, calls []Call, now time.Time) Result {
 	if cat == nil {
@@ -37,7 +38,9 @@ func FoldAccount(cat *Catalogue, opt Options, rec Record, calls []Call, now time
 	for i := range calls {
 		outcomes[i] = f.account(&calls[i])
 	}
-	return Result{Change: f.change(), Record: f.rec, Outcomes: outcomes}
+	change := f.change()
+	change.MadeAs = f.madeAs
+	return Result{Change: change, Record: f.rec, Outcomes: outcomes}
 }
 
 func (f *folder) account(c *Call) Outcome {
@@ -69,6 +72,7 @@ func (f *folder) account(c *Call) Outcome {
 	}
 	if !f.known {
 		a.createWithName()
+		f.madeAs, _ = r.accountName().value.(string)
 	}
 	f.known = true
 	a.out.Delivered = true

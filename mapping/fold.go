@@ -40,6 +40,7 @@ type folder struct {
 	email   string // the contact's as far as the calls tell it
 	pending []FieldChange
 	wanted  map[string]bool // links that the calls speak of
+	madeAs  string          // of a company: Change.MadeAs
 }
 
 func newFolder(cat *Catalogue, opt *Options, rec Record, now time.Time) *folder {

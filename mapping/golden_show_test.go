@@ -12,7 +12,7 @@ import (
 func (g *golden) show(res Result) string {
 	var b strings.Builder
 	if g.company && !res.Change.Empty() {
-		to := "make or find the account by name"
+		to := fmt.Sprintf("make or find the account by name, as %q", res.Change.MadeAs)
 		if res.Record.ContactID != "" {
 			to = "update account " + res.Record.ContactID
 		}

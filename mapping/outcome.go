@@ -38,6 +38,9 @@ type Change struct {
 	Defaults []FieldChange
 	// Links are the companies (Call.Group) to whose sales accounts the contact is to be linked; sorted.
 	Links []string
+	// MadeAs is the name by which the account of a company is found or made: the first that the calls give. It is not the name
+	// in Fields if a newer of them gives another. "" for a known account, and for contacts.
+	MadeAs string
 }
 
 // Empty reports whether there is nothing to write, so no call to the API is needed.

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,9 @@ import (
 // clocks, like a user, and its account is found or made by name. The user's, of type group, links the contact to that
 // account, whose id it reads in the company's record. The two lanes may belong to different processes, so nothing but STATE
 // goes from one to the other.
+
+// accountName is the field that an account is found by.
+const accountName = "name"
 
 // maxAccounts bounds the ids of accounts in memory.
 const maxAccounts = 50_000
@@ -185,10 +189,15 @@ func (t *turn) rest() error {
 func (t *turn) accountNeeds() int {
 	change := t.result.Change
 	switch custom := reads(change, t.p.customs.mode(freshmarketer.OpUpdateAccount)); {
-	case t.lane.record.ContactID == "" && hasCustom(change), t.lane.record.ContactID != "" && custom:
+	case t.lane.record.ContactID == "" && (hasCustom(change) || renames(change)), t.lane.record.ContactID != "" && custom:
 		return 2
 	}
 	return 1
+}
+
+// renames says that a new account is to have another name than the one by which it is made.
+func renames(c mapping.Change) bool {
+	return slices.ContainsFunc(c.Fields, func(f mapping.FieldChange) bool { return f.Name == accountName && f.Value != c.MadeAs })
 }
 
 func hasCustom(c mapping.Change) bool {
@@ -201,20 +210,31 @@ func hasCustom(c mapping.Change) bool {
 }
 
 // sendAccount makes the change of a company's account and returns the record as it then is. An account that is not known is
-// upserted by its name: it may be there, made by people. Its custom fields are written in a second step, because an upsert
-// may replace those that it does not name; repeated, both end the same.
+// upserted by its first name: it may be there, made by people. Its custom fields are written in a second step, because an upsert
+// may replace those that it does not name; repeated, both end the same. So is a newer name, once the account's id is committed: no
+// later try would find it by the first name.
 func (t *turn) sendAccount(w freshmarketer.ContactWrite) (mapping.Record, error) {
 	account := freshmarketer.Contact{ID: t.lane.record.ContactID}
 	var err error
 	t.before = nil
 	if account.ID == "" {
-		name, _ := w.Fields["name"].(string)
+		name, newest := t.result.Change.MadeAs, w.Fields[accountName]
+		w.Fields[accountName] = name
 		if account, err = t.accountCall(freshmarketer.OpUpsertAccount, func(ctx context.Context) (freshmarketer.Account, error) {
 			return t.p.cfg.Client.UpsertAccount(ctx, name, freshmarketer.AccountWrite{Fields: w.Fields})
 		}); err != nil {
 			return mapping.Record{}, err
 		}
 		w.Fields = nil
+		if renames(t.result.Change) {
+			record := t.lane.record.Clone()
+			record.ForgetContact()
+			record.ContactID = account.ID
+			if err := t.keep(record, nil, nil); err != nil {
+				return mapping.Record{}, err
+			}
+			w.Fields = freshmarketer.Fields{accountName: newest}
+		}
 	}
 	if len(w.Fields)+len(w.Custom) > 0 {
 		if account, err = t.updateAccount(account, w); err != nil {

@@ -46,12 +46,18 @@ func plannedAccount(c mapping.Change, id string) []mapping.Request {
 	w := write(c)
 	var list []mapping.Request
 	if id == "" {
+		made, newest := maps.Clone(w.Fields), w.Fields[accountName]
+		made[accountName] = c.MadeAs
 		list = append(list, mapping.Request{
 			Operation: freshmarketer.OpUpsertAccount, Method: http.MethodPost, Path: "/sales_accounts/upsert",
-			Body: map[string]any{"unique_identifier": map[string]any{"name": w.Fields["name"]}, "sales_account": w.Fields},
+			Body: map[string]any{"unique_identifier": map[string]any{accountName: c.MadeAs}, "sales_account": made},
 			Note: "finds the account with this name, or makes it",
 		})
-		if id, w.Fields = "…", nil; len(w.Custom) == 0 {
+		id, w.Fields = "…", nil
+		if renames(c) {
+			w.Fields = freshmarketer.Fields{accountName: newest}
+		}
+		if len(w.Fields)+len(w.Custom) == 0 {
 			return list
 		}
 	}

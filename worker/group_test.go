@@ -184,6 +184,40 @@ func TestGroupOlderNeverBeatsNewer(t *testing.T) {
 	})
 }
 
+// TestGroupRenamedWhileItIsMade: the account is made, and before that is known another call gives the company another name.
+func TestGroupRenamedWhileItIsMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		operation string
+		crash     bool
+	}{
+		"the answer is lost":                            {operation: sandbox.OpUpsertAccount},
+		"the answer is lost, then a crash":              {operation: sandbox.OpUpsertAccount, crash: true},
+		"the answer to the new name is lost":            {operation: sandbox.OpUpdateAccount},
+		"the answer to the new name is lost in a crash": {operation: sandbox.OpUpdateAccount, crash: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			groups(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+				r.rewire()
+				r.restart()
+				r.fault(sandbox.Fault{Operation: c.operation, Next: 1, DropAnswer: true})
+				r.publish(r.group("", "g1", map[string]any{"name": "Acme", "Seats": 1})...)
+				if c.operation == sandbox.OpUpdateAccount {
+					r.publish(r.group("", "g1", map[string]any{"name": "Acme Corp", "employees": 3})...)
+				}
+				time.Sleep(time.Second)
+				if c.crash {
+					r.crash()
+				}
+				r.publish(r.group("", "g1", map[string]any{"name": "Acme Holding"})...)
+				l := r.drain(time.Hour)
+				if a := r.account("Acme Holding"); len(r.box.SalesAccounts()) != 1 || fmt.Sprint(a.Custom["cf_seats"]) != "1" || l.Delivered != l.Accepted {
+					t.Errorf("%+v %+v", l, r.box.SalesAccounts())
+				}
+			})
+		})
+	}
+}
+
 // TestGroupKeepsLinks: people's links stay, one is primary, and a contact with ten is told of.
 func TestGroupKeepsLinks(t *testing.T) {
 	groups(t, sandbox.Options{}, func(t *testing.T, r *rig) {
