@@ -70,6 +70,19 @@ func (s *Store) DropState(ctx context.Context, key string) error {
 	return nil
 }
 
+// EraseState forgets what is remembered under key and overwrites its bytes in the broker's file. It is for keys that are written
+// once: of former values the broker leaves the bytes. Error: ErrUnavailable.
+func (s *Store) EraseState(ctx context.Context, key string) error {
+	msg, err := s.lastState(ctx, s.names.state(key))
+	if err == nil && msg != nil {
+		err = s.state.SecureDeleteMsg(ctx, msg.Sequence)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+		return fmt.Errorf("%w: erasing STATE %s: %w", ErrUnavailable, key, err)
+	}
+	return nil
+}
+
 // readState is the last value of a STATE subject and its revision; revision 0 means that there is none.
 func (s *Store) readState(ctx context.Context, subject string) (data []byte, rev uint64, err error) {
 	msg, err := s.lastState(ctx, subject)

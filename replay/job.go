@@ -41,7 +41,7 @@ var (
 	errLost    = errors.New("the job is in other hands")
 )
 
-// Job is one replay, as it is stored. What is personal in it (the edits' values) goes when it ends.
+// Job is one replay, as it is stored.
 type Job struct {
 	ID      uint64             `json:"id"`
 	Action  string             `json:"action"`
@@ -50,6 +50,7 @@ type Job struct {
 	Filter  queue.LetterFilter `json:"filter,omitzero"`
 	IDs     []string           `json:"ids,omitempty"` // instead of a filter: those not commanded yet
 	Edits   []queue.Edit       `json:"edits,omitempty"`
+	Paths   []string           `json:"paths,omitempty"` // of the edits, once the job is stored: these lie apart
 	Created time.Time          `json:"created"`
 	Ended   time.Time          `json:"ended,omitzero"`
 	State   string             `json:"state"`
@@ -118,7 +119,8 @@ func (j *Job) report(results map[string]int64) Report {
 			r.Held[rest] += int(n)
 		}
 	}
-	for _, e := range j.Edits {
+	r.Edited = append(r.Edited, j.Paths...)
+	for _, e := range j.Edits { // not stored yet, or by an earlier version
 		r.Edited = append(r.Edited, e.Path)
 	}
 	open := max(0, j.Selected-r.Deliver-r.Discard-r.Dead)

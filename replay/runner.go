@@ -81,6 +81,9 @@ func (r *Runner) takeUp(ctx context.Context, wg *sync.WaitGroup) error {
 	if err != nil {
 		return err
 	}
+	if err := r.tidyEdits(ctx, list); err != nil {
+		return err
+	}
 	for _, j := range list {
 		free := j.Owner == "" || j.Owner == r.owner || r.store.Alone() || time.Since(j.Beat) > abandoned
 		if j.State != StateRunning || !free || !r.begin(j.ID) {
@@ -142,7 +145,7 @@ func (r *Runner) Start(ctx context.Context, j Job) (Report, error) {
 	}
 	j.Created, j.State, j.Cursor = time.Now().UTC(), StateRunning, 1
 	for j.ID = uint64(j.Created.UnixMilli()); ; j.ID++ {
-		_, err := r.save(ctx, &j, 0)
+		err := r.make(ctx, j)
 		if err == nil {
 			break
 		}
@@ -155,13 +158,24 @@ func (r *Runner) Start(ctx context.Context, j Job) (Report, error) {
 	return j.report(nil), nil
 }
 
+// make stores a new job. Error: queue.ErrConflict if its id is taken.
+func (r *Runner) make(ctx context.Context, j Job) error {
+	if len(j.Edits) > 0 {
+		if err := r.putEdits(ctx, &j); err != nil {
+			return err
+		}
+	}
+	_, err := r.save(ctx, &j, 0)
+	return err
+}
+
 // forgetOld drops the oldest jobs that are not running, so that few are remembered.
 func (r *Runner) forgetOld(ctx context.Context, list []Job) error {
 	for _, j := range list[:max(0, len(list)-keptJobs+1)] {
 		if j.State == StateRunning {
 			continue
 		}
-		if err := r.store.DropState(ctx, key(j.ID)); err != nil {
+		if err := errors.Join(r.store.EraseState(ctx, editsKey(j.ID)), r.store.DropState(ctx, key(j.ID))); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ const (
 type worker struct {
 	*Runner
 	job   Job
+	edits []queue.Edit // with their values
 	rev   uint64
 	saved time.Time
 }
@@ -97,6 +98,9 @@ func (w *worker) claim(ctx context.Context, id uint64) error {
 	}
 	if w.job.State != StateRunning {
 		return errLost
+	}
+	if w.edits, err = w.Runner.edits(ctx, &w.job); err != nil {
+		return err
 	}
 	w.job.Owner = w.owner
 	return w.keep(ctx)
@@ -172,7 +176,7 @@ func (w *worker) fill(ctx context.Context) (more bool, err error) {
 }
 
 func (w *worker) command(ctx context.Context, ids []string) error {
-	o := queue.Order{Job: w.job.ID, Edits: w.job.Edits}
+	o := queue.Order{Job: w.job.ID, Edits: w.edits}
 	if w.job.Action == ActionDiscard {
 		o.Discard = w.job.Reason
 	}
@@ -196,10 +200,15 @@ func (w *worker) finish(ctx context.Context) error {
 	}
 	w.job.Results, w.job.State, w.job.Ended = results, StateDone, time.Now().UTC()
 	for i := range w.job.Edits {
-		w.job.Edits[i].Value = nil // the values were people's
+		w.job.Edits[i].Value = nil // of an earlier version
 	}
 	if err := w.keep(ctx); err != nil {
 		return err
+	}
+	if len(w.job.Paths) > 0 {
+		if err := w.store.EraseState(ctx, editsKey(w.job.ID)); err != nil {
+			w.log.Warn("the values that a replay has changed are still stored, trying again", zap.String("replay", Name(w.job.ID)), zap.Error(err))
+		}
 	}
 	r := w.job.report(results)
 	w.log.Info("replay done", zap.String("replay", r.ID), zap.String("action", r.Action), zap.Int("letters", r.Selected), zap.Int("delivered", r.Deliver),

@@ -11,6 +11,7 @@ import (
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/queue/queuetest"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // TestForgetErasesFormerCopies: a letter that was set aside several times, with edits too, was stored as often. None of its copies
@@ -76,6 +77,35 @@ func TestALetterThatFailsAgainNeedsNoRoom(t *testing.T) {
 		}
 		if _, err := r.store.Letter(t.Context(), id); !errors.Is(err, queue.ErrNoLetter) {
 			t.Error(err)
+		}
+	})
+}
+
+// TestForgetErasesAHistory: fifty records that were replaced, journal lines, links, activities and their intents, tracks that wait, in all
+// files of the directory.
+func TestForgetErasesAHistory(t *testing.T) {
+	performing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		const user, value = "zq-somebody-zq", "zq-value-"
+		all := []string{user, value}
+		for n := range 50 {
+			r.publish(r.identify(user, map[string]any{"city": fmt.Sprint(value, n), "nowhere": value, "first name": fmt.Sprint(value, "name")}))
+			if n%10 == 0 {
+				r.publish(r.track(user, "Order Completed", map[string]any{"order": fmt.Sprint(value, n)}))
+				r.publish(r.identify(user, map[string]any{"email": fmt.Sprint(value, n, "@example.test")}))
+			}
+			r.drain(time.Hour)
+		}
+		r.fault(sandbox.Fault{Operation: sandbox.OpCreateActivity, Next: 2, Status: 500})
+		r.publish(r.track(user, "Order Completed", map[string]any{"order": value + "waits"}))
+		time.Sleep(time.Second)
+		if l, err := r.store.Ledger(t.Context()); err != nil || l.Pending == 0 || l.Delivered < 60 {
+			t.Fatalf("%+v, %v", l, err)
+		}
+		r.publish(r.forget(user, false), worker.DeleteActivities(user, "x", time.Now()))
+		r.drain(time.Hour)
+		time.Sleep(5 * time.Minute)
+		if files := r.found(all...); len(files) > 0 {
+			t.Error("still in", files)
 		}
 	})
 }

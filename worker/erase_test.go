@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func (r *rig) found(texts ...string) []string {
 		}
 		for _, text := range texts {
 			if bytes.Contains(content, []byte(text)) {
-				files = append(files, fmt.Sprintf("%s (%s)", filepath.Base(path), text))
+				files = append(files, fmt.Sprintf("%s (%s)", strings.TrimPrefix(path, r.dir), text))
 			}
 		}
 		return nil
