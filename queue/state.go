@@ -39,6 +39,16 @@ func (s *Store) PutState(ctx context.Context, key string, data []byte, rev uint6
 	}
 }
 
+// StateRoom is how many bytes STATE takes before it is so full that events of new users are refused (80 %): as much as may be
+// stored there of what can be done without. Error: ErrUnavailable.
+func (s *Store) StateRoom(ctx context.Context) (int64, error) {
+	info, err := s.state.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("%w: asking for the size of STATE: %w", ErrUnavailable, err)
+	}
+	return max(0, info.Config.MaxBytes/100*tightShare-int64(info.State.Bytes)), nil
+}
+
 // Clock is the broker's time: one clock for all processes that share the store. Error: ErrUnavailable.
 func (s *Store) Clock(ctx context.Context) (time.Time, error) {
 	info, err := s.state.Info(ctx)

@@ -221,11 +221,8 @@ func (b *backfill) step(waitCtx, callCtx context.Context) {
 	if waitCtx.Err() != nil {
 		return // lanes that wait are read again
 	}
-	if errors.Is(err, queue.ErrFull) {
-		err = giveUp{endedRoom, retryEnded}
-	}
-	if give, ok := errors.AsType[giveUp](err); ok {
-		if err = b.end(callCtx, give); err != nil {
+	if give, ok := errors.AsType[giveUp](noRoom(err)); ok {
+		if err = b.end(callCtx, give); err != nil || !time.Now().Before(b.now().NotUntil) { // or there was no room to begin
 			b.abandon(give) // here at least: nobody must wait for it
 		}
 	}
@@ -277,13 +274,19 @@ func (b *backfill) outlived(ctx context.Context) error {
 // end gives the index up.
 func (b *backfill) end(ctx context.Context, why giveUp) error {
 	b.log.Info("a backfill has ended", zap.String("reason", why.why))
-	err := b.change(ctx, func(book *backfillBook, _ *contactIndex) ([]indexed, error) {
+	ended := func(book *backfillBook, _ *contactIndex) ([]indexed, error) {
 		if !book.active() {
 			return nil, errNoChange
 		}
 		book.Ended, book.NotUntil, book.Parts = why.why, time.Now().Add(why.pause).UTC(), nil
 		return nil, nil
-	})
+	}
+	err := b.change(ctx, ended)
+	if errors.Is(err, queue.ErrFull) { // not even this finds room: the parts make some
+		if err = b.clear(ctx); err == nil {
+			err = b.change(ctx, ended)
+		}
+	}
 	if err != nil {
 		return err
 	}

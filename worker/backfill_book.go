@@ -24,6 +24,7 @@ type shelf interface {
 	account
 	StateKeys(ctx context.Context, prefix string) ([]string, error)
 	DropState(ctx context.Context, key string) error
+	StateRoom(ctx context.Context) (int64, error)
 }
 
 // backfillBook is the stored form of a backfill: there is one at a time, and all processes share it. What is called ms is
@@ -215,6 +216,9 @@ func (l *library) changeLocked(ctx context.Context, do func(book *backfillBook, 
 func (l *library) write(ctx context.Context, book backfillBook, list []indexed) error {
 	part := ""
 	if len(list) > 0 {
+		if err := l.fits(ctx, len(list)); err != nil {
+			return err
+		}
 		part = backfillKey + "." + strings.ToLower(rand.Text()[:10])
 		if _, err := l.store.PutState(ctx, part, encodeIndexed(list), 0); err != nil {
 			return err
@@ -233,6 +237,29 @@ func (l *library) write(ctx context.Context, book backfillBook, list []indexed) 
 		return err
 	}
 	l.set(book, rev, list)
+	return nil
+}
+
+// fits says whether STATE has room for so many contacts more. The index can be done without: it never takes the room that is
+// left for the records of users.
+func (l *library) fits(ctx context.Context, contacts int) error {
+	room, err := l.store.StateRoom(ctx)
+	if err != nil {
+		return err
+	}
+	if size := int64(contacts) * indexedBytes; size > room {
+		return fmt.Errorf("%w: an index of contacts needs %d bytes more of STATE, and %d may be taken: nats.max_bytes gives it more room", queue.ErrFull, size, room)
+	}
+	return nil
+}
+
+// clear removes the parts of the backfill that this process knows of. Whoever reads the book afterwards finds its parts lost.
+func (l *library) clear(ctx context.Context) error {
+	for _, key := range l.now().Parts {
+		if err := l.store.DropState(ctx, key); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

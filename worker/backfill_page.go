@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/queue"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 	// maxPageFailures is after how many failures in a row the pages are given up.
 	maxPageFailures = 8
 	// retryRefused, retryWorth and retryEnded are how long no other run is begun: after the account refused one, after one
-	// that would not have paid, and after one that has ended.
+	// that would not have paid or found no room, and after one that has ended.
 	retryRefused = 24 * time.Hour
 	retryWorth   = 30 * time.Minute
 	retryEnded   = 10 * time.Minute
@@ -34,6 +35,14 @@ type giveUp struct {
 }
 
 func (g giveUp) Error() string { return g.why }
+
+// noRoom is err, or that a run is to be ended because STATE is full.
+func noRoom(err error) error {
+	if errors.Is(err, queue.ErrFull) {
+		return giveUp{endedRoom, retryWorth}
+	}
+	return err
+}
 
 // read begins a run, or goes on with one that nobody reads, and reads the account's contacts to the end.
 func (b *backfill) read(waitCtx, callCtx context.Context) error {
@@ -154,6 +163,9 @@ func (b *backfill) survey(waitCtx, callCtx context.Context, run string) error {
 		return giveUp{endedTooMany, retryRefused}
 	case !b.pays(first.TotalPages):
 		return giveUp{endedWorth, retryWorth}
+	}
+	if err := b.fits(callCtx, first.Total); err != nil {
+		return err // before the pages are paid for
 	}
 	b.log.Info("reading the account's contacts: that takes fewer calls than to look for each of many users", zap.Int("pages", first.TotalPages), zap.Int("contacts", first.Total))
 	return b.own(callCtx, run, func(book *backfillBook) []indexed {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/metrics"
+	"github.com/freshrelay/freshrelay/queue"
 )
 
 // sharer is the backfill of one of several processes of a store.
@@ -132,6 +133,71 @@ func TestProcessesShareABackfill(t *testing.T) {
 		}
 		if _, err := four.take(ctx); err != nil {
 			t.Errorf("nothing can begin any more: %v", err)
+		}
+	})
+}
+
+// fill fills STATE until not even one byte more is taken.
+func (d *door) fill() {
+	d.t.Helper()
+	for size, n := 100<<10, 0; size > 0; n++ {
+		_, err := d.store.PutState(d.t.Context(), fmt.Sprint("filler.", time.Now().UnixNano(), "-", n), make([]byte, size), 0)
+		if errors.Is(err, queue.ErrFull) {
+			size /= 2
+		} else if err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+// STATE is full to the brim: a run that is under way ends and takes its parts away.
+func TestABackfillEndsInAFullState(t *testing.T) {
+	doorBubble(t, sandbox.Options{}, func(t *testing.T, d *door) {
+		for u := range 1250 {
+			if _, err := d.box.Add(map[string]any{"emails": fmt.Sprintf("u%d@x.test", u)}); err != nil {
+				t.Fatal(err)
+			}
+			if u%10 == 0 {
+				time.Sleep(time.Second)
+			}
+		}
+		ctx := t.Context()
+		b := d.sharer("one")
+		run, err := b.take(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(b.survey(ctx, ctx, run), b.pages(ctx, ctx, run)); err != nil || len(b.now().Parts) != 1 {
+			t.Fatal(err, b.now())
+		}
+		d.fill()
+		if err := b.pages(ctx, ctx, run); !errors.Is(noRoom(err), giveUp{endedRoom, retryWorth}) {
+			t.Errorf("%v", err)
+		}
+		b.step(ctx, ctx)
+		keys, err := d.store.StateKeys(ctx, backfillKey)
+		if err != nil || len(keys) > 0 || b.now().active() || !time.Now().Before(b.now().NotUntil) {
+			t.Errorf("it has not ended: %v, %v, %+v", keys, err, b.now())
+		}
+	})
+}
+
+// Nor is there room to begin: then nobody waits, again and again, for what cannot be.
+func TestABackfillThatCannotBeginIsNotWaitedFor(t *testing.T) {
+	doorBubble(t, sandbox.Options{}, func(t *testing.T, d *door) {
+		b, ann := d.sharer("one"), &turn{lane: &lane{user: "ann"}}
+		if !b.consult(ann) {
+			t.Fatal("it was to begin")
+		}
+		b.waiting = nil // ann is let go
+		d.fill()
+		b.step(t.Context(), t.Context())
+		if b.consult(ann) {
+			t.Error("she waits for the next one at once")
+		}
+		time.Sleep(retryWorth)
+		if !b.consult(ann) {
+			t.Error("there is never another one")
 		}
 	})
 }

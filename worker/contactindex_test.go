@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	fm "github.com/freshrelay/freshrelay/freshmarketer"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 // testHashes stands for a store's key.
@@ -109,6 +110,19 @@ func TestNoAddressOrUserIsInAStoredIndex(t *testing.T) {
 	back, err := decodeIndexed(data)
 	if err != nil || !slices.Equal(back, []indexed{e, {id: 2}}) {
 		t.Errorf("got %+v, %v", back, err)
+	}
+}
+
+// What an index holds of a user who was erased can be compared with nothing outside its store.
+func TestAnIndexIsKeyedWithItsStore(t *testing.T) {
+	t.Parallel()
+	const email, user = "ann@x.test", "user-ann"
+	one, other := hashes{queuetest.Open(t, t.TempDir()).User}, hashes{queuetest.Open(t, t.TempDir()).User}
+	if one.email(email) == other.email(email) || one.lane(one.user(user)) == other.lane(other.user(user)) {
+		t.Error("two stores have the same hash")
+	}
+	if one.email(email) != one.email(" ANN@x.test") || one.email(email) == one.email(user) {
+		t.Error("an address has another hash in capitals, or two have the same")
 	}
 }
 

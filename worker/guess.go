@@ -10,7 +10,6 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
-	"github.com/freshrelay/freshrelay/queue"
 )
 
 // guess is a contact that the index names for an unknown user. It is never believed as it is:
@@ -166,10 +165,7 @@ func (b *bulks) verified(ctx context.Context, pass *pass, turns []*turn) []*turn
 	if err == nil {
 		stale, err = backfill.claim(ctx, guessed)
 	}
-	if errors.Is(err, queue.ErrFull) {
-		err = giveUp{endedRoom, retryEnded}
-	}
-	if errors.As(err, new(giveUp)) {
+	if err = noRoom(err); errors.As(err, new(giveUp)) {
 		_ = backfill.failing(err) // which has it ended
 	}
 	return slices.DeleteFunc(turns, func(t *turn) bool {
