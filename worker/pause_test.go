@@ -92,3 +92,26 @@ func TestOtherProcessesFollow(t *testing.T) {
 		}
 	})
 }
+
+// What was spent before a restart is known after it, though nothing is sent that would ask for calls.
+func TestTheQuotaIsKnownFromTheStartThoughNothingIsSent(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		for _, user := range []string{"ann", "bob", "cem"} {
+			r.known(user)
+		}
+		if err := r.pool.Pause(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.restart()
+		time.Sleep(time.Second) // less than until processes look at each other's spending
+		before := r.pool.Status().Quota
+		r.restart()
+		time.Sleep(time.Second)
+		if made := int(r.box.CallCount()); before[0].Used != made || made < 3 {
+			t.Errorf("%d calls are known, and %d were made", before[0].Used, made)
+		}
+		if after := r.pool.Status().Quota; after[0] != before[0] {
+			t.Errorf("after a start the hour stands at %+v, before at %+v", after[0], before[0])
+		}
+	})
+}

@@ -124,6 +124,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		return err
 	}
 	p.gate.obey(o, rev)
+	_ = p.gate.quota.look(waitCtx) // what was spent before this start, for status; whoever takes looks for itself
 	p.identity.load(callCtx)
 	var wg sync.WaitGroup
 	wg.Go(func() { p.followOrders(waitCtx) })
