@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/freshrelay/freshrelay/admin"
+	"github.com/freshrelay/freshrelay/app"
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/ingest"
@@ -204,6 +205,28 @@ func tableRows(t *testing.T, file string) map[string]string {
 		t.Fatalf("%s has no tables", file)
 	}
 	return rows
+}
+
+// TestDocsReadmeSaysOfEachCallWhatCheckSays: one line for each type, in the words of the program, for a configuration that
+// says nothing about calls.
+func TestDocsReadmeSaysOfEachCallWhatCheckSays(t *testing.T) {
+	t.Parallel()
+	cfg := config.Defaults()
+	cfg.Sources = []config.Source{{Name: "website", WriteKeys: []config.Secret{"wk_of_the_test"}}}
+	rows := tableRows(t, "README.md")
+	types := 0
+	for _, f := range app.CallFates(cfg) {
+		if f.Which != "" {
+			continue
+		}
+		types++
+		if want := fmt.Sprintf("| `%s` | %s | %s |\n", f.Type, f.Fate, f.Switch); rows[f.Type] != want {
+			t.Errorf("README.md says of %s calls\n%swant\n%s", f.Type, rows[f.Type], want)
+		}
+	}
+	if types != 7 {
+		t.Errorf("%d types of call", types)
+	}
 }
 
 // TestDocsExampleConfigurationLoads reads examples/freshrelay.yaml as the program would, with secrets in place of its files.

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/replay"
 )
@@ -64,6 +65,9 @@ type Config struct {
 	Started time.Time // when this process began to serve
 	Mode    string    // ModeLive or ModeSandbox
 	Account string    // host of the Freshmarketer account
+
+	Calls []CallFate            // what happens to each type of call
+	Door  func() []metrics.Came // what came by the door of this process
 
 	Ready    func(ctx context.Context) error // nil: events can be stored now
 	Sending  func() Sending                  // what the sender is doing

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/replay"
 	"github.com/freshrelay/freshrelay/segment"
@@ -191,6 +192,7 @@ func newService(t *testing.T, change ...func(*Config)) service {
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("freshrelay_up 1\n")) }),
 		Logger:  zap.New(core),
 		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
+		Door:     func() []metrics.Came { return nil },
 		Ready:    func(context.Context) error { return nil },
 		Sending:  func() Sending { return Sending{} },
 		User:     func(id string) string { return "hash-of-" + id },

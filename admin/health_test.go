@@ -103,6 +103,8 @@ func TestStatus(t *testing.T) {
 		Paused:     []Pause{{"throttled", at, "429", Advise(AboutPause, "throttled").Mend}},
 		API:        API{LastSuccess: &at, LastError: &APIError{"update_contact", "throttled", 429}},
 		Quota:      []Quota{},
+		Calls:      []Call{},
+		CallsSince: s.cfg.Started,
 		StoreBytes: map[string]uint64{"events": 5, "dead": 91, "journal": 9},
 		Unmapped:   []mapping.Unmapped{{Trait: "cart", Source: "website", Count: 12, First: at, Last: at}},
 		StoreFull:  map[string]int{"dead": 91},

@@ -24,6 +24,10 @@ type Status struct {
 	// Sends is false in a process that only takes calls in: Paused, API, Quota and Delivery then say nothing.
 	Sends bool `json:"sends"`
 
+	// Calls are the types of call: what happens to each, and what came of it at the doors since CallsSince.
+	Calls      []Call    `json:"calls"`
+	CallsSince time.Time `json:"calls_since"` // the start of the oldest process that shares the store
+
 	Ledger        Ledger     `json:"ledger"`         // of the whole store, whichever process is asked
 	OldestPending *time.Time `json:"oldest_pending"` // arrival; null while nothing waits
 	Discards      []Tally    `json:"discards"`       // most frequent first
@@ -64,7 +68,7 @@ const (
 // statusUnmapped keeps the status one screen.
 const statusUnmapped = 10
 
-// Ledger is the account of all events ever stored: Accepted = Delivered + Discarded + Dead + Pending.
+// Ledger is the account of all events ever stored, in entries of the log (a group, alias or delete call can be two): Accepted = Delivered + Discarded + Dead + Pending.
 type Ledger struct {
 	Accepted   int64 `json:"accepted"`
 	Delivered  int64 `json:"delivered"`
@@ -159,10 +163,11 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	calls, since := s.calls(around)
 	ages := s.Ages()
 	sending := s.Sending()
 	st := Status{
-		Version: s.Version, Started: s.Started, Mode: s.Mode, Account: s.Account,
+		Version: s.Version, Started: s.Started, Mode: s.Mode, Account: s.Account, Calls: calls, CallsSince: since,
 		Ledger: Ledger{
 			Accepted: books.Accepted, Delivered: books.Delivered, Discarded: books.Discarded, Dead: books.Dead,
 			Pending: books.Pending, Difference: books.Difference(), SettledReading: !books.Reading, Uncounted: append([]int{}, books.Uncounted...),

@@ -39,7 +39,7 @@ type CheckReport struct {
 	Problems    int        `json:"problems"`
 	Warnings    int        `json:"warnings"`
 	Findings    []Finding  `json:"findings"`
-	Calls       []CallFate `json:"calls"`
+	Calls       []admin.CallFate `json:"calls"`
 	NewContacts []NewValue `json:"new_contacts"`
 	Usable      bool       `json:"-"` // the configuration could be loaded
 	Reachable   bool       `json:"-"` // senders come to this service by its public address; only looked at if asked for
@@ -58,7 +58,7 @@ type CheckOptions struct {
 
 // Check looks at the configuration and what it needs. It changes nothing and stores nothing.
 func Check(ctx context.Context, o CheckOptions) CheckReport {
-	r := CheckReport{Findings: []Finding{}, Calls: []CallFate{}, NewContacts: []NewValue{}}
+	r := CheckReport{Findings: []Finding{}, Calls: []admin.CallFate{}, NewContacts: []NewValue{}}
 	cfg, err := config.Load(o.Config)
 	wrong, bad := errors.AsType[*config.Error](err)
 	switch {
@@ -93,7 +93,7 @@ func Check(ctx context.Context, o CheckOptions) CheckReport {
 	if o.Public {
 		r.public(ctx, o.HTTP)
 	}
-	r.Calls = callFates(cfg)
+	r.Calls = CallFates(cfg)
 	r.NewContacts = newValues(cfg, fields)
 	return r
 }

@@ -17,12 +17,6 @@ import (
 	"github.com/freshrelay/freshrelay/worker"
 )
 
-// CallFate is what happens to one type of call.
-type CallFate struct {
-	Type string `json:"type"`
-	Fate string `json:"fate"`
-}
-
 // NewValue is one field that a new contact gets whatever its call says.
 type NewValue struct {
 	Field string `json:"field"`
@@ -103,34 +97,6 @@ func (r *CheckReport) public(ctx context.Context, client *http.Client) {
 	}
 	r.Reachable = true
 	r.Add(AreaPublic, LevelOK, base+" reaches this service", "")
-}
-
-// callFates says what happens to each type of call.
-func callFates(c config.Config) []CallFate {
-	identify := "creates the contact, or updates it if the userId or the address is known"
-	if !c.Contacts.Create {
-		identify = "updates the contact if there is one; creates none (contacts.create: false)"
-	}
-	if c.Mapping.MissingTraits == config.MissingClear {
-		identify += "; empties what earlier ones of its source set and it leaves out"
-	}
-	without := "stored and discarded (missing_user_id)"
-	if c.Identity.WithoutUserID == config.UserIDByEmail {
-		without = "updates the contact with its address, and empties nothing"
-	}
-	email := "stored and discarded (missing_email)"
-	if c.Identity.EmailFallback {
-		email = "taken if context.traits.email or the userId is an address, else discarded (missing_email)"
-	}
-	return append([]CallFate{
-		{"identify", identify},
-		{"identify of Engage", "sets what it carries, empties nothing, leaves a known contact's address alone"},
-		{"identify without userId", without},
-		{"identify without email", email},
-		{"group", groupFate(c)},
-		{"alias", aliasFate(c)},
-		{"delete", deleteFate(c)},
-	}, activityFates(c)...)
 }
 
 // newValues says what new contacts get besides what their call says.

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -88,7 +89,7 @@ func (s *service) openStore(ctx context.Context) error {
 		}
 		s.metrics.Repeated(write)
 	}
-	cfg.Role = string(cmp.Or(s.opts.Role, RoleAll))
+	cfg.Role, cfg.Says = string(cmp.Or(s.opts.Role, RoleAll)), s.says
 	s.store, err = queue.Open(ctx, cfg)
 	if err != nil {
 		return mendStore(fmt.Errorf("opening the store: %w", err))
@@ -96,6 +97,16 @@ func (s *service) openStore(ctx context.Context) error {
 	s.onStop("the store", stopStore, func(context.Context) error { return s.store.Close() })
 	s.metrics.SetLevels(s.levels)
 	return nil
+}
+
+// says is what came by this process's door, for the status of the others.
+func (s *service) says() json.RawMessage {
+	text, err := json.Marshal(s.metrics.Door())
+	if err != nil {
+		s.log.Warn("what came by the door cannot be told to the other processes", zap.Error(err))
+		return nil
+	}
+	return text
 }
 
 // external is how to reach the configured servers; nil for the embedded one.
@@ -156,7 +167,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 	s.adminDoor.set(admin.New(admin.Config{
 		Level: level,
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
-		Account: s.account(), Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
+		Account: s.account(), Calls: CallFates(s.cfg), Door: s.metrics.Door, Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, Around: s.store, AuditLog: s.store, Exchange: s.store,
 		Preview: s.preview, Ages: s.replays.Ages, Waiting: s.waiting,
 		Mapping: s.mapping(), Forecaster: forecaster, Forget: s.forget, Erasing: s.store.Erasing,

@@ -2,11 +2,13 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"net"
 	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -91,6 +93,8 @@ type node struct {
 	wire *wire
 	stop context.CancelFunc
 	done chan error
+	// signs is how often it was asked what it says.
+	signs atomic.Int32
 	// keepOpen says which items are never settled; nil: none.
 	keepOpen func(Item) bool
 
@@ -132,6 +136,7 @@ func joinAs(t *testing.T, broker *embedded, partitions int, role string) *node {
 	var err error
 	n.Store, err = Open(t.Context(), Config{
 		MaxBytes: MinMaxBytes, Account: "sandbox", Partitions: partitions, Role: role,
+		Says: func() json.RawMessage { return json.RawMessage(strconv.Itoa(int(n.signs.Add(1)))) },
 		External: &External{Replicas: 1, Durability: DurabilityFsync, Dial: func(opts ...nats.Option) (*nats.Conn, error) {
 			return nats.Connect("", append(opts, nats.InProcessServer(n.wire))...)
 		}},

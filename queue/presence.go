@@ -23,6 +23,8 @@ type Process struct {
 	Role     string    `json:"role"`     // Config.Role
 	Delivers bool      `json:"delivers"` // it takes its share of the partitions
 	Started  time.Time `json:"started"`  // by its own clock
+	// Says is what Config.Says gave with its last sign.
+	Says json.RawMessage `json:"says,omitempty"`
 
 	Seen   time.Time `json:"-"` // its last sign, by the servers' clock
 	Silent bool      `json:"-"` // it has given none for a lease time: it ended without a word, stands still or is cut off
@@ -81,8 +83,12 @@ func (p *presence) loop(ctx context.Context) {
 
 func (p *presence) tell(ctx context.Context) {
 	p.mu.Lock()
-	data, err := json.Marshal(p.self)
+	self := p.self
 	p.mu.Unlock()
+	if p.s.cfg.Says != nil {
+		self.Says = p.s.cfg.Says()
+	}
+	data, err := json.Marshal(self)
 	if err == nil {
 		_, err = p.s.writeState(ctx, p.s.names.process(p.s.process), data)
 	}

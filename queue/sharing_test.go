@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,34 @@ func TestWhatCannotBeCountedIsSaid(t *testing.T) {
 			t.Errorf("once it is owned: %+v", l)
 		}
 		n.leave(t)
+	})
+}
+
+// What a process says of itself besides is what it said with its last sign.
+func TestProcessesHearWhatOthersSay(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		door, other := join(t, broker, 1), join(t, broker, 1)
+		heard := func() string {
+			around, err := other.Sharing(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, p := range around.Processes {
+				if !p.Self {
+					return string(p.Says)
+				}
+			}
+			return ""
+		}
+		if got := heard(); got != "1" {
+			t.Errorf("with its first sign it said %q", got)
+		}
+		time.Sleep(30 * time.Second)
+		if got, now := heard(), strconv.Itoa(int(door.signs.Load())); got != now || got == "1" {
+			t.Errorf("later it is heard to say %q, and says %s", got, now)
+		}
+		door.leave(t)
+		other.leave(t)
 	})
 }
 

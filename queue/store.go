@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -30,6 +31,8 @@ type Config struct {
 	Partitions int
 	// Role is what this process does, for those who look at all that share the store.
 	Role string
+	// Says gives, as JSON, what else the others are to know of this process; it is asked with each sign. May be nil.
+	Says func() json.RawMessage
 	// External is set to use a NATS server or cluster of your own instead of the embedded one.
 	External *External
 	// Encryption is at rest, of the embedded broker's store.

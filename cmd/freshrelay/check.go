@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 
@@ -103,9 +104,9 @@ func (p *program) printCheck(r app.CheckReport) {
 		fmt.Fprintln(p.stdout)
 		rows := make([]table.Row, len(r.Calls))
 		for i, c := range r.Calls {
-			rows[i] = table.Row{c.Type, c.Fate}
+			rows[i] = table.Row{strings.TrimSpace(c.Type + " " + c.Which), clean(c.Fate, 0), clean(c.Switch, 0)}
 		}
-		printTable(p.stdout, table.Row{"CALL", "WHAT HAPPENS"}, rows)
+		printTable(p.stdout, table.Row{"CALL", "WHAT HAPPENS", "SWITCH"}, rows)
 	}
 	if len(r.NewContacts) > 0 {
 		fmt.Fprintln(p.stdout)

@@ -23,6 +23,7 @@ import (
 	"github.com/freshrelay/freshrelay/app"
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/replay"
 	"github.com/freshrelay/freshrelay/segment"
@@ -89,6 +90,9 @@ func newRig(t *testing.T) *rig {
 	r.admin = httptest.NewServer(admin.New(admin.Config{
 		Token: testToken, Metrics: http.NotFoundHandler(), Logger: zap.NewNop(), Version: "v1.2.3", Started: time.Now().Add(-3 * time.Hour),
 		Mode: admin.ModeSandbox, Account: "acme.example",
+		Calls: app.CallFates(config.Defaults()), Door: func() []metrics.Came {
+			return []metrics.Came{{Type: "identify", Received: 12}, {Type: "track", Received: 5, Dropped: map[string]int{"not_forwarded": 4, "repeated\x1b": 1}}}
+		},
 		Ready: func(context.Context) error { return nil }, User: func(id string) string { return "hash-" + id },
 		Sending: func() admin.Sending {
 			estimate := 5400.0

@@ -66,6 +66,7 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 	p.printProcesses(st, now)
 	out("")
 	p.printLedger(st, now)
+	p.printCalls(st, now)
 	p.printTallies("discarded", st.Discards, "")
 	p.printTallies("dead letters", st.Dead, "see them: freshrelay dlq list --reason ")
 	p.printCauses(st, now)
@@ -148,10 +149,28 @@ func (p *program) printBackfill(b *admin.Backfill) {
 	fmt.Fprintln(p.stdout, "backfill    "+note)
 }
 
+// printCalls shows what came of each type of call, what of it was dropped at the door, and what happens to it.
+func (p *program) printCalls(st admin.Status, now time.Time) {
+	if len(st.Calls) == 0 {
+		return
+	}
+	fmt.Fprintf(p.stdout, "\ncalls that came in %s, and what happens to each\n", ago(now, st.CallsSince))
+	for _, c := range st.Calls {
+		fmt.Fprintf(p.stdout, "%-10s%10d  %s (%s)\n", clean(c.Type, 10), c.Received, clean(c.Fate, 0), clean(c.Switch, 0))
+		var reasons []string
+		for _, reason := range slices.Sorted(maps.Keys(c.Dropped)) {
+			reasons = append(reasons, fmt.Sprintf("%d %s", c.Dropped[reason], clean(reason, 20)))
+		}
+		if len(reasons) > 0 {
+			fmt.Fprintf(p.stdout, "%20s  dropped: %s\n", "", strings.Join(reasons, ", "))
+		}
+	}
+}
+
 func (p *program) printLedger(st admin.Status, now time.Time) {
 	l := st.Ledger
 	out := func(name string, n int64, note string) { fmt.Fprintf(p.stdout, "%-10s%10d%s\n", name, n, note) }
-	out("accepted", l.Accepted, "")
+	out("accepted", l.Accepted, "   entries since the store was made; a group, alias or delete call can be two")
 	out("delivered", l.Delivered, "")
 	out("discarded", l.Discarded, "")
 	out("dead", l.Dead, "")

@@ -20,6 +20,10 @@ func TestStatus(t *testing.T) {
 		"quota       250 calls left this hour, 200 used (of 1000, 100 kept for people; 450 at present, after a 429)",
 		"backfill    reading contacts: 120 of about 500 pages, 12000 contacts, 123 calls so far, done in about 25m; 41200 users wait for it",
 		"backlog     clear in about 1h30m",
+		"calls that came in 3h0m, and what happens to each",
+		"identify          12  stored; its user's contact is made or updated;",
+		"track              5  answered with 200 and dropped (not_forwarded) (off; sources[].forward.track names those that become activities of the contact)\n"+
+			"                      dropped: 4 not_forwarded, 1 repeated\uFFFD\n", "delete             0  stored and discarded",
 		"accepted          12", "delivered          7", "pending            1   the oldest for 1m",
 		"do not add up: accepted is off by 1", "2  missing_email (identify)", "Send email among the traits",
 		"dead letters", "1  invalid (identify)", "see them: freshrelay dlq list --reason invalid\n", "store       dead 91 B, events 3.0 MiB, state 100 B", "last success none yet",
@@ -31,6 +35,9 @@ func TestStatus(t *testing.T) {
 		t.Errorf("%d lines are more than a screen", n)
 	}
 	st := decode[admin.Status](t, r.run(t, "status", "-o", "json").out)
+	if len(st.Calls) != 7 || st.Calls[4].Received != 5 || st.Calls[4].Dropped["not_forwarded"] != 4 || st.Calls[4].Switch == "" || st.Calls[6].Received != 0 {
+		t.Errorf("calls %+v", st.Calls)
+	}
 	if len(st.Quota) != 1 || st.Quota[0].Left != 250 || st.BacklogClear == nil || *st.BacklogClear != 5400 || st.Delivery != "canary" {
 		t.Errorf("%+v", st)
 	}
