@@ -36,13 +36,13 @@ type Finding struct {
 
 // CheckReport is everything that was looked at, and what follows for calls and new contacts.
 type CheckReport struct {
-	Problems    int        `json:"problems"`
-	Warnings    int        `json:"warnings"`
-	Findings    []Finding  `json:"findings"`
+	Problems    int              `json:"problems"`
+	Warnings    int              `json:"warnings"`
+	Findings    []Finding        `json:"findings"`
 	Calls       []admin.CallFate `json:"calls"`
-	NewContacts []NewValue `json:"new_contacts"`
-	Usable      bool       `json:"-"` // the configuration could be loaded
-	Reachable   bool       `json:"-"` // senders come to this service by its public address; only looked at if asked for
+	NewContacts []NewValue       `json:"new_contacts"`
+	Usable      bool             `json:"-"` // the configuration could be loaded
+	Reachable   bool             `json:"-"` // senders come to this service by its public address; only looked at if asked for
 	cfg         config.Config
 }
 
