@@ -81,7 +81,7 @@ func TestCheckSaysWhatBecomesOfTrackAndPage(t *testing.T) {
 	fates := func(forward, activities string) map[string]string {
 		out := map[string]string{}
 		for _, f := range checked(t, forward, activities).Calls {
-			out[f.Type] = f.Fate
+			out[strings.TrimSpace(f.Type+" "+f.Which)] = f.Fate + "; " + f.Switch
 		}
 		return out
 	}
