@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cenkalti/backoff/v4"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -21,6 +22,7 @@ type batch struct {
 	fenced      map[*standing]bool // partitions whose lease the batch is compared with
 	releases    map[*standing]bool // partitions whose lease it gives back
 	began       time.Time          // of the first try
+	refused     int                // tries in a row, see refuse
 }
 
 // batchPart is one partition's share of a batch.
@@ -136,6 +138,26 @@ func plain(subject, data string) *nats.Msg {
 // expecting makes a message that is refused, with its whole batch, unless the subject's last revision is rev.
 func expecting(subject string, data []byte, rev uint64) *nats.Msg {
 	return &nats.Msg{Subject: subject, Data: data, Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(rev, 10)}}}
+}
+
+// shrink says what follows from an answer after which less is to be sent at once. The smallest batch can still get lost on its way
+// to a new leader, but is too long for no broker that this program can use.
+func (b *batch) shrink(why error) error {
+	switch {
+	case len(b.settlements) > 1:
+		return backoff.Permanent(fmt.Errorf("%w: %w", errSmaller, why))
+	case errorCode(why) == codeBatchTooLong:
+		return backoff.Permanent(fmt.Errorf("committing one record: %w: raise the server's limit of messages in a batch", why))
+	}
+	return b.refuse(why)
+}
+
+// refuse gives a batch some more tries, and then up: what a process cannot find out about, its next start reads.
+func (b *batch) refuse(why error) error {
+	if b.refused++; b.refused >= refusedTries {
+		return backoff.Permanent(fmt.Errorf("committing, %d tries: %w", b.refused, why))
+	}
+	return fmt.Errorf("committing: %w", why)
 }
 
 // landed finds out, after a refusal, whether an earlier try of this very batch is stored. The same bytes under counters

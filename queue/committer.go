@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
 	"go.uber.org/zap"
 
@@ -23,6 +22,8 @@ const (
 	// effect has happened, only that user's next event waits.
 	linger        = 20 * time.Millisecond
 	commitTimeout = 5 * time.Second
+	// refusedTries is how often in a row a batch may be refused for a reason that nobody knows, or that smaller batches do not mend.
+	refusedTries = 5
 	// conflictPatience is how long a refused batch is compared again on replicas, which answer with what has been applied
 	// and refuse for what is on its way.
 	conflictPatience = 15 * time.Second
@@ -103,24 +104,41 @@ func (c *committer) loop(ctx context.Context) {
 			}
 			return
 		}
-		settlements = c.sift(c.admit(ctx, settlements))
-		for len(settlements) > 0 {
-			revs, err := c.commit(ctx, settlements)
-			if lost, ok := errors.AsType[*lostError](err); ok {
-				settlements = c.drop(settlements, lost.partitions)
-				continue
-			}
-			if err != nil {
-				c.end(settlements, err)
-				return
-			}
-			for i, s := range settlements {
-				s.Done(revs[i], nil)
-			}
-			break
+		if !c.store(ctx, c.sift(c.admit(ctx, settlements))) {
+			return
 		}
 	}
 }
+
+// store commits settlements, as one batch unless the broker wants smaller ones. It returns false after a commit with which
+// everything has ended.
+func (c *committer) store(ctx context.Context, settlements []*Settlement) bool {
+	for most := maxCommit; len(settlements) > 0; {
+		part := settlements[:min(len(settlements), most)]
+		revs, err := c.commit(ctx, part)
+		if lost, ok := errors.AsType[*lostError](err); ok {
+			settlements = c.drop(settlements, lost.partitions)
+			continue
+		}
+		if errors.Is(err, errSmaller) {
+			most = (len(part) + 1) / 2
+			c.log.Warn("the broker did not take a commit as one batch, sending it as two", zap.Int("records", len(part)), zap.Error(err))
+			continue
+		}
+		if err != nil {
+			c.end(settlements, err)
+			return false
+		}
+		for i, s := range part {
+			s.Done(revs[i], nil)
+		}
+		settlements = settlements[len(part):]
+	}
+	return true
+}
+
+// errSmaller says of a batch of several settlements that nothing of it is stored, and that less at once may be.
+var errSmaller = errors.New("a batch is to be smaller")
 
 // lostError says which partitions of a refused batch have another owner now. Nothing of the batch is stored.
 type lostError struct{ partitions []*Partition }
@@ -210,7 +228,7 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 		return err
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
 		c.s.repeats(true)
-		if code := errorCode(err); code == codeStreamFull || code == codeServerFull {
+		if isFull(err) {
 			c.log.Error("STATE is full and nothing can be settled: give nats.max_bytes more room and start again; nothing is lost, everything waits",
 				zap.Int("records", len(settlements)), zap.Duration("wait", next))
 			return
@@ -237,18 +255,25 @@ func (c *committer) try(ctx context.Context, b *batch) (uint64, error) {
 	failpoint.Hit(failpoint.CommitBefore)
 	// The batch's last message is answered for all of them, so no acks in between are asked for.
 	ack, err := jetstreamext.PublishMsgBatch(sendCtx, c.s.js, b.msgs, jetstreamext.BatchFlowControl{})
-	switch {
-	case err == nil:
+	switch verdictOf(err) {
+	case verdictStored:
 		failpoint.Hit(failpoint.CommitAfter)
 		return ack.Sequence, nil
-	case slices.Contains([]jetstream.ErrorCode{codeBatchDisabled, codeBatchSequence, codeBatchCommit}, errorCode(err)):
-		return 0, backoff.Permanent(fmt.Errorf("committing: %w", err)) // the stream is not ours, or a bug: no try will do better
-	case !isConflict(err):
+	case verdictAgain, verdictFull:
+		b.refused = 0
 		return 0, fmt.Errorf("committing: %w", err)
+	case verdictNever:
+		return 0, backoff.Permanent(fmt.Errorf("committing: %w", err))
+	case verdictUnknown:
+		return 0, b.refuse(err)
+	case verdictConflict, verdictSmaller: // an earlier try may be stored
 	}
 	last, landed, readErr := b.landed(ctx, c.s)
 	if readErr != nil || landed {
 		return last, readErr
+	}
+	if verdictOf(err) == verdictSmaller {
+		return 0, b.shrink(err)
 	}
 	lost, readErr := b.lost(ctx, c.s)
 	switch {

@@ -66,7 +66,7 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	failpoint.Hit(failpoint.LetterBefore)
 	p.burying(l)
 	ack, err := p.s.js.PublishMsg(ctx, msg, opts...)
-	switch code := errorCode(err); {
+	switch {
 	case err == nil:
 		p.buried(ack.Sequence)
 		p.s.figures.stored(l, ack.Sequence, old, oldSeq)
@@ -81,7 +81,7 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	case !update && isConflict(err):
 		failpoint.Hit(failpoint.LetterAfter)
 		return nil
-	case code == codeStreamFull, code == codeServerFull:
+	case isFull(err):
 		return fmt.Errorf("%w: stream DEAD: replay or discard dead letters, or give more room (nats.max_bytes)", ErrFull)
 	default:
 		p.s.figures.doubt()

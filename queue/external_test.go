@@ -136,16 +136,8 @@ func TestProcessesThatStartTogetherMakeOneStore(t *testing.T) {
 	})
 }
 
-// Codes of the broker that say "not now" are tried again; those that say "no" are not.
-func TestWhatIsUnclear(t *testing.T) {
-	for code, want := range map[jetstream.ErrorCode]bool{
-		10008: true, 10009: true, 10118: true, 10194: true, 10158: true, 10163: true,
-		10071: false, 10164: false, 10023: false, 10077: false, 10174: false, 10201: false,
-	} {
-		if got := unclear(&jetstream.APIError{ErrorCode: code}); got != want {
-			t.Errorf("%d: %v", code, got)
-		}
-	}
+// What is no answer of the broker is unclear: it may be stored. The codes of its answers: TestEveryCodeHasItsAction.
+func TestWhatIsNoAnswerIsUnclear(t *testing.T) {
 	for _, err := range []error{nats.ErrTimeout, jetstream.ErrNoStreamResponse, nats.ErrConnectionClosed, nats.ErrReconnectBufExceeded} {
 		if !unclear(err) {
 			t.Errorf("%v passes for an answer", err)

@@ -169,7 +169,7 @@ func (p *publisher) send(ctx context.Context, out *outgoing) (conflict bool, _ e
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	p.unclear.Store(0)
-	switch code := errorCode(err); {
+	switch {
 	case err == nil:
 		failpoint.Hit(failpoint.PublishAfter)
 		p.events, p.items, p.last = p.events+out.events, p.items+out.items, ack.Sequence
@@ -177,7 +177,7 @@ func (p *publisher) send(ctx context.Context, out *outgoing) (conflict bool, _ e
 		return false, nil
 	case isConflict(err):
 		return true, nil
-	case code == codeStreamFull || code == codeServerFull:
+	case isFull(err):
 		return false, backoff.Permanent(fmt.Errorf("%w: the log drains as its events are delivered; nats.max_bytes gives it more room", ErrFull))
 	}
 	return false, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))

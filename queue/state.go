@@ -27,12 +27,12 @@ func (s *Store) State(ctx context.Context, key string) (data []byte, rev uint64,
 // ErrUnavailable, after which data may be stored all the same.
 func (s *Store) PutState(ctx context.Context, key string, data []byte, rev uint64) (uint64, error) {
 	ack, err := s.js.Publish(ctx, s.names.state(key), data, jetstream.WithExpectLastSequencePerSubject(rev))
-	switch code := errorCode(err); {
+	switch {
 	case err == nil:
 		return ack.Sequence, nil
 	case isConflict(err):
 		return 0, fmt.Errorf("%w: STATE %s", ErrConflict, key)
-	case code == codeStreamFull, code == codeServerFull:
+	case isFull(err):
 		return 0, fmt.Errorf("%w: stream STATE: give it more room (nats.max_bytes)", ErrFull)
 	default:
 		return 0, fmt.Errorf("%w: writing STATE %s: %w", ErrUnavailable, key, err)
