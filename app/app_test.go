@@ -23,6 +23,7 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app"
 	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 )
 
 // process is a whole service in this process, on real sockets.
@@ -36,6 +37,12 @@ type process struct {
 
 func startProcess(t *testing.T, dir string, change ...func(*config.Config)) *process {
 	t.Helper()
+	return startOn(t, sandbox.Options{}, dir, change...)
+}
+
+// startOn starts it on a sandbox of that kind.
+func startOn(t *testing.T, box sandbox.Options, dir string, change ...func(*config.Config)) *process {
+	t.Helper()
 	cfg := config.SandboxDefaults()
 	cfg.DataDir, cfg.Listen, cfg.Admin.Listen = dir, "127.0.0.1:0", "127.0.0.1:0"
 	cfg.NATS.MaxBytes = 64 << 20
@@ -47,7 +54,7 @@ func startProcess(t *testing.T, dir string, change ...func(*config.Config)) *pro
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- app.Run(ctx, cfg, app.Options{Sandbox: true, SandboxListen: "127.0.0.1:0", Version: "test", Logger: zap.New(core), Ready: ready})
+		done <- app.Run(ctx, cfg, app.Options{Sandbox: true, SandboxListen: "127.0.0.1:0", SandboxOptions: box, Version: "test", Logger: zap.New(core), Ready: ready})
 	}()
 	p := &process{t: t, cfg: cfg, logs: logs}
 	p.stop = func() error { cancel(); return <-done }

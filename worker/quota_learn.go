@@ -15,8 +15,10 @@ const (
 	// recovery is how long it takes until a limit that a 429 taught is forgotten: it rises bit by bit.
 	recoveryHour   = 6 * time.Hour
 	recoveryMinute = time.Hour
-	// capWait is how long a word of the API about what is left is believed if it does not say when it ends.
-	capWait = time.Minute
+	// capWait is how long a word of the API about what is left is believed if it does not say when it ends. Each time that
+	// nothing is left it is believed for twice as long, up to capWaitMax: whoever asks uses up what is left for people.
+	capWait    = time.Minute
+	capWaitMax = 8 * time.Minute
 )
 
 // learnt is a limit below the configured one: the account answered 429 when we had spent so much. Somebody else uses
@@ -113,6 +115,8 @@ func (q *quota) apply(s *spending, now time.Time) (told int) {
 type seenCap struct {
 	left  int
 	until time.Time
+	pause time.Duration // how long that is, if no answer says so
+	asked bool          // nothing was left, and the next calls are to tell how things are
 }
 
 // now forgets what was said when its time is over. If nothing was left, only the next calls go, and tell how things are.
@@ -123,7 +127,7 @@ func (c *seenCap) now(at time.Time, calls int) *seenCap {
 	case c.left > 0:
 		return nil
 	}
-	return &seenCap{left: calls, until: at.Add(capWait)}
+	return &seenCap{left: calls, until: at.Add(c.pause), pause: c.pause, asked: true}
 }
 
 func (c *seenCap) lets(calls int) bool { return c == nil || c.left >= calls }
@@ -144,13 +148,19 @@ func (q *quota) observe(total, remaining int, reset time.Duration) {
 	if total < 0 { // of which window nobody knows
 		total = remaining
 	}
-	until := time.Now().Add(capWait)
+	// Calls that were granted and are not answered may not be in the figure yet.
+	before, left := q.cap, remaining-q.cfg.reserved(total)-q.outstanding()
+	pause := capWait
+	if before != nil && left <= 0 {
+		if pause = before.pause; before.asked && reset == 0 {
+			pause = min(2*pause, capWaitMax)
+		}
+	}
+	until := time.Now().Add(pause)
 	if reset > 0 {
 		until = time.Now().Add(reset)
 	}
-	// Calls that were granted and are not answered may not be in the figure yet.
-	before := q.cap
-	q.cap = &seenCap{left: remaining - q.cfg.reserved(total) - q.outstanding(), until: until}
+	q.cap = &seenCap{left: left, until: until, pause: pause}
 	if before != nil && before.left < q.cap.left {
 		signal(q.wake)
 	}

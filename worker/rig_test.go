@@ -110,8 +110,15 @@ func (r *rig) open() {
 
 // config is that of the pool of the open store.
 func (r *rig) config() worker.Config {
+	r.t.Helper()
+	api := r.api
+	api.OnLimits = func(op string, l freshmarketer.Limits) { r.pool.Limits(op, l) }
+	client, err := freshmarketer.New(api)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	return worker.Config{
-		Store: r.store, Client: r.client(), Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Activities: r.activities, Deletion: r.deletion, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
+		Store: r.store, Client: client, Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Activities: r.activities, Deletion: r.deletion, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
 		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 	}
 }
