@@ -118,18 +118,19 @@ func (t *turn) resolve(w freshmarketer.ContactWrite, refused error) (freshmarket
 		}
 		return none, fmt.Errorf("%w: %w", errEmailTaken, refused)
 	}
+	if api.Kind == freshmarketer.KindConflict || api.Field != "" {
+		// First of all whoever has the address should be visible: a look-up that finds nobody only asks for another one.
+		if err := t.doubt(); err != nil {
+			return none, err
+		}
+	}
 	if !byUserID {
 		if err := t.findOwn(false); err != nil {
 			return none, err
 		}
 	}
-	if api.Kind == freshmarketer.KindConflict || api.Field != "" {
-		if err := t.doubt(); err != nil {
-			return none, err
-		}
-		if api.Kind == freshmarketer.KindConflict { // with what nobody can see: in the recycle bin, or not for this key's user
-			return none, fmt.Errorf("%w: %w", errEmailTaken, refused)
-		}
+	if api.Kind == freshmarketer.KindConflict { // with what nobody can see: in the recycle bin, or not for this key's user
+		return none, fmt.Errorf("%w: %w", errEmailTaken, refused)
 	}
 	return t.createBare(w, refused)
 }

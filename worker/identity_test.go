@@ -96,3 +96,25 @@ func TestAContactWithAForeignIDIsLeftAlone(t *testing.T) {
 		}
 	})
 }
+
+// That an account's upserts know no external_id costs one call, once.
+func TestWhetherUpsertsFindByUserIDIsLearntOnce(t *testing.T) {
+	bubble(t, sandbox.Options{RefuseExternalIDUpsert: true}, func(t *testing.T, r *rig) {
+		r.known("first") // the account's fields are read
+		for i, want := range []int64{5, 4, 4} {
+			user := fmt.Sprint("u", i)
+			r.add(map[string]any{"emails": user + "@example.test", "external_id": user})
+			if i == 2 {
+				r.restart()
+				r.known("second")
+			}
+			before := r.box.CallCount()
+			r.publish(r.identify(user, map[string]any{"seq": 1}))
+			r.drain(time.Minute)
+			if n := r.box.CallCount() - before; n > want {
+				t.Errorf("%s took %d calls, want at most %d: %v", user, n, want, r.calls(before))
+			}
+			r.upTo(user, 1)
+		}
+	})
+}
