@@ -183,6 +183,10 @@ var behaviours = []behaviour{
 	{name: "403 for everything", fault: sandbox.Fault{Percent: 100, Status: 403}, ends: "held"},
 	{name: "a bare 404 for everything", fault: sandbox.Fault{Percent: 100, Status: 404}, ends: "held"},
 	{name: "a web page instead of JSON", fault: sandbox.Fault{Percent: 100, Status: 200, Body: "<html>wrong account</html>"}, ends: "held"},
+	{
+		name: "a contact that is shown and that no update finds", known: true, calls: map[string]any{"city": "Ulm"}, stays: true, ends: "dead:exhausted", most: 100, lag: 14 * time.Minute,
+		fault: sandbox.Fault{Next: 400, Status: 404, Operation: "update_contact", Body: `{"errors":{"code":404,"message":["Record not found"]}}`},
+	},
 	{name: "403 for one contact", known: true, fault: sandbox.Fault{Percent: 100, Status: 403, Operation: "update_contact"}, stays: true, ends: "dead:exhausted", lag: 14 * time.Minute},
 	{name: "500 for one contact", known: true, fault: sandbox.Fault{Percent: 100, Status: 500, Operation: "update_contact"}, stays: true, ends: "dead:exhausted", lag: 14 * time.Minute},
 	{name: "a success that cannot be read", known: true, fault: sandbox.Fault{Percent: 100, Status: 200, Body: "true", Operation: "update_contact"}, stays: true, ends: "dead:exhausted"},

@@ -230,10 +230,11 @@ func (b *bulks) cut() []*turn {
 	return turns
 }
 
-// refresh makes the change anew. It returns false if the lane has been settled or given back instead.
+// refresh makes the change anew. It returns false if the lane has been settled or given back instead. What has come meanwhile and is
+// no part of a change, or asks for more than a bulk can do, is for a turn of its own: the whole of run.
 func (t *turn) refresh() bool {
 	err := t.gather()
-	if err == nil && len(t.calls) == 0 {
+	if err == nil && (len(t.calls) == 0 || t.aliases() || t.deletes()) {
 		t.part.backlog.giveBack(t.lane)
 		return false
 	}
@@ -250,7 +251,7 @@ func (t *turn) refresh() bool {
 		t.stall(err)
 		return false
 	}
-	if !t.bulkable() {
+	if !t.bulkable() || len(t.result.Change.Links) > 0 {
 		t.part.backlog.giveBack(t.lane)
 		return false
 	}

@@ -49,11 +49,14 @@ const (
 // Failure is all that a decision rests on.
 type Failure struct {
 	Kind   freshmarketer.Kind
-	Counts bool          // the gate says that it is this user's trouble
-	Probed bool          // a probe has just shown that the account works
-	Known  bool          // the contact's id is remembered
-	Merged int           // events in the change
-	Age    time.Duration // of the user's trouble
+	Counts bool // the gate says that it is this user's trouble
+	Probed bool // a probe has just shown that the account works
+	Known  bool // the contact's id is remembered
+	// Recreated: the contact was found gone in this very turn before, and found or made anew. An account can show a contact, or
+	// answer that its userId is taken, and yet find none to update: then it is trouble like any other.
+	Recreated bool
+	Merged    int           // events in the change
+	Age       time.Duration // of the user's trouble
 	// Field is the field that the API names, if the change can do without it; "" otherwise. Whoever asks leaves it empty
 	// for what a contact is found or made by, and for what is not (any more) in the change.
 	Field   string
@@ -70,7 +73,7 @@ func Decide(f Failure, r Retry) Action {
 	case freshmarketer.KindThrottled, freshmarketer.KindAuth, freshmarketer.KindCanceled:
 		return ActionHold
 	case freshmarketer.KindGone:
-		if f.Known {
+		if f.Known && !f.Recreated {
 			return ActionRecreate
 		}
 	case freshmarketer.KindInvalid, freshmarketer.KindConflict:

@@ -28,6 +28,10 @@ func TestDecide(t *testing.T) {
 			fm.KindAuth: "hold", fm.KindThrottled: "hold", fm.KindCanceled: "hold", fm.KindGone: "recreate", fm.KindConflict: "set aside",
 			fm.KindInvalid: "set aside", fm.KindPermission: "probe", fm.KindMisrouted: "probe",
 		}, "retry"},
+		{"of a contact that was found or made anew", Failure{Counts: true, Merged: 1, Known: true, Recreated: true}, map[fm.Kind]string{
+			fm.KindAuth: "hold", fm.KindThrottled: "hold", fm.KindCanceled: "hold", fm.KindConflict: "set aside",
+			fm.KindInvalid: "set aside", fm.KindPermission: "probe", fm.KindMisrouted: "probe",
+		}, "retry"},
 		{"of a merged change", Failure{Counts: true, Merged: 2, Known: true}, map[fm.Kind]string{
 			fm.KindAuth: "hold", fm.KindThrottled: "hold", fm.KindCanceled: "hold", fm.KindGone: "recreate", fm.KindConflict: "split",
 			fm.KindInvalid: "split", fm.KindPermission: "probe", fm.KindMisrouted: "probe",

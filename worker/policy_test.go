@@ -206,8 +206,8 @@ func TestNoDecisionBreaksAPromise(t *testing.T) {
 	t.Parallel()
 	for _, kind := range allKinds() {
 		for _, age := range schedule(testRetry) {
-			for n := range 1 << 6 {
-				f := Failure{Kind: kind, Age: age, Counts: n&1 > 0, Probed: n&2 > 0, Known: n&4 > 0, Merged: 1 + n>>3&1}
+			for n := range 1 << 7 {
+				f := Failure{Kind: kind, Age: age, Counts: n&1 > 0, Probed: n&2 > 0, Known: n&4 > 0, Merged: 1 + n>>3&1, Recreated: n&64 > 0}
 				if n&16 > 0 {
 					f.Field = "job_title"
 				}
@@ -228,6 +228,7 @@ func TestNoDecisionBreaksAPromise(t *testing.T) {
 					"a change of one call is split":                              a == ActionSplit && f.Merged == 1,
 					"a field is dropped that nobody named, or for ever":          a == ActionDropField && (f.Field == "" || f.Dropped >= maxDropped || !refused),
 					"a contact that was never known is forgotten":                a == ActionRecreate && (!f.Known || kind != fm.KindGone),
+					"a contact is found or made anew again and again":            a == ActionRecreate && f.Recreated,
 					"permission or a wrong page is retried before anybody asked": a == ActionRetry && !f.Probed && (kind == fm.KindPermission || kind == fm.KindMisrouted),
 				} {
 					if when {

@@ -45,6 +45,8 @@ type turn struct {
 	searches int                                  // for what the API refuses without naming it
 	partly   bool                                 // a search has written a part of the change
 
+	recreated bool // the contact was found gone, see Failure
+
 	links       map[string]string    // ids of accounts to link the contact to, by company
 	linkFailure *freshmarketer.Error // of the last link that the API refused
 

@@ -44,7 +44,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	}
 	f := Failure{
 		Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.idleFor()),
-		Field: t.droppable(api.Field), Dropped: len(t.dropped),
+		Field: t.droppable(api.Field), Dropped: len(t.dropped), Recreated: t.recreated,
 	}
 	if t.erasing != nil {
 		f.Merged = 1 // what came before the delete call is not worth a call
@@ -87,6 +87,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	case ActionSplit:
 		l.split(len(t.items))
 	case ActionRecreate:
+		t.recreated = true
 		l.unguess()
 		l.record.ForgetContact()
 	case ActionSetAside:
