@@ -206,7 +206,7 @@ func (t *turn) someLetters() (letters []queue.Letter, more bool, _ error) {
 			return nil, false, err
 		}
 		for _, l := range page.Letters {
-			own := slices.ContainsFunc(t.calls, func(c call) bool { return c.position == l.Position })
+			own := slices.ContainsFunc(t.calls, func(c call) bool { return c.position == l.Position && (c.letter != nil || c.tried) })
 			if !own && l.Activity == t.part.backlog.activities && l.Position <= t.lane.record.Pos && !slices.Contains(t.lane.buried, l.Position) {
 				letters = append(letters, l)
 			}

@@ -49,7 +49,7 @@ func (t *turn) openEntry(it queue.Item, c *call) (wanted bool, err error) {
 	case err != nil && !errors.Is(err, queue.ErrNoLetter):
 		return false, err
 	}
-	c.imported, c.stored, c.edits = &l, l.Event, l.Edits
+	c.imported, c.stored, c.edits, c.tried = &l, l.Event, l.Edits, err == nil
 	c.received.Type, c.received.Source, c.received.MessageID = segment.Type(l.Type), l.Source, l.MessageID
 	return true, nil
 }

@@ -66,7 +66,7 @@ func (t *turn) settle(record mapping.Record, failure *freshmarketer.Error, setAs
 				record.Gone = append(record.Gone, c.letter.Position)
 				gone = append(gone, c.letter.ID)
 			}
-		} else if c.item == c.position && f.outcome != queue.Dead && slices.Contains(t.lane.buried, c.position) {
+		} else if f.outcome != queue.Dead && (c.tried || c.item == c.position && slices.Contains(t.lane.buried, c.position)) {
 			// An earlier try set it aside and got no further than storing the letter.
 			record.Gone = append(record.Gone, c.position)
 			gone = append(gone, letterID(t.lane.user, c.position))

@@ -76,6 +76,7 @@ type call struct {
 	order    queue.Order   // what to do with the letter
 	edits    []queue.Edit  // of the letter and of the order
 	imported *queue.Letter // the entry is this letter and no event; it becomes a dead letter again
+	tried    bool          // the letter is there already: an earlier try to import it was not settled
 }
 
 // run ends with the lane settled, planned for later, given back, or handed over to a bulk. On an error nothing has been done with the lane.
