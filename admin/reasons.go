@@ -123,8 +123,8 @@ func discardAdvice() map[string]Advice {
 			"Look through dead letters more often (freshrelay dlq list --group), or keep them longer.",
 		},
 		"not_live": {
-			"It waited for as long as delivery.observe_for allows while delivery.mode did not write its user.",
-			"To wait longer, raise delivery.observe_for; to deliver calls, set delivery.mode to live.",
+			"It waited for as long as delivery.observe_for allows while delivery.mode did not write its user. A delete call becomes a dead letter; all but the contact is erased.",
+			"To wait longer, raise delivery.observe_for; to deliver calls, set delivery.mode to live. A delete call then comes again by itself.",
 		},
 		"not_forwarded": {
 			"This type of call, or this event or page, is not sent to Freshmarketer.",

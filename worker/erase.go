@@ -2,12 +2,10 @@ package worker
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"slices"
 	"time"
 
-	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/segment"
@@ -98,29 +96,11 @@ func (t *turn) deletes() bool {
 // erase is the turn of a head that ends with a delete call. It returns false if the head is to be looked at anew.
 func (t *turn) erase() (done bool, _ error) {
 	last := &t.calls[len(t.calls)-1]
-	known := t.lane.record.Knows(last.received.Source, last.received.MessageID, last.received.At)
-	switch {
-	case last.letter == nil && known, last.position < t.lane.record.Allowed:
-		reason := mapping.ReasonDuplicate
-		if last.position < t.lane.record.Allowed {
-			reason = mapping.ReasonStale // a letter, and since then the user was let come again
-		}
-		return t.withoutErasing(last, mapping.Outcome{Reason: reason})
-	case last.undoes():
-		return t.withoutErasing(last, mapping.Outcome{Delivered: true})
+	if outcome, nobody := t.erasesNobody(last); nobody {
+		return t.withoutErasing(last, outcome)
 	}
-	for i := range t.calls[:len(t.calls)-1] {
-		t.calls[i].drop(mapping.ReasonErased)
-	}
-	last.outcome = mapping.Outcome{Delivered: true}
-	t.lane.unguess() // nothing has confirmed it
-	left := mapping.Record{ContactID: t.lane.record.ContactID, Suppressed: time.Now().Unix(), Allowed: t.lane.record.Allowed}
-	left.Remember(last.received.Source, last.received.MessageID, last.received.At)
-	t.erasing, t.result = &left, mapping.Result{Record: left}
-	if err := t.collectLetters(); err != nil {
-		return false, err
-	}
-	if err := t.part.log.Erase(t.callCtx, t.lane.user, last.item); err != nil {
+	left, err := t.eraseHere(last)
+	if err != nil {
 		return false, err
 	}
 	if _, err := t.enter(); err != nil {
@@ -132,7 +112,55 @@ func (t *turn) erase() (done bool, _ error) {
 		return !again, err
 	}
 	left.ContactID = ""
-	return true, t.settle(left, nil, "")
+	return true, t.settle(*left, nil, "")
+}
+
+// eraseUnsent is the turn of a delete call that has waited for another mode for too long. All is erased but the contact, for which the
+// call becomes a dead letter: it comes again by itself once the mode is live.
+func (t *turn) eraseUnsent() error {
+	last := &t.calls[0]
+	if t.part.contacts != nil {
+		return t.eraseActivities(last)
+	}
+	if outcome, nobody := t.erasesNobody(last); nobody {
+		_, err := t.withoutErasing(last, outcome)
+		return err
+	}
+	left, err := t.eraseHere(last)
+	if err != nil {
+		return err
+	}
+	return t.settle(*left, nil, ReasonNotLive)
+}
+
+// erasesNobody says of a delete call that is known, or undoes another, what becomes of it.
+func (t *turn) erasesNobody(last *call) (outcome mapping.Outcome, nobody bool) {
+	record := &t.lane.record
+	switch {
+	case last.position < record.Allowed: // a letter, and since then the user was let come again
+		return mapping.Outcome{Reason: mapping.ReasonStale}, true
+	case last.letter == nil && record.Knows(last.received.Source, last.received.MessageID, last.received.At):
+		return mapping.Outcome{Reason: mapping.ReasonDuplicate}, true
+	case last.undoes():
+		return mapping.Outcome{Delivered: true}, true
+	}
+	return mapping.Outcome{}, false
+}
+
+// eraseHere is what erasing is but for the contact, up to the settlement: left is what stays of the user's record.
+func (t *turn) eraseHere(last *call) (left *mapping.Record, _ error) {
+	for i := range t.calls[:len(t.calls)-1] {
+		t.calls[i].drop(mapping.ReasonErased)
+	}
+	last.outcome = mapping.Outcome{Delivered: true}
+	t.lane.unguess() // nothing has confirmed it
+	left = &mapping.Record{ContactID: t.lane.record.ContactID, Suppressed: time.Now().Unix(), Allowed: t.lane.record.Allowed}
+	left.Remember(last.received.Source, last.received.MessageID, last.received.At)
+	t.erasing, t.result = left, mapping.Result{Record: *left}
+	if err := t.collectLetters(); err != nil {
+		return nil, err
+	}
+	return left, t.part.log.Erase(t.callCtx, t.lane.user, last.item)
 }
 
 // drop discards a call whatever it is: also one that cannot be read, and a letter that is imported, would stay as a dead letter.
@@ -215,67 +243,4 @@ func (t *turn) someLetters() (letters []queue.Letter, more bool, _ error) {
 			return letters, q.After != "", nil
 		}
 	}
-}
-
-// eraseContact deletes the user's contact: the one that is remembered, or else any that has the user's id. One that is gone is
-// what was wanted.
-func (t *turn) eraseContact(user string) error {
-	if id := t.lane.record.ContactID; id != "" {
-		if done, err := t.eraseContactOf(user, id); done || err != nil {
-			return err
-		}
-	}
-	found, err := t.lookup("external_id", user)
-	if err != nil {
-		return err
-	}
-	erased := false
-	for _, hit := range found[:min(len(found), maxHolders)] {
-		done, err := t.eraseContactOf(user, hit.ID)
-		if err != nil {
-			return err
-		}
-		erased = erased || done
-	}
-	if erased || !t.lane.unsettled() {
-		return nil
-	}
-	// A contact may have been made without our having got the answer, and no lookup may show it yet.
-	if t.lane.vacant.IsZero() {
-		t.lane.vacant = time.Now()
-	}
-	if wait := indexLag - time.Since(t.lane.vacant); wait > 0 {
-		return notYet(wait)
-	}
-	return nil
-}
-
-// eraseContactOf deletes a contact if it is the user's. It returns false if it was not there, or belongs to another user by now,
-// and then is left alone: the user may have another.
-func (t *turn) eraseContactOf(user, id string) (done bool, _ error) {
-	contact, err := t.get(id)
-	gone := freshmarketer.KindOf(err) == freshmarketer.KindGone
-	switch {
-	case gone && t.p.cfg.Deletion.RecycleBin:
-		return false, nil
-	case err != nil && !gone:
-		return false, err
-	case err == nil && contact.ExternalID != user && (contact.ExternalID != "" || id != t.lane.record.ContactID):
-		return false, nil
-	}
-	if err := t.deleteContact(id); err != nil && freshmarketer.KindOf(err) != freshmarketer.KindGone {
-		return false, err
-	}
-	return !gone, nil
-}
-
-func (t *turn) deleteContact(id string) error {
-	op, do := freshmarketer.OpForgetContact, t.p.cfg.Client.ForgetContact
-	if t.p.cfg.Deletion.RecycleBin {
-		op, do = freshmarketer.OpDeleteContact, t.p.cfg.Client.DeleteContact
-	}
-	_, err := t.call(op, func(ctx context.Context) (freshmarketer.Contact, error) {
-		return freshmarketer.Contact{ID: id}, do(ctx, id)
-	})
-	return err
 }

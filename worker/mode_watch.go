@@ -140,11 +140,18 @@ func (t *turn) foldImagined(items []queue.Item) error {
 }
 
 // discard settles the lane's first items, which have waited for too long. Their message ids are not remembered: Segment may
-// send them again when the mode is another. A command to replay a letter goes, and leaves its letter.
+// send them again when the mode is another. A command to replay a letter goes, and leaves its letter. A delete call is not given up.
 func (t *turn) discard(items []queue.Item) error {
 	t.items, t.calls, t.result = items, nil, mapping.Result{}
 	if err := t.open(); err != nil {
 		return err
+	}
+	if t.deletes() && t.calls[len(t.calls)-1].letter == nil {
+		last := len(t.items) - 1
+		if last == 0 {
+			return t.eraseUnsent()
+		}
+		t.items, t.calls = t.items[:last], t.calls[:len(t.calls)-1]
 	}
 	for i := range t.calls {
 		c := &t.calls[i]

@@ -95,7 +95,7 @@ func (r *redelivery) refill(ctx context.Context) error {
 }
 
 // redelivered are the reasons of letters that come again by themselves.
-func redelivered() []string { return []string{ReasonExhausted, ReasonNoAccount} }
+func redelivered() []string { return []string{ReasonExhausted, ReasonNoAccount, ReasonNotLive} }
 
 func (r *redelivery) forget(id string) {
 	r.mu.Lock()
