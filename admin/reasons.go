@@ -103,7 +103,7 @@ func discardAdvice() map[string]Advice {
 			"Nothing to do. It is so for every visitor who was anonymous before.",
 		},
 		"aliased": {
-			"The call's userId was given up by an alias call: its contact belongs to the new userId.",
+			"The call's userId was the previousId of an alias call: its contact belongs to the new userId.",
 			"Send the new userId.",
 		},
 		"erased": {

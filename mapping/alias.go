@@ -1,6 +1,26 @@
 package mapping
 
-import "maps"
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	// maxAliased bounds the alias calls that are remembered of a previousId: the newest, unless one is known to have come off.
+	maxAliased = 16
+	// MaxPrevious bounds Record.Previous: forgetting the user makes a call for each.
+	MaxPrevious = 200
+)
+
+// Alias is what the previousId of an alias call remembers of it.
+type Alias struct {
+	To       string `json:"t"`           // token of the call's userId
+	Message  uint64 `json:"m,omitempty"` // hash of its message id
+	Received int64  `json:"r,omitempty"` // in unix seconds
+	// Over says that the call has had its turn in the lane of its userId, or that it is not waited for any more.
+	Over bool `json:"o,omitempty"`
+}
 
 // previous takes in the half of an alias call that is about the previousId: from here on its contact may be another's.
 func (f *folder) previous(c *Call) Outcome {
@@ -15,18 +35,48 @@ func (f *folder) previous(c *Call) Outcome {
 	if ev.MessageID != "" { // whether it does anything or not: the other half asks whether it has had its turn
 		f.rec.Ring.add(message, ev.Received)
 	}
-	if !f.known {
+	at := slices.IndexFunc(f.rec.Aliased, func(a Alias) bool { return a.To == c.Heir })
+	switch {
+	case !f.known, f.rec.Given && at < 0:
 		return Outcome{Reason: ReasonUnknownPrevious}
+	case f.rec.Given:
+		return Outcome{Delivered: true} // said once more
 	}
-	f.rec.Aliased = true
+	if at >= 0 {
+		f.rec.Aliased = slices.Delete(f.rec.Aliased, at, at+1)
+	}
+	f.rec.Aliased = append(f.rec.Aliased, Alias{To: c.Heir, Message: message, Received: unixSeconds(ev.Received)})
+	f.rec.Aliased = f.rec.Aliased[max(0, len(f.rec.Aliased)-maxAliased):]
 	return Outcome{Delivered: true}
 }
 
+// GivenTo says whether one of r.Aliased came off, as far as the record of its userId tells; user is the token of r's own.
+func (r *Record) GivenTo(user string, alias Alias, heir *Record) bool {
+	if !slices.Contains(heir.Previous, user) {
+		return false
+	}
+	// Unless it came back and was asked for anew, and the heir's own record tells of the first time.
+	return !heir.AliasedTo(user) || !slices.Contains(r.Previous, alias.To)
+}
+
+// AliasedTo says whether an alias call to the user of a token had its first half when there was a contact to be given.
+func (r *Record) AliasedTo(token string) bool {
+	return slices.ContainsFunc(r.Aliased, func(a Alias) bool { return a.To == token })
+}
+
+// Heard says whether the record, that of the userId of an alias call, tells that the call has had its turn.
+func (r *Record) Heard(a Alias, now time.Time) bool {
+	received := time.Unix(a.Received, 0)
+	return r.Suppressed != 0 || now.Sub(received) > ringMinutes*time.Minute || r.Ring.has(a.Message, received)
+}
+
 // TakeOver is the record of a user, of whom no contact was known, once the contact of a previous id has become its own. What
-// newer calls of the user said of fields stays newer; what was sent to the contact stays known.
-func (r Record) TakeOver(previous Record) Record {
+// newer calls of the user said of fields stays newer; what was sent to the contact stays known. self and token are those of
+// the user and of the previous id.
+func (r Record) TakeOver(previous Record, self, token string) Record {
 	out := r.Clone()
-	out.ContactID, out.Aliased = previous.ContactID, false
+	out.Inherit(previous, self, token)
+	out.ContactID, out.Aliased, out.Given = previous.ContactID, nil, false
 	fields := maps.Clone(previous.Fields)
 	for name, own := range r.Fields {
 		if f, ok := fields[name]; !ok || f.Before(own.Clock) {
@@ -54,4 +104,14 @@ func (r Record) TakeOver(previous Record) Record {
 		}
 	}
 	return out
+}
+
+// Inherit makes a previous id, and those that were its own, ids of the user that has the record: its contact is this user's, or gone.
+func (r *Record) Inherit(previous Record, self, token string) {
+	r.Previous = slices.Clone(r.Previous)
+	for _, id := range append(slices.Clone(previous.Previous), token) {
+		if id != self && !slices.Contains(r.Previous, id) {
+			r.Previous = append(r.Previous, id)
+		}
+	}
 }

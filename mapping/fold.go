@@ -64,6 +64,8 @@ func (f *folder) call(c *Call) Outcome {
 		return Outcome{Reason: ReasonSuppressed}
 	case ev.Type == segment.Previous && f.opt.Aliases:
 		return f.previous(c)
+	case f.rec.Given && (ev.Type == segment.Identify || ev.Type == segment.Group && f.opt.Accounts):
+		return Outcome{Reason: ReasonAliased}
 	case ev.Type == segment.Group && f.opt.Accounts:
 		return f.link(c)
 	case ev.Type != segment.Identify:

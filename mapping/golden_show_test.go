@@ -117,7 +117,9 @@ func showRecord(b *strings.Builder, rec Record) {
 			fmt.Fprintf(b, "    last left out by %s: %s\n", src, showClock(f.Omitted[src]))
 		}
 	}
-	if rec.Aliased {
+	if rec.Given {
+		b.WriteString("  the contact is another user's\n")
+	} else if len(rec.Aliased) > 0 {
 		b.WriteString("  the contact may be another user's\n")
 	}
 	for _, company := range slices.Sorted(maps.Keys(rec.Links)) {

@@ -232,6 +232,7 @@ type goldenCall struct {
 	ID           string          `json:"id"`
 	Type         string          `json:"type"`
 	Group        *string         `json:"group"` // groupId
+	Heir         string          `json:"heir"`  // stands for the userId of an alias call
 	At           string          `json:"at"`    // time of day, or a whole time
 	Partial      bool            `json:"partial"`
 	Integrations json.RawMessage `json:"integrations"`
@@ -300,7 +301,7 @@ func (g *golden) call(c goldenCall) Call {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	call := Call{Event: ev, Pos: c.Pos, Replay: c.Replay}
+	call := Call{Event: ev, Pos: c.Pos, Replay: c.Replay, Heir: c.Heir}
 	if ev.Type == segment.Group && ev.GroupID != "" {
 		call.Group = "company-" + ev.GroupID // the worker's keyed hash
 	}

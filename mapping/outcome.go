@@ -16,6 +16,8 @@ type Call struct {
 	Again bool
 	// Group stands for the company of a group call: a text that says nothing about it, and is another for each.
 	Group string
+	// Heir stands for the userId of an alias call, in its half about the previousId: a token like those of Record.Previous.
+	Heir string
 	// Refused are fields, by API name, for which the API refused what this call says.
 	Refused map[string]Reason
 }

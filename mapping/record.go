@@ -32,9 +32,12 @@ type Record struct {
 	Links map[string]Link `json:"l,omitempty"`
 	// Broken says that the newest call of a company was set aside, so its account may yet come by a replay. The worker sets it.
 	Broken bool `json:"b,omitempty"`
-	// Aliased says that an alias call gave the user's contact to another userId, if that came off: the contact is looked at
-	// before it is written.
-	Aliased bool `json:"q,omitempty"`
+	// Aliased are the alias calls that have the user as their previousId. Each gave its contact to another userId, if it came
+	// off; Given says that one surely did.
+	Aliased []Alias `json:"h,omitempty"`
+	Given   bool    `json:"y,omitempty"`
+	// Previous are the tokens of users whose contact alias calls gave to this one, and of those whom it came from in turn.
+	Previous []string `json:"o,omitempty"`
 	// Suppressed is when the user was erased, in unix seconds: nothing is taken of one who was. 0: was not, or may come again.
 	Suppressed int64 `json:"x,omitempty"`
 	// Allowed is the log position of the newest call that let an erased user come again.
@@ -103,6 +106,7 @@ func (r Record) Clone() Record {
 	r.Links = maps.Clone(r.Links)
 	r.Ring = r.Ring.clone()
 	r.Gone = slices.Clone(r.Gone)
+	r.Aliased, r.Previous = slices.Clone(r.Aliased), slices.Clone(r.Previous)
 	return r
 }
 

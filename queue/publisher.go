@@ -94,7 +94,14 @@ func (s *Store) Publish(ctx context.Context, entries []Entry) error {
 		if len(e.Data) > maxEntryBytes {
 			return fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(e.Data), maxEntryBytes)
 		}
-		items[i] = packed{kind: KindEvent, digest: s.identity.digest(e.UserID), activity: e.Activity, erases: e.Erases, data: e.Data}
+		digest := s.identity.digest(e.UserID)
+		if e.User != "" {
+			var err error
+			if digest, _, err = parseLetterID(letterID(e.User, 0)); err != nil {
+				return fmt.Errorf("the lane of an entry: %w", err)
+			}
+		}
+		items[i] = packed{kind: KindEvent, digest: digest, activity: e.Activity, erases: e.Erases, data: e.Data}
 	}
 	if err := s.room.admit(ctx, items); err != nil {
 		return err

@@ -42,6 +42,7 @@ var (
 // Entry is one event to store. Entries of one Publish call keep their order, but activities come after the others.
 type Entry struct {
 	UserID   string // decides the lane; "" for an event without a user
+	User     string // token of the lane, where the userId is not known; "" goes by UserID
 	Activity bool   // goes into the log of activities, which nothing of the contacts' waits for
 	Erases   bool   // erases its user, so it is taken while there is any room
 	Data     []byte // what the lane gets back, byte for byte

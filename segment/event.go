@@ -19,7 +19,7 @@ func (r Received) Event() (Event, error) {
 		return Event{}, fmt.Errorf("%w: context: %w", ErrCorrupt, err)
 	}
 	if e.UserID = ID(o.Get("userId")); r.Type == Previous {
-		e.UserID = ID(o.Get("previousId"))
+		e.UserID, e.AliasID = ID(o.Get("previousId")), e.UserID
 	}
 	e.AnonymousID = ID(o.Get("anonymousId"))
 	switch r.Type {

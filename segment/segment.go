@@ -71,6 +71,7 @@ type Event struct {
 	AnonymousID string // "" when absent
 	GroupID     string // of a group call, "" when absent
 	PreviousID  string // of an alias call, "" when absent
+	AliasID     string // of a call of type Previous: the userId of the alias call; UserID is its previousId
 	Source      string // name of the configured source
 	Surface     Surface
 

@@ -87,10 +87,19 @@ func (part *partition) contactBefore(ctx context.Context, user string, position 
 		return "", true, nil
 	}
 	record, _, err := contacts.loadRecord(ctx, user)
-	if record.Suppressed != 0 || position < record.Allowed { // let come again since: not with what came before
-		err = errSuppressed
+	if err != nil {
+		return "", false, err
 	}
-	return record.ContactID, false, err
+	_, heir, err := part.pool.heirs(ctx, user, record) // itself, unless an alias call gave its contact away
+	if err != nil {
+		return "", false, err
+	}
+	for _, r := range []*mapping.Record{&record, &heir} {
+		if r.Suppressed != 0 || position < r.Allowed { // let come again since: not with what came before
+			return "", false, errSuppressed
+		}
+	}
+	return heir.ContactID, false, nil
 }
 
 // waitForContact puts the lane aside until its contact has come as far.

@@ -12,13 +12,22 @@ import (
 )
 
 // An alias call says that two userIds are one person: the contact of the previousId becomes that of the userId. It is two
-// entries. That of the previousId only notes, in its lane, that its contact may be another's from then on. That of the userId
+// entries. That of the previousId only notes, in its lane, to whom its contact may belong from then on. That of the userId
 // waits until the first has had its turn, so that the contact is there if it ever will be, and then gives it the new
-// external_id. Nothing is committed in two records at once: whom the contact belongs to stands in the contact itself, and
-// whoever was aliased looks there before it writes.
+// external_id. Nothing is committed in two records at once: whether it came off stands in the record of the userId, where
+// whatever comes later for the previousId looks, see heirs.go.
 
 // errAliased says that an alias call gave the contact to another userId.
 var errAliased = errors.New("the contact belongs to the userId of an alias call")
+
+// cutAtPrevious ends the head with the half of an alias call that is about the previousId: what comes later waits for the other.
+func (t *turn) cutAtPrevious() {
+	i := slices.IndexFunc(t.calls, func(c call) bool { return c.mapped() && c.received.Type == segment.Previous && t.p.cfg.Mapping.Aliases })
+	if i >= 0 {
+		at := slices.IndexFunc(t.items, func(it queue.Item) bool { return it.Position == t.calls[i].item })
+		t.calls, t.items = t.calls[:i+1], t.items[:at+1]
+	}
+}
 
 // aliases says whether the head begins with an alias call. One further back ends the head before it.
 func (t *turn) aliases() bool {
@@ -56,7 +65,8 @@ func (t *turn) alias() (done bool, _ error) {
 	case c.event.UserID == "" || previous == "" || previous == c.event.UserID:
 		return discard(mapping.ReasonMissingPreviousID)
 	}
-	old, err := t.p.remembered(t.callCtx, t.p.store.User(segment.Received{UserID: previous}.Lane()))
+	token := t.p.store.User(segment.Received{UserID: previous}.Lane())
+	old, err := t.p.remembered(t.callCtx, token)
 	if err != nil {
 		return false, err
 	}
@@ -67,11 +77,21 @@ func (t *turn) alias() (done bool, _ error) {
 		}
 		return true, t.settle(record, nil, ReasonExhausted) // its first half is in trouble for very long
 	}
+	heir, _, _, err := t.p.heir(t.callCtx, token, &old)
+	if err != nil {
+		return false, err
+	}
+	joined := record.Clone() // if the two are one
+	joined.Inherit(old, t.lane.user, token)
 	switch {
-	case old.ContactID == "":
+	case old.ContactID == "" || !old.AliasedTo(t.lane.user):
 		return discard(mapping.ReasonUnknownPrevious)
-	case record.ContactID == old.ContactID && !record.Aliased: // else it was given away, and may come back now
-		return true, t.settle(record, nil, "")
+	case record.ContactID == old.ContactID && len(record.Aliased) == 0: // else it was given away, and may come back now
+		return true, t.settle(joined, nil, "")
+	case heir != "" && heir != t.lane.user:
+		return discard(mapping.ReasonUnknownPrevious)
+	case len(joined.Previous) > mapping.MaxPrevious:
+		return true, t.settle(record, nil, ReasonRecordTooLarge)
 	}
 	t.more = max(t.more, 2) // to see whose the contact is, and to rename it
 	if _, err := t.enter(); err != nil {
@@ -79,6 +99,9 @@ func (t *turn) alias() (done bool, _ error) {
 	}
 	other, err := t.rename(old.ContactID, previous, record.ContactID)
 	switch {
+	case errors.Is(err, errRenamedGone):
+		record = joined // nothing is to be made of the previousId any more
+		return discard(mapping.ReasonUnknownPrevious)
 	case errors.Is(err, errNoContact):
 		return discard(mapping.ReasonUnknownPrevious)
 	case err != nil:
@@ -86,21 +109,26 @@ func (t *turn) alias() (done bool, _ error) {
 		t.leave()
 		return !again, err
 	case other != "":
+		// Two people until somebody merges them, whatever an earlier alias call said.
+		record.Previous = slices.DeleteFunc(record.Previous, func(id string) bool { return id == token })
 		return true, t.both(record, old.ContactID, other)
 	}
 	record.ForgetContact() // one that was known is gone, or another's
-	return true, t.settle(record.TakeOver(old), nil, "")
+	return true, t.settle(record.TakeOver(old, t.lane.user, token), nil, "")
 }
 
+// errRenamedGone says that the contact to be renamed is not there any more.
+var errRenamedGone = errors.New("the contact of the previousId is gone")
+
 // rename gives the contact of a previous id the userId. own is the contact that the user is known to have, "" if none; other is
-// one that is in the way; one that was given to another userId is not. errNoContact says that the contact to be renamed is gone,
-// or somebody else's.
+// one that is in the way; one that was given to another userId is not. errRenamedGone and errNoContact say that the contact to be
+// renamed is gone, or somebody else's.
 func (t *turn) rename(id, previous, own string) (other string, _ error) {
 	user := t.result.Change.UserID
 	contact, err := t.get(id)
 	switch {
 	case freshmarketer.KindOf(err) == freshmarketer.KindGone:
-		return "", errNoContact
+		return "", errRenamedGone
 	case err != nil:
 		return "", err
 	case contact.ExternalID == user: // an earlier try did it
@@ -116,7 +144,10 @@ func (t *turn) rename(id, previous, own string) (other string, _ error) {
 		}
 	}
 	_, err = t.put(id, freshmarketer.ContactWrite{Fields: freshmarketer.Fields{"external_id": user}})
-	if !refusedBy(err) {
+	switch {
+	case freshmarketer.KindOf(err) == freshmarketer.KindGone:
+		return "", errRenamedGone
+	case !refusedBy(err):
 		return "", err
 	}
 	found, lookupErr := t.lookup("external_id", user)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/segment"
 	"github.com/freshrelay/freshrelay/worker"
@@ -205,4 +206,18 @@ func TestAliasWhenTheAPIFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// record is what is remembered of a user.
+func (r *rig) record(user string) mapping.Record {
+	r.t.Helper()
+	data, _, err := r.store.State(r.t.Context(), "user."+r.store.User(user))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	record, err := mapping.DecodeRecord(data)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return record
 }

@@ -115,7 +115,7 @@ func (t *turn) mayFly() bool {
 			return false
 		}
 	}
-	if t.account() || len(t.links) > 0 || l.record.Aliased {
+	if t.account() || len(t.links) > 0 || len(l.record.Aliased) > 0 {
 		return false
 	}
 	for _, f := range t.result.Change.Fields {
@@ -234,6 +234,7 @@ func (b *bulks) cut() []*turn {
 // no part of a change, or asks for more than a bulk can do, is for a turn of its own: the whole of run.
 func (t *turn) refresh() bool {
 	err := t.gather()
+	t.cutAtPrevious()
 	if err == nil && (len(t.calls) == 0 || t.aliases() || t.deletes()) {
 		t.part.backlog.giveBack(t.lane)
 		return false

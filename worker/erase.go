@@ -46,6 +46,16 @@ func (t *turn) eraseActivities(c *call) error {
 	if c.undoes() {
 		return t.settle(t.unintended(), nil, "")
 	}
+	record, _, err := t.part.contacts.loadRecord(t.callCtx, t.lane.user)
+	if err != nil {
+		return err
+	}
+	switch concerns, err := t.concerns(c, record); {
+	case err != nil:
+		return err
+	case !concerns:
+		return t.dismiss(mapping.ReasonStale)
+	}
 	if err := t.collectLetters(); err != nil {
 		return err
 	}
@@ -76,7 +86,7 @@ func (c *call) undoes() bool {
 
 // mayErase says whether the call is one that changes whether its user is known, and is to be heard.
 func (t *turn) mayErase(c *call) bool {
-	return c.mapped() && c.received.Type == segment.Delete && !c.event.Disabled && c.event.UserID != "" &&
+	return c.mapped() && c.received.Type == segment.Delete && !c.event.Disabled && (c.event.UserID != "" || c.heir() != "") &&
 		(c.received.Source == SourceOperator || t.p.cfg.Deletion.Webhooks)
 }
 
@@ -96,12 +106,19 @@ func (t *turn) deletes() bool {
 // erase is the turn of a head that ends with a delete call. It returns false if the head is to be looked at anew.
 func (t *turn) erase() (done bool, _ error) {
 	last := &t.calls[len(t.calls)-1]
-	if outcome, nobody := t.erasesNobody(last); nobody {
+	if outcome, nobody, err := t.erasesNobody(last); nobody || err != nil {
+		if err != nil {
+			return false, err
+		}
 		return t.withoutErasing(last, outcome)
 	}
 	left, err := t.eraseHere(last)
 	if err != nil {
 		return false, err
+	}
+	if last.heir() != "" { // its contact is the other's to erase
+		left.ContactID = ""
+		return true, t.settle(*left, nil, "")
 	}
 	if _, err := t.enter(); err != nil {
 		return false, err
@@ -122,29 +139,38 @@ func (t *turn) eraseUnsent() error {
 	if t.part.contacts != nil {
 		return t.eraseActivities(last)
 	}
-	if outcome, nobody := t.erasesNobody(last); nobody {
-		_, err := t.withoutErasing(last, outcome)
+	if outcome, nobody, err := t.erasesNobody(last); nobody || err != nil {
+		if err == nil {
+			_, err = t.withoutErasing(last, outcome)
+		}
 		return err
 	}
 	left, err := t.eraseHere(last)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case last.heir() != "":
+		left.ContactID = ""
+		return t.settle(*left, nil, "")
 	}
 	return t.settle(*left, nil, ReasonNotLive)
 }
 
-// erasesNobody says of a delete call that is known, or undoes another, what becomes of it.
-func (t *turn) erasesNobody(last *call) (outcome mapping.Outcome, nobody bool) {
+// erasesNobody says of a delete call that is known, or undoes another, or is not about the user any more, what becomes of it.
+func (t *turn) erasesNobody(last *call) (outcome mapping.Outcome, nobody bool, _ error) {
 	record := &t.lane.record
+	concerns, err := t.concerns(last, *record)
 	switch {
-	case last.position < record.Allowed: // a letter, and since then the user was let come again
-		return mapping.Outcome{Reason: mapping.ReasonStale}, true
+	case err != nil:
+		return mapping.Outcome{}, false, err
+	case !concerns, last.position < record.Allowed: // a letter, and since then the user was let come again
+		return mapping.Outcome{Reason: mapping.ReasonStale}, true, nil
 	case last.letter == nil && record.Knows(last.received.Source, last.received.MessageID, last.received.At):
-		return mapping.Outcome{Reason: mapping.ReasonDuplicate}, true
+		return mapping.Outcome{Reason: mapping.ReasonDuplicate}, true, nil
 	case last.undoes():
-		return mapping.Outcome{Delivered: true}, true
+		return mapping.Outcome{Delivered: true}, true, nil
 	}
-	return mapping.Outcome{}, false
+	return mapping.Outcome{}, false, nil
 }
 
 // eraseHere is what erasing is but for the contact, up to the settlement: left is what stays of the user's record.
@@ -154,13 +180,16 @@ func (t *turn) eraseHere(last *call) (left *mapping.Record, _ error) {
 	}
 	last.outcome = mapping.Outcome{Delivered: true}
 	t.lane.unguess() // nothing has confirmed it
-	left = &mapping.Record{ContactID: t.lane.record.ContactID, Suppressed: time.Now().Unix(), Allowed: t.lane.record.Allowed}
+	left = leftOf(t.lane.record)
 	left.Remember(last.received.Source, last.received.MessageID, last.received.At)
 	t.erasing, t.result = left, mapping.Result{Record: *left}
 	if err := t.collectLetters(); err != nil {
 		return nil, err
 	}
-	return left, t.part.log.Erase(t.callCtx, t.lane.user, last.item)
+	if err := t.part.log.Erase(t.callCtx, t.lane.user, last.item); err != nil {
+		return nil, err
+	}
+	return left, t.erasePrevious(last)
 }
 
 // drop discards a call whatever it is: also one that cannot be read, and a letter that is imported, would stay as a dead letter.
@@ -186,6 +215,11 @@ func (t *turn) withoutErasing(last *call, outcome mapping.Outcome) (done bool, _
 		return false, nil
 	}
 	last.outcome = outcome
+	if outcome.Delivered {
+		if err := t.erasePrevious(last); err != nil {
+			return false, err
+		}
+	}
 	record := t.lane.record.Clone()
 	record.Remember(last.received.Source, last.received.MessageID, last.received.At)
 	if outcome.Delivered && record.Suppressed != 0 {

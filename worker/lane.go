@@ -44,6 +44,7 @@ type lane struct {
 	written   []int // sizes, in items, of the changes of this run
 	recovered int   // items at the head that an earlier run may have sent, as any number of changes' worth
 
+	spread  uint64   // position of the delete call whose calls for previous ids are in the log
 	awaited *trouble // the wait of the head for the account of a company; nil: there is none
 
 	watched // while the user is not written, see Mode

@@ -105,6 +105,10 @@ func (t *turn) run() error {
 			t.part.backlog.giveBack(t.lane)
 			return nil
 		}
+		t.cutAtPrevious()
+		if wait, err := t.given(); err != nil || wait {
+			return err
+		}
 		if t.aliases() {
 			if done, err := t.alias(); done || err != nil {
 				return err
@@ -261,7 +265,7 @@ func (t *turn) foldOnto(record mapping.Record) error {
 	var calls []mapping.Call
 	for _, c := range t.calls {
 		if c.mapped() {
-			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil, Again: t.lane.unsettled(), Group: t.p.company(c.event), Refused: t.refused[c.position]})
+			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil, Again: t.lane.unsettled(), Group: t.p.company(c.event), Heir: t.p.heirOf(c.event), Refused: t.refused[c.position]})
 		}
 	}
 	t.result = fold(fields, t.p.cfg.Mapping, record, calls, time.Now())

@@ -24,7 +24,7 @@ type forgetCmd struct {
 
 // Help is the long help of the subcommand.
 func (forgetCmd) Help() string {
-	return `Erases users: their contacts in Freshmarketer (deletion.contact says whether for good), what is remembered of them here, their dead letters and lines of the journal. It takes effect after all calls of the user that came before; those that still wait are not sent any more. Later calls of the user are discarded (suppressed) until --undo. The receipt says what is still somewhere.`
+	return `Erases users: their contacts in Freshmarketer (deletion.contact says whether for good), what is remembered of them here, their dead letters and lines of the journal; with them what is remembered of ids that alias calls gave up for theirs. It takes effect after all calls of the user that came before; those that still wait are not sent any more. Later calls of the user are discarded (suppressed) until --undo. The receipt says what is still somewhere.`
 }
 
 // ForgetReport is the receipt, as -o json prints it.
@@ -192,6 +192,7 @@ func (c *forgetCmd) show(ctx context.Context, p *program, g *globals, service *c
 		report.InLog = erasing.InLog
 		report.NotReached = []string{
 			"letters that were exported, backups of the data directory, and this list",
+			"the contact of an id that an alias call gave up for another: name the other",
 			"what Freshmarketer keeps of deleted contacts, and its recycle bin with deletion.contact: recycle_bin",
 		}
 	}

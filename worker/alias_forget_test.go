@@ -1,0 +1,86 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue"
+)
+
+// TestForgetErasesPreviousIDs: one call erases what is known under every id of the person, and none of them brings the person back.
+func TestForgetErasesPreviousIDs(t *testing.T) {
+	for name, between := range map[string]func(r *rig){
+		"at once":         func(*rig) {},
+		"after a restart": func(r *rig) { r.restart() },
+		// The entries for the previous ids are stored, and the process ends before anything of the erasure is committed.
+		"a crash between": func(r *rig) {
+			r.fault(sandbox.Fault{Operation: sandbox.OpForgetContact, Next: 2, Status: 503})
+			r.publish(r.forget("c", false))
+			time.Sleep(300 * time.Millisecond)
+			r.crash()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+				r.rewire()
+				r.restart()
+				r.publish(r.identify("a", map[string]any{"plan": "first"}))
+				for _, way := range [][2]string{{"a", "b"}, {"b", "c"}} { // a chain
+					r.publish(r.alias(way[0], way[1])...)
+					r.drain(time.Minute)
+				}
+				between(r)
+				r.publish(r.forget("c", false))
+				r.drain(time.Hour)
+				if len(r.box.Contacts()) != 0 {
+					t.Fatalf("the contact is still there: %+v", r.box.Contacts())
+				}
+				for _, user := range []string{"a", "b", "c"} {
+					if rec := r.record(user); rec.Suppressed == 0 || rec.ContactID != "" || len(rec.Fields) != 0 {
+						t.Errorf("of %s there is still %+v", user, rec)
+					}
+					r.publish(r.identify(user, map[string]any{"plan": "late"}))
+				}
+				l := r.drain(time.Minute)
+				if len(r.box.Contacts()) != 0 || count(l, "identify", queue.Discarded, "suppressed") != 3 || l.Dead != 0 {
+					t.Errorf("the erased person is back: %+v %+v", r.box.Contacts(), l.Counts)
+				}
+				r.publish(r.forget("c", true))
+				r.drain(time.Minute)
+				for _, user := range []string{"a", "b", "c"} {
+					if rec := r.record(user); rec.Suppressed != 0 {
+						t.Errorf("%s may not come again", user)
+					}
+				}
+				// The ids are still one person's: nothing of the previous ones makes a second contact.
+				r.publish(r.identify("a", nil), r.identify("b", nil), r.identify("c", map[string]any{"plan": "again"}))
+				if l = r.drain(time.Minute); len(r.box.Contacts()) != 1 || r.contact("c").Custom["cf_plan"] != "again" || count(l, "identify", queue.Discarded, "aliased") != 2 {
+					t.Errorf("%+v %+v", r.box.Contacts(), l.Counts)
+				}
+			})
+		})
+	}
+}
+
+// TestForgetAfterAlias is the shortest way to the fault: the contact is gone, and a late call of the old id must not make it again.
+func TestForgetAfterAlias(t *testing.T) {
+	for _, gone := range []string{"forgotten", "removed by people"} {
+		bubbleNamed(t, gone, sandbox.Options{}, func(t *testing.T, r *rig) {
+			r.mapping.Aliases = true
+			r.restart()
+			r.publish(append([]queue.Entry{r.identify("old", nil)}, r.alias("old", "new")...)...)
+			r.drain(time.Minute)
+			if gone == "forgotten" {
+				r.publish(r.forget("new", false))
+			} else if err := r.box.Remove(r.contact("new").ID); err != nil {
+				t.Fatal(err)
+			}
+			r.publish(r.identify("old", map[string]any{"plan": "changed"}))
+			if r.drain(time.Minute); len(r.box.Contacts()) != 0 {
+				t.Error("a late call of the old id has made a contact:", fmt.Sprintf("%+v", r.box.Contacts()))
+			}
+		})
+	}
+}

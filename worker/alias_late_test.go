@@ -1,0 +1,119 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// page makes the stored form of a page call.
+func (r *rig) page(user, name string) queue.Entry {
+	r.t.Helper()
+	r.n++
+	id := fmt.Sprint("m", r.n)
+	body, err := json.Marshal(map[string]any{"type": "page", "userId": user, "messageId": id, "name": name})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	received := segment.Received{
+		Source: "website", Surface: segment.SurfaceWebhook, At: time.Now().UTC(), Type: segment.Page, MessageID: id, UserID: user, Body: body,
+	}
+	return queue.Entry{UserID: user, Activity: true, Data: received.Encode()}
+}
+
+// TestCallsOfAPreviousID: each has one fate, whether it waits together with the alias call, comes when that has taken effect, after a
+// restart, or after other calls of the same id.
+func TestCallsOfAPreviousID(t *testing.T) {
+	calls := map[string]struct {
+		make func(r *rig) []queue.Entry
+		want queue.Count
+	}{
+		"identify, changed": {
+			func(r *rig) []queue.Entry { return []queue.Entry{r.identify("old", map[string]any{"plan": "late"})} },
+			queue.Count{Type: "identify", Outcome: queue.Discarded, Reason: "aliased"},
+		},
+		"identify, unchanged": {
+			func(r *rig) []queue.Entry { return []queue.Entry{r.identify("old", map[string]any{"plan": "early"})} },
+			queue.Count{Type: "identify", Outcome: queue.Discarded, Reason: "aliased"},
+		},
+		"group": {
+			func(r *rig) []queue.Entry { return r.group("old", "g1", map[string]any{"name": "Acme"}) },
+			queue.Count{Type: "group", Outcome: queue.Discarded, Reason: "aliased"},
+		},
+		"track": {
+			func(r *rig) []queue.Entry { return []queue.Entry{r.track("old", "Order Completed", nil)} },
+			queue.Count{Type: "track", Outcome: queue.Delivered},
+		},
+		"page": {
+			func(r *rig) []queue.Entry { return []queue.Entry{r.page("old", "Pricing")} },
+			queue.Count{Type: "page", Outcome: queue.Delivered},
+		},
+		"delete": {
+			func(r *rig) []queue.Entry { return []queue.Entry{r.forget("old", false)} },
+			queue.Count{Type: "delete", Outcome: queue.Delivered},
+		},
+	}
+	timings := map[string]func(r *rig, alias []queue.Entry, call func() []queue.Entry){
+		"together": func(r *rig, alias []queue.Entry, call func() []queue.Entry) {
+			r.publish(append(alias, call()...)...)
+		},
+		"while the alias is in trouble": func(r *rig, alias []queue.Entry, call func() []queue.Entry) {
+			r.fault(sandbox.Fault{Operation: sandbox.OpUpdateContact, Next: 2, Status: 503})
+			r.publish(append(alias, call()...)...)
+		},
+		"later": func(r *rig, alias []queue.Entry, call func() []queue.Entry) {
+			r.publish(alias...)
+			r.drain(time.Hour)
+			r.publish(call()...)
+		},
+		"after a restart": func(r *rig, alias []queue.Entry, call func() []queue.Entry) {
+			r.publish(alias...)
+			r.drain(time.Hour)
+			r.restart()
+			r.publish(call()...)
+		},
+		"after another identify": func(r *rig, alias []queue.Entry, call func() []queue.Entry) {
+			r.publish(alias...)
+			r.publish(r.identify("old", map[string]any{"city": "Porto"}))
+			r.drain(time.Hour)
+			r.publish(call()...)
+		},
+	}
+	for name, c := range calls {
+		for timing, play := range timings {
+			t.Run(name+" "+timing, func(t *testing.T) {
+				performing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+					r.mapping.Aliases, r.mapping.Accounts = true, true
+					r.restart()
+					r.publish(r.identify("old", map[string]any{"plan": "early"}))
+					before := r.drain(time.Minute)
+					contact := r.contact("old").ID
+					play(r, r.alias("old", "new"), func() []queue.Entry { return c.make(r) })
+					l := r.drain(time.Hour)
+					if got := l.Counts[c.want] - before.Counts[c.want]; got < 1 || l.Dead != 0 {
+						t.Errorf("it is not %+v: %+v", c.want, l.Counts)
+					}
+					if left := r.contact("new"); len(r.box.Contacts()) != 1 || left.ID != contact || left.Custom["cf_plan"] != "early" || left.Custom["cf_city"] != nil {
+						t.Errorf("%+v", r.box.Contacts())
+					}
+					if links := r.linked("new"); len(links) != 0 {
+						t.Errorf("linked to %v", links)
+					}
+					for _, a := range r.box.Activities() {
+						if a.ContactID != contact {
+							t.Errorf("an activity of another contact: %+v", a.Fields)
+						}
+					}
+					if want := c.want.Type == "track" || c.want.Type == "page"; want != (len(r.box.Activities()) == 1) {
+						t.Errorf("%d activities", len(r.box.Activities()))
+					}
+				})
+			})
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package worker
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/segment"
+)
+
+// Whose the contact of a previousId is, an alias call's userId decides in its own lane. Its record says so, and outlives the
+// erasure of either. So what comes later for the previousId waits until that call has had its turn there, and then has one fate,
+// whenever it comes: see docs/calls.md.
+
+// maxHeirs bounds a chain of alias calls that is followed.
+const maxHeirs = 16
+
+// heirOf is the token of the userId of an alias call, for its half about the previousId; "" for any other call.
+func (p *Pool) heirOf(ev segment.Event) string {
+	if ev.Type != segment.Previous {
+		return ""
+	}
+	return p.store.User(segment.Received{UserID: ev.AliasID}.Lane())
+}
+
+// heir looks for the user to whom an alias call gave the contact of another, by their tokens: "" if none did. waits says that an
+// alias call has not had its turn yet; those of r.Aliased that had are noted there.
+func (p *Pool) heir(ctx context.Context, user string, r *mapping.Record) (to string, heir mapping.Record, waits bool, _ error) {
+	for i := range r.Aliased {
+		a := &r.Aliased[i]
+		other, err := p.remembered(ctx, a.To)
+		if err != nil {
+			return "", mapping.Record{}, false, err
+		}
+		if r.GivenTo(user, *a, &other) {
+			return a.To, other, false, nil
+		}
+		a.Over = a.Over || other.Heard(*a, time.Now()) || !p.mode.writes(a.To)
+		waits = waits || !a.Over
+	}
+	return "", mapping.Record{}, waits, nil
+}
+
+// heirs are the users to whom the contact of a user was given, one after the other, and the record of the last.
+func (p *Pool) heirs(ctx context.Context, user string, r mapping.Record) (chain []string, last mapping.Record, _ error) {
+	for last = r; len(chain) < maxHeirs; {
+		of := last.Clone() // what is noted in it is not for others
+		to, heir, _, err := p.heir(ctx, user, &of)
+		if err != nil || to == "" || slices.Contains(chain, to) {
+			return chain, last, err
+		}
+		chain, user, last = append(chain, to), to, heir
+	}
+	return chain, last, nil
+}
+
+// given finds out whether an alias call gave the lane's contact away. With wait the lane comes again later.
+func (t *turn) given() (wait bool, _ error) {
+	r := &t.lane.record
+	if len(r.Aliased) == 0 || r.Given || r.Suppressed != 0 {
+		return false, nil
+	}
+	*r = r.Clone() // shared with what was committed
+	to, _, waits, err := t.p.heir(t.callCtx, t.lane.user, r)
+	switch {
+	case err != nil:
+		return false, err
+	case to != "":
+		r.Given = true
+	case waits:
+		if t.await(0) {
+			return true, nil
+		}
+		for i := range r.Aliased { // in trouble for very long: the contact itself is looked at, see ours
+			r.Aliased[i].Over = true
+		}
+	}
+	t.lane.awaited = nil
+	return false, nil
+}
