@@ -65,6 +65,8 @@ type Config struct {
 	Started time.Time // when this process began to serve
 	Mode    string    // ModeLive or ModeSandbox
 	Account string    // host of the Freshmarketer account
+	// Durability is what a call's 200 is worth.
+	Durability Durability
 
 	Calls []CallFate            // what happens to each type of call
 	Door  func() []metrics.Came // what came by the door of this process

@@ -191,7 +191,7 @@ func newService(t *testing.T, change ...func(*Config)) service {
 		Token:   token,
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("freshrelay_up 1\n")) }),
 		Logger:  zap.New(core),
-		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
+		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example", Durability: Durability{Means: "replicated", Declared: true},
 		Door:     func() []metrics.Came { return nil },
 		Ready:    func(context.Context) error { return nil },
 		Sending:  func() Sending { return Sending{} },

@@ -89,7 +89,7 @@ func TestStatus(t *testing.T) {
 	got := read[Status](t, s, "GET", "/api/status", "", 200)
 	oldest := time.Unix(50, 0).UTC()
 	want := Status{
-		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example",
+		Version: "v1.2.3", Started: time.Unix(1000, 0).UTC(), Mode: ModeSandbox, Account: "acme.example", Durability: Durability{Means: "replicated", Declared: true},
 		Ledger:        Ledger{Accepted: 20, Delivered: 10, Discarded: 5, Dead: 2, Pending: 2, Difference: 1, SettledReading: true, Uncounted: []int{7}},
 		Sends:         true,
 		OldestPending: &at,

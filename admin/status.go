@@ -39,6 +39,7 @@ type Status struct {
 	BacklogClear *float64          `json:"backlog_clear_seconds"`
 	Backfill     *Backfill         `json:"backfill"`    // null while the account's contacts are neither read nor indexed
 	StoreBytes   map[string]uint64 `json:"store_bytes"` // by stream
+	Durability   Durability        `json:"durability"`
 	StoreFull    map[string]int    `json:"store_full"`  // percent of its room, for the streams that refuse when they are full
 	// Causes are the dead letters by cause, the most frequent first, while there are few enough to look at each.
 	Causes  []queue.LetterGroup `json:"causes"`
@@ -50,6 +51,12 @@ type Status struct {
 	// are empty with the embedded broker: there is one process and it owns all.
 	Processes []Process `json:"processes"`
 	Unowned   []int     `json:"unowned"`
+}
+
+// Durability is what a call's 200 is worth: "fsync" (it is on disk) or "replicated" (most servers have it, perhaps not on disk).
+type Durability struct {
+	Means    string `json:"means"`
+	Declared bool   `json:"declared"` // by nats.durability: clients cannot ask NATS servers. Otherwise it is our own broker, which syncs
 }
 
 // LetterAges says how long dead letters have waited. Times are null without letters, or when they are kept for ever.
@@ -183,6 +190,7 @@ func (s *server) status(w http.ResponseWriter, r *http.Request) error {
 		Quota:      append([]Quota{}, sending.Quota...),
 		Backfill:   sending.Backfill,
 		StoreBytes: make(map[string]uint64, len(sizes)),
+		Durability: s.Durability,
 		StoreFull:  map[string]int{},
 		Causes:     causes,
 		Letters:    LetterAges{Oldest: moment(ages.Oldest), Expires: moment(ages.Expires), Expiring: ages.Expiring},

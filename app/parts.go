@@ -167,7 +167,8 @@ func (s *service) startAdmin(ctx context.Context) error {
 	s.adminDoor.set(admin.New(admin.Config{
 		Level: level,
 		Token: token, Metrics: s.metrics.Handler(), Logger: s.log, Version: s.opts.Version, Started: s.started, Mode: mode,
-		Account: s.account(), Calls: CallFates(s.cfg), Door: s.metrics.Door, Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
+		Durability: admin.Durability{Means: string(s.store.Durability()), Declared: !s.store.Alone()},
+		Account:    s.account(), Calls: CallFates(s.cfg), Door: s.metrics.Door, Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, Around: s.store, AuditLog: s.store, Exchange: s.store,
 		Preview: s.preview, Ages: s.replays.Ages, Waiting: s.waiting,
 		Mapping: s.mapping(), Forecaster: forecaster, Forget: s.forget, Erasing: s.store.Erasing,

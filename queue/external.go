@@ -31,6 +31,14 @@ const (
 	DurabilityReplicated Durability = "replicated"
 )
 
+// Durability is what an acknowledgement of this store's broker is worth. The embedded one is made to sync.
+func (s *Store) Durability() Durability {
+	if s.cfg.External != nil {
+		return s.cfg.External.Durability
+	}
+	return DurabilityFsync
+}
+
 // leaseTime is how long an owner may go on without renewing its lease, and how long the others wait before they take over.
 const leaseTime = 30 * time.Second
 

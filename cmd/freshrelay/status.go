@@ -77,6 +77,9 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 		sizes = append(sizes, stream+" "+bytesText(st.StoreBytes[stream]))
 	}
 	out("store       %s", strings.Join(sizes, ", "))
+	if st.Durability.Means != "" {
+		out("durability  %s", worth(st.Durability))
+	}
 	for _, stream := range slices.Sorted(maps.Keys(st.StoreFull)) {
 		if percent := st.StoreFull[stream]; percent >= nearlyFull {
 			out("            %s", p.loud(fmt.Sprintf("%s uses %d %% of its room", clean(stream, 20), percent))+": "+whenFull(stream))
@@ -85,6 +88,19 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 	if !st.Journal {
 		out("journal     off: events show and dlq show know less (journal.enabled)")
 	}
+}
+
+// worth says what a call's 200 is worth.
+func worth(d admin.Durability) string {
+	means := "what was answered with 200 is on disk"
+	if d.Means == config.DurabilityReplicated {
+		means = "what was answered with 200 is with most servers, and can be lost if all lose power at once"
+	}
+	by := "by the embedded broker"
+	if d.Declared {
+		by = "as nats.durability declares it"
+	}
+	return fmt.Sprintf("%s, %s: %s", clean(d.Means, 20), by, means)
 }
 
 // nearlyFull is when a stream's fullness is said, in percent.

@@ -65,6 +65,21 @@ func TestStatusWhileReading(t *testing.T) {
 	wantParts(t, "tallies", out.String(), "and 3 more")
 }
 
+func TestStatusSaysWhatA200IsWorth(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	for want, d := range map[string]admin.Durability{
+		"durability  fsync, by the embedded broker: what was answered with 200 is on disk\n":             {Means: "fsync"},
+		"durability  fsync, as nats.durability declares it: what was answered with 200 is on disk\n":     {Means: "fsync", Declared: true},
+		"durability  replicated, as nats.durability declares it: what was answered with 200 is with most": {Means: "replicated", Declared: true},
+	} {
+		var out strings.Builder
+		r.p.stdout = &out
+		r.p.printStatus(admin.Status{Durability: d}, time.Now())
+		wantParts(t, "status", out.String(), want)
+	}
+}
+
 // On servers that several processes share: who is there, whose the partitions are, and what nobody has.
 func TestStatusOfSeveralProcesses(t *testing.T) {
 	t.Parallel()
