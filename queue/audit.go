@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -28,7 +29,7 @@ func (s *Store) Audit(ctx context.Context, e AuditEntry) error {
 	if err != nil {
 		return fmt.Errorf("encoding an audit line: %w", err)
 	}
-	if _, err := s.js.Publish(ctx, s.names.audit(), data); err != nil {
+	if _, err := s.write(ctx, "AUDIT", &nats.Msg{Subject: s.names.audit(), Data: data}); err != nil {
 		return fmt.Errorf("%w: writing the audit log: %w", ErrUnavailable, err)
 	}
 	return nil

@@ -18,6 +18,9 @@ import (
 func answering(t *testing.T, s *Store, kind string, tries int32, answer string) *atomic.Int32 {
 	t.Helper()
 	subjects := s.names.prefix + "." + strings.ToLower(kind) + ".>"
+	if kind == "AUDIT" {
+		subjects = s.names.audit()
+	}
 	faked := "faked." + subjects
 	account := s.broker.server.GlobalAccount()
 	if err := account.AddMapping(subjects, faked); err != nil {

@@ -213,18 +213,9 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 	}
 	b.began = time.Now()
 	var last uint64
-	var unanswered int32
 	wait := backoff.NewExponentialBackOff(backoff.WithInitialInterval(100*time.Millisecond), backoff.WithMaxInterval(5*time.Second), backoff.WithMaxElapsedTime(0))
 	err = backoff.RetryNotify(func() (err error) {
-		if last, err = c.try(ctx, b); !unclear(err) {
-			unanswered = 0
-			return err
-		}
-		if unanswered++; ctx.Err() == nil {
-			if stuck := c.s.silent("records", unanswered, err); stuck != nil {
-				return backoff.Permanent(stuck)
-			}
-		}
+		last, err = c.try(ctx, b)
 		return err
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
 		c.s.repeats(true)
@@ -253,8 +244,14 @@ func (c *committer) try(ctx context.Context, b *batch) (uint64, error) {
 	sendCtx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
 	failpoint.Hit(failpoint.CommitBefore)
+	began := time.Now()
 	// The batch's last message is answered for all of them, so no acks in between are asked for.
 	ack, err := jetstreamext.PublishMsgBatch(sendCtx, c.s.js, b.msgs, jetstreamext.BatchFlowControl{})
+	if ctx.Err() == nil {
+		if stuck := c.s.watched("STATE", began, err); stuck != nil {
+			return 0, backoff.Permanent(stuck)
+		}
+	}
 	switch verdictOf(err) {
 	case verdictStored:
 		failpoint.Hit(failpoint.CommitAfter)

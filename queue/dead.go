@@ -65,7 +65,7 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	}
 	failpoint.Hit(failpoint.LetterBefore)
 	p.burying(l)
-	ack, err := p.s.js.PublishMsg(ctx, msg, opts...)
+	ack, err := p.s.write(ctx, "DEAD", msg, opts...)
 	switch {
 	case err == nil:
 		p.buried(ack.Sequence)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 )
@@ -45,7 +46,7 @@ func (p *Partition) Erase(ctx context.Context, user string, position uint64) err
 	p.erased.mu.Lock()
 	defer p.erased.mu.Unlock()
 	p.erased.behind = max(p.erased.behind, position/positionStep)
-	if _, err := p.s.js.Publish(ctx, p.eraseKey(), []byte(strconv.FormatUint(p.erased.behind, 10))); err != nil {
+	if _, err := p.s.write(ctx, "STATE", &nats.Msg{Subject: p.eraseKey(), Data: []byte(strconv.FormatUint(p.erased.behind, 10))}); err != nil {
 		return fmt.Errorf("%w: noting an erasure: %w", ErrUnavailable, err)
 	}
 	if err := p.s.journal.Purge(ctx, jetstream.WithPurgeSubject(p.s.names.journal(user))); err != nil {

@@ -152,24 +152,19 @@ func (p *publisher) try(ctx context.Context, out *outgoing) error {
 
 // send publishes once. conflict says that the log ends elsewhere than thought.
 func (p *publisher) send(ctx context.Context, out *outgoing) (conflict bool, _ error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
 	msg := nats.NewMsg(p.s.names.packs(p.id))
 	msg.Data = out.data
 	setTotals(msg, p.events+out.events, p.items+out.items)
 	// The broker forgets ids after a while. A try after that (the machine slept) must not store the pack twice: the
 	// running totals would be wrong for ever. So the pack is compared with the one before it, too.
 	failpoint.Hit(failpoint.PublishBefore)
-	ack, err := p.s.js.PublishMsg(ctx, msg, jetstream.WithMsgID(out.id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(p.last))
-	if unclear(err) {
-		out.doubtful = true
-		if err := p.s.silent("events", p.unclear.Add(1), err); err != nil {
-			return false, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
-		}
-		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	p.unclear.Store(0)
+	ack, err := p.s.write(ctx, "EVENTS", msg, jetstream.WithMsgID(out.id), jetstream.WithRetryAttempts(0), jetstream.WithExpectLastSequencePerSubject(p.last))
 	switch {
+	case errors.Is(err, ErrStuck):
+		return false, backoff.Permanent(fmt.Errorf("%w: %w", ErrUnavailable, err))
+	case unclear(err):
+		out.doubtful = true
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	case err == nil:
 		failpoint.Hit(failpoint.PublishAfter)
 		p.events, p.items, p.last = p.events+out.events, p.items+out.items, ack.Sequence

@@ -34,8 +34,6 @@ type publisher struct {
 	// Only the loop touches these: the running totals, and the sequence of the log's last pack.
 	events, items, last uint64
 	stale               bool // the log may end elsewhere by now
-
-	unclear atomic.Int32 // tries without an answer since the last that had one
 }
 
 // waitingItem is an item and the call that waits for it.

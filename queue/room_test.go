@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -144,27 +143,6 @@ func TestARecordThatIsTooLargeIsRefusedAtOnce(t *testing.T) {
 		}
 		if err := <-commitRecord(s, "a", MaxRecord, 0); err != nil {
 			t.Errorf("a record of the limit: %v", err)
-		}
-	})
-}
-
-// An embedded broker that has stopped answering does not heal: after three tries the process is to end.
-func TestAStuckBrokerEndsThePartition(t *testing.T) {
-	inBubble(t, func(t *testing.T, s *Store) {
-		last := context.DeadlineExceeded
-		for tries := range int32(unclearTries) {
-			if err := s.silent("events", tries, last); err != nil {
-				t.Errorf("after %d tries: %v", tries, err)
-			}
-		}
-		if err := s.silent("events", unclearTries, errors.New("no responders")); err != nil || s.Partition().Err() != nil {
-			t.Errorf("an answer, though a bad one: %v", err)
-		}
-		if err := s.silent("events", unclearTries, last); !errors.Is(err, ErrStuck) {
-			t.Errorf("after %d tries: %v", unclearTries, err)
-		}
-		if err := s.Partition().Run(t.Context(), nil); !errors.Is(err, ErrStuck) {
-			t.Errorf("the partition runs on: %v", err)
 		}
 	})
 }

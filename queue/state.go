@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -26,7 +27,7 @@ func (s *Store) State(ctx context.Context, key string) (data []byte, rev uint64,
 // somebody else has written since, nothing is stored and the error is ErrConflict. Errors: ErrConflict, ErrFull,
 // ErrUnavailable, after which data may be stored all the same.
 func (s *Store) PutState(ctx context.Context, key string, data []byte, rev uint64) (uint64, error) {
-	ack, err := s.js.Publish(ctx, s.names.state(key), data, jetstream.WithExpectLastSequencePerSubject(rev))
+	ack, err := s.write(ctx, "STATE", &nats.Msg{Subject: s.names.state(key), Data: data}, jetstream.WithExpectLastSequencePerSubject(rev))
 	switch {
 	case err == nil:
 		return ack.Sequence, nil
@@ -116,9 +117,7 @@ func (s *Store) lastState(ctx context.Context, subject string) (*jetstream.RawSt
 
 // writeState stores a value once, without a second try, and returns its revision.
 func (s *Store) writeState(ctx context.Context, subject string, data []byte, opts ...jetstream.PublishOpt) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
-	ack, err := s.js.Publish(ctx, subject, data, append(opts, jetstream.WithRetryAttempts(0))...)
+	ack, err := s.write(ctx, "STATE", &nats.Msg{Subject: subject, Data: data}, append(opts, jetstream.WithRetryAttempts(0))...)
 	if err != nil {
 		return 0, err
 	}

@@ -79,6 +79,7 @@ type Store struct {
 	letterCounts letterCounts
 	moved        atomic.Pointer[error] // why the log takes nothing any more, once that is known
 	figures      figures
+	silences     silences
 
 	mu    sync.Mutex
 	owned map[int]*Partition // by number; with an embedded broker all, from Open to Close
@@ -292,10 +293,8 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err := s.moved.Load(); err != nil {
 		return *err
 	}
-	for _, p := range s.publishers {
-		if n := p.unclear.Load(); n >= unclearTries {
-			return fmt.Errorf("%w: %d tries to store events had no answer: %s", ErrUnavailable, n, s.silenceMend())
-		}
+	if n := s.silences.of("EVENTS"); n >= unclearTries {
+		return fmt.Errorf("%w: %d tries to store events had no answer: %s", ErrUnavailable, n, s.silenceMend())
 	}
 	info, err := s.events.Info(ctx)
 	if err != nil {

@@ -20,6 +20,7 @@ func deafly(n *node, write func()) {
 	time.Sleep(4 * time.Second) // longer than any single try waits, but for a commit's
 	n.wire.hear()
 	<-done
+	time.Sleep(2 * time.Second) // it connects anew
 }
 
 // The answer to every kind of write is lost, once for each kind. Nothing is stored twice, nothing that is stored passes for lost
