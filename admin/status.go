@@ -40,7 +40,7 @@ type Status struct {
 	Backfill     *Backfill         `json:"backfill"`    // null while the account's contacts are neither read nor indexed
 	StoreBytes   map[string]uint64 `json:"store_bytes"` // by stream
 	Durability   Durability        `json:"durability"`
-	StoreFull    map[string]int    `json:"store_full"`  // percent of its room, for the streams that refuse when they are full
+	StoreFull    map[string]int    `json:"store_full"` // percent of its room, for the streams that refuse when they are full
 	// Causes are the dead letters by cause, the most frequent first, while there are few enough to look at each.
 	Causes  []queue.LetterGroup `json:"causes"`
 	Letters LetterAges          `json:"letters"`

@@ -29,6 +29,8 @@ func drift(got, want jetstream.StreamConfig) error {
 	check(got.Storage == want.Storage, "storage", got.Storage, want.Storage, "")
 	check(got.Mirror == nil && len(got.Sources) == 0, "its source", "another stream", "nobody but freshrelay", "")
 	check(!got.Sealed && !got.DenyPurge, "purging", "denied", "allowed", "")
+	check(!got.DenyDelete, "deleting of messages", "denied", "allowed", "")
+	check(!got.AllowMsgCounter, "counting messages", "on", "off", "")
 	check(got.PersistMode == jetstream.DefaultPersistMode || got.PersistMode == want.PersistMode, "persist mode", got.PersistMode, want.PersistMode, "")
 	check(slices.Equal(got.Subjects, want.Subjects), "subjects", got.Subjects, want.Subjects, "--subjects="+strings.Join(want.Subjects, ","))
 	check(got.Discard == want.Discard, "discard", got.Discard, want.Discard, "--discard="+strings.ToLower(strings.TrimPrefix(want.Discard.String(), "Discard")))
@@ -36,8 +38,15 @@ func drift(got, want jetstream.StreamConfig) error {
 	check(limit(got.MaxMsgs) == limit(want.MaxMsgs), "max messages", got.MaxMsgs, "unlimited", "--max-msgs=-1")
 	check(limit(got.MaxMsgsPerSubject) == limit(want.MaxMsgsPerSubject), "max messages per subject", got.MaxMsgsPerSubject, limit(want.MaxMsgsPerSubject),
 		"--max-msgs-per-subject="+strconv.FormatInt(limit(want.MaxMsgsPerSubject), 10))
+	check(got.MaxBytes > 0 && got.MaxBytes >= want.MaxBytes, "max bytes", got.MaxBytes, fmt.Sprintf("at least %d", want.MaxBytes), "--max-bytes="+strconv.FormatInt(want.MaxBytes, 10))
 	check(got.MaxMsgSize <= 0 || got.MaxMsgSize >= maxMessage, "max message size", got.MaxMsgSize, "unlimited", "--max-msg-size=-1")
 	check(got.MaxAge == want.MaxAge || want.MaxAge > 0, "max age", got.MaxAge, "unlimited", "--max-age=0s")
+	// Every reader and every list is a consumer. The NATS CLI cannot make them unlimited again, so very many will do.
+	check(got.MaxConsumers <= 0 || got.MaxConsumers >= manyConsumers, "max consumers", got.MaxConsumers, "unlimited", "--max-consumers="+strconv.Itoa(manyConsumers))
+	check(got.Duplicates >= want.Duplicates, "duplicate window", got.Duplicates, fmt.Sprintf("at least %v", want.Duplicates), "--dupe-window="+want.Duplicates.String())
+	check(got.SubjectTransform == nil, "subject transform", "on", "off", "--no-transform")
+	// Copies would show personal data to whoever may listen to their subjects.
+	check(got.RePublish == nil, "republish", "on", "off", "--no-republish")
 	check(!got.NoAck, "acknowledging", "off", "on", "--ack")
 	check(got.Replicas == want.Replicas, "replicas", got.Replicas, want.Replicas, "--replicas="+strconv.Itoa(want.Replicas))
 	check(got.AllowAtomicPublish || !want.AllowAtomicPublish, "atomic batch publish", "off", "on", "--allow-batch")
@@ -54,6 +63,9 @@ func drift(got, want jetstream.StreamConfig) error {
 
 // maxMessage is a pack with its headers.
 const maxMessage = maxPackBytes + 4<<10
+
+// manyConsumers is more than processes with 16 partitions each and their lists ever have.
+const manyConsumers = 10_000
 
 // limit makes the two ways to say "unlimited" one.
 func limit(n int64) int64 {

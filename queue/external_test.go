@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 func TestOldServersAreRefused(t *testing.T) {
@@ -70,6 +73,17 @@ func TestEditedStreamsAreRefusedWithTheWayBack(t *testing.T) {
 			{"STATE", func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false }, []string{"--allow-batch"}},
 			{"STATE", func(c *jetstream.StreamConfig) { c.AllowDirect = true }, []string{"--no-allow-direct"}},
 			{"DEAD", func(c *jetstream.StreamConfig) { c.DiscardNewPerSubject = true }, []string{"--no-discard-per-subject"}},
+			{"STATE", func(c *jetstream.StreamConfig) { c.MaxBytes = -1 }, []string{"max bytes is -1", fmt.Sprint("--max-bytes=", MinMaxBytes/100*stateShare)}},
+			{"EVENTS", func(c *jetstream.StreamConfig) { c.MaxBytes-- }, []string{fmt.Sprint("--max-bytes=", MinMaxBytes/100*eventsShare)}},
+			{"DEAD", func(c *jetstream.StreamConfig) { c.MaxConsumers = 3 }, []string{"max consumers is 3", "--max-consumers=10000"}},
+			{"JOURNAL", func(c *jetstream.StreamConfig) { c.MaxBytes = -1 }, []string{"FRESHRELAY_JOURNAL", "--max-bytes="}},
+			{"EVENTS", func(c *jetstream.StreamConfig) { c.Duplicates = time.Minute }, []string{"duplicate window is 1m0s", "--dupe-window=2m0s"}},
+			{"STATE", func(c *jetstream.StreamConfig) {
+				c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: ">", Destination: "other.>"}
+			}, []string{"subject transform", "--no-transform"}},
+			{"EVENTS", func(c *jetstream.StreamConfig) {
+				c.RePublish = &jetstream.RePublish{Source: ">", Destination: "copies.>"}
+			}, []string{"republish", "--no-republish"}},
 		} {
 			stream, err := js.Stream(t.Context(), "FRESHRELAY_"+c.stream)
 			if err != nil {
@@ -111,11 +125,84 @@ func TestEditedStreamsAreRefusedWithTheWayBack(t *testing.T) {
 
 func TestAStreamThatCannotBeEditedIsNotToldToBe(t *testing.T) {
 	want := (&Store{names: names{prefix: "freshrelay"}, cfg: Config{External: &External{Replicas: 1}}}).streamConfig("STATE", MinMaxBytes, "")
-	got := want
-	got.Retention = jetstream.WorkQueuePolicy
-	if err := drift(got, want); !errors.Is(err, ErrDrift) || strings.Contains(err.Error(), "stream edit") || !strings.Contains(err.Error(), "nats.prefix") {
-		t.Error(err)
+	for word, change := range map[string]func(*jetstream.StreamConfig){
+		"retention": func(c *jetstream.StreamConfig) { c.Retention = jetstream.WorkQueuePolicy },
+		"purging":   func(c *jetstream.StreamConfig) { c.DenyPurge = true },
+		"deleting":  func(c *jetstream.StreamConfig) { c.DenyDelete = true },
+		"counting":  func(c *jetstream.StreamConfig) { c.AllowMsgCounter = true },
+	} {
+		got := want
+		change(&got)
+		if err := drift(got, want); !errors.Is(err, ErrDrift) || strings.Contains(err.Error(), "stream edit") || !strings.Contains(err.Error(), "nats.prefix") || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s: %v", word, err)
+		}
 	}
+}
+
+// What others may set as they like: more room, a longer memory, compression, and less room where nobody has said how much.
+func TestWhatMayDiffer(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		if err := reopen(t, broker, nil); err != nil {
+			t.Fatal(err)
+		}
+		nc, err := broker.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		js, err := jetstream.New(nc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []string{"EVENTS", "STATE", "DEAD", "JOURNAL", "AUDIT"} {
+			stream, err := js.Stream(t.Context(), "FRESHRELAY_"+kind)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := stream.CachedInfo().Config
+			cfg.MaxBytes *= 2
+			if cfg.Discard == jetstream.DiscardOld {
+				cfg.MaxBytes /= 4
+			}
+			cfg.Duplicates, cfg.Compression, cfg.Description = 5*time.Minute, jetstream.S2Compression, "ours"
+			if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := reopen(t, broker, nil); err != nil {
+			t.Error(err)
+		}
+		if err := reopen(t, broker, func(c *Config) { c.MaxBytes = 0 }); err != nil {
+			t.Errorf("nobody has said how much: %v", err)
+		}
+		if err := reopen(t, broker, func(c *Config) { c.MaxBytes = 3 * MinMaxBytes }); !errors.Is(err, ErrDrift) || !strings.Contains(err.Error(), fmt.Sprint("--max-bytes=", 3*MinMaxBytes/100*stateShare)) {
+			t.Errorf("less than is configured: %v", err)
+		}
+	})
+}
+
+// Somebody takes a limit away while the service runs: the rules that go by it are off, and that is said, once.
+func TestALimitThatIsTakenAwayIsSaid(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		core, logs := observer.New(zap.WarnLevel)
+		n := join(t, broker, 1)
+		n.log = zap.New(core)
+		cfg := n.state.CachedInfo().Config
+		limit := cfg.MaxBytes
+		for _, cfg.MaxBytes = range []int64{-1, limit, -1} {
+			if _, err := n.js.UpdateStream(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			for range 3 {
+				time.Sleep(2 * lookEvery)
+				n.room.look(t.Context())
+			}
+		}
+		if said := logs.FilterMessageSnippet("has no byte limit").All(); len(said) != 2 || said[0].ContextMap()["mend"] != fmt.Sprint("nats stream edit FRESHRELAY_STATE --max-bytes=", limit) {
+			t.Errorf("%+v", said)
+		}
+		n.leave(t)
+	})
 }
 
 // The first start of several processes at once makes one store, which they all find.

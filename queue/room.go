@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,8 @@ type room struct {
 	tight bool   // as last said in the log
 	short bool   // likewise
 	heaps bool   // likewise
+	// endless are streams that have no byte limit, as last said: how full they are is no question then.
+	endless map[string]bool
 }
 
 // look returns the levels. What cannot be looked up stays as it was: a broker that does not answer is found out by others.
@@ -62,13 +65,19 @@ func (r *room) look(ctx context.Context) (state int, free uint64) {
 		r.at = time.Now()
 	}
 	r.mu.Unlock()
-	asked := map[*int]int{}
+	asked, endless := map[*int]int{}, map[string]bool{}
 	if due {
 		ctx, cancel := context.WithTimeout(ctx, lookEvery/2)
 		defer cancel()
 		for level, stream := range map[*int]jetstream.Stream{&r.state: r.s.state, &r.log: r.s.events} {
-			if info, err := stream.Info(ctx); err == nil && info.Config.MaxBytes > 0 {
+			info, err := stream.Info(ctx)
+			if err != nil {
+				continue
+			}
+			if endless[info.Config.Name] = info.Config.MaxBytes <= 0; info.Config.MaxBytes > 0 {
 				asked[level] = int(info.State.Bytes * 100 / uint64(info.Config.MaxBytes))
+			} else {
+				asked[level] = 0
 			}
 		}
 	}
@@ -78,7 +87,31 @@ func (r *room) look(ctx context.Context) (state int, free uint64) {
 		*level = percent
 	}
 	r.say()
+	for stream, now := range endless {
+		r.sayEndless(stream, now)
+	}
 	return r.state, r.free
+}
+
+// sayEndless logs that somebody has taken a stream's limit away while this process runs; a start would have refused that.
+func (r *room) sayEndless(stream string, now bool) {
+	if now == r.endless[stream] {
+		return
+	}
+	if r.endless == nil {
+		r.endless = map[string]bool{}
+	}
+	if r.endless[stream] = now; !now {
+		r.s.log.Info("a stream has a byte limit again", zap.String("stream", stream))
+		return
+	}
+	total, err := r.s.total()
+	if err != nil {
+		total = defaultMaxBytes
+	}
+	limit := r.s.streamConfig(strings.TrimPrefix(stream, r.s.names.stream("")), total, "").MaxBytes
+	r.s.log.Error("a stream has no byte limit any more: nothing is refused before the servers' disks are full",
+		zap.String("stream", stream), zap.String("mend", fmt.Sprintf("nats stream edit %s --max-bytes=%d", stream, limit)))
 }
 
 // crowded says that what is left of EVENTS is for contacts.

@@ -74,6 +74,11 @@ func (s *Store) checkDrift(ctx context.Context, total int64) error {
 		if kind == "DEAD" && got.MaxMsgsPerSubject == 1 {
 			want.MaxMsgsPerSubject = 1 // an earlier version made it, see takeCopies
 		}
+		// A limit there must be, or a full log takes the room that draining needs. How large is the operator's to say: by
+		// nats.max_bytes, or on the server; and what bounds explanations may always be less.
+		if got.MaxBytes > 0 && (s.cfg.MaxBytes == 0 || want.Discard == jetstream.DiscardOld) {
+			want.MaxBytes = got.MaxBytes
+		}
 		all = errors.Join(all, drift(got, want))
 	}
 	return all
