@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -18,19 +19,22 @@ import (
 )
 
 // TestDoNoHarm fills an account with contacts of all kinds, lets two sources call for some of their users, and people edit
-// what they like meanwhile. In the end nothing is changed that no call named: no foreign field, no foreign contact, no
-// subscription; nobody's contact was taken over, and no two became one. FRESHRELAY_LONG=1 takes a large account.
+// what they like meanwhile, subscriptions too. The calls say all they can to change what is not theirs: subscription, status,
+// owner, tags, other people's addresses. In the end nothing is changed that no call named: no foreign field, no foreign contact;
+// nobody was subscribed at any moment, nobody's contact was taken over, and no two became one. FRESHRELAY_LONG=1 takes a large
+// account.
 func TestDoNoHarm(t *testing.T) {
 	contacts, calls, room, log := 400, 1600, int64(0), 0 // 0: the usual for tests
 	if os.Getenv("FRESHRELAY_LONG") != "" {
 		contacts, calls, room, log = 50_000, 100_000, 4<<30, 1<<20
 	}
 	for _, mode := range []sandbox.Mode{sandbox.Merge, sandbox.Replace} {
-		bubbleNamed(t, string(mode), sandbox.Options{CustomFieldMode: mode, BulkWait: time.Second, BulkDuration: 5 * time.Second, CallLog: log}, func(t *testing.T, r *rig) {
+		bubbleNamed(t, string(mode), sandbox.Options{CustomFieldMode: mode, BulkWait: time.Second, BulkDuration: 5 * time.Second, CallLog: log, Changes: true}, func(t *testing.T, r *rig) {
 			r.quota = worker.Quota{PerHour: 1_000_000, PerMinute: 400, Reserve: 0.1}
 			r.maxBytes = room
+			r.mapping.Traits = map[string]string{"newsletter": "Subscription status"}
 			r.restart()
-			h := &harm{rig: r, rng: rand.New(rand.NewPCG(7, 7)), n: contacts}
+			h := &harm{rig: r, rng: rand.New(rand.NewPCG(7, 7)), n: contacts, left: map[string]bool{}, addresses: map[string]map[string]bool{}}
 			h.fill()
 			h.run(calls)
 			h.check()
@@ -44,6 +48,9 @@ type harm struct {
 	rng    *rand.Rand
 	n      int
 	before map[int64]sandbox.Contact // as the account was, with what people have edited since
+
+	left      map[string]bool            // users of whom a call said that they unsubscribed
+	addresses map[string]map[string]bool // that calls of a user named
 }
 
 // user i is one of four kinds by i%4: the contact has the userId; it has only the address; the address is that of a
@@ -75,11 +82,7 @@ func (h *harm) run(calls int) {
 		var entries []queue.Entry
 		for i := from; i < min(calls, from+each); i++ {
 			u := h.rng.IntN(h.n)
-			traits := map[string]any{"email": fmt.Sprintf("u%d@example.test", u), "seq": i, "plan": fmt.Sprint("p", h.rng.IntN(5))}
-			if h.rng.IntN(2) == 0 {
-				traits["city"] = fmt.Sprint("city ", h.rng.IntN(5))
-			}
-			entry := h.identify(fmt.Sprint("u", u), traits)
+			entry := h.identify(fmt.Sprint("u", u), h.traits(u, i))
 			if h.rng.IntN(2) == 0 { // of the other source
 				received, err := segment.Decode(entry.Data)
 				if err != nil {
@@ -97,18 +100,53 @@ func (h *harm) run(calls int) {
 	h.drain(200 * time.Hour)
 }
 
-// edit is what people do meanwhile, to fields that no call names.
+// traits are those of call i, of user u.
+func (h *harm) traits(u, i int) map[string]any {
+	user := fmt.Sprint("u", u)
+	traits := map[string]any{"email": user + "@example.test", "seq": i, "plan": fmt.Sprint("p", h.rng.IntN(5))}
+	if h.rng.IntN(2) == 0 {
+		traits["city"] = fmt.Sprint("city ", h.rng.IntN(5))
+	}
+	if h.rng.IntN(4) == 0 { // by labels and names that match, and no line of the map leads there
+		maps.Copy(traits, map[string]any{
+			"Subscription status": "Subscribed", "subscription_types": "1;2", "WhatsApp subscription status": 1, "Status": "Won",
+			"Sales owner": "Sandbox User", "Lifecycle stage": "Customer", "Source": "Web", "Tags": []string{"spam"},
+		})
+	}
+	if h.rng.IntN(4) == 0 { // by the one that does
+		says := []any{"Subscribed", "Not subscribed", "Unsubscribed", 1, 2, 0}[h.rng.IntN(6)]
+		traits["newsletter"] = says
+		h.left[user] = h.left[user] || says == "Unsubscribed" || says == 0
+	}
+	switch h.rng.IntN(10) {
+	case 0: // a new address
+		traits["email"] = fmt.Sprintf("u%d.%d@example.test", u, h.rng.IntN(3))
+	case 1: // that of a stranger's contact, or of another user's
+		traits["email"] = fmt.Sprintf("u%d@example.test", 2*h.rng.IntN(h.n/2))
+	}
+	if h.addresses[user] == nil {
+		h.addresses[user] = map[string]bool{}
+	}
+	h.addresses[user][fmt.Sprint(traits["email"])] = true
+	return traits
+}
+
+// edit is what people do meanwhile, to fields that no call names, and to subscriptions.
 func (h *harm) edit() {
 	for id, c := range h.before {
 		if h.rng.IntN(20) > 0 {
 			continue
 		}
-		title := fmt.Sprint("title ", h.rng.IntN(100))
-		if _, err := h.box.Edit(id, map[string]any{"job_title": title}); err != nil {
+		field, value := "job_title", any(fmt.Sprint("title ", h.rng.IntN(100)))
+		if h.rng.IntN(2) == 0 {
+			field, value = "subscription_status", h.rng.IntN(5)
+		}
+		now, err := h.box.Edit(id, map[string]any{field: value})
+		if err != nil {
 			h.t.Fatal(err)
 		}
 		c.Fields = maps.Clone(c.Fields)
-		c.Fields["job_title"] = title
+		c.Fields[field] = now.Fields[field]
 		h.before[id] = c
 	}
 }
@@ -128,15 +166,17 @@ func (h *harm) check() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	owners := map[string]int{}
+	owners, unsubscribed, moved := map[string]int{}, 0, 0
 	for _, c := range h.box.Contacts() {
+		u, m := h.changes(c)
+		unsubscribed, moved = unsubscribed+u, moved+m
 		was, there := h.before[c.ID]
 		if c.ExternalID != "" {
 			owners[c.ExternalID]++
 		}
 		if !there {
-			if !strings.HasPrefix(c.Email, c.ExternalID+"@") {
-				h.t.Errorf("a contact was made for %q with another's address", c.ExternalID)
+			if !h.addresses[c.ExternalID][c.Email] {
+				h.t.Errorf("a contact was made for %q with an address that it never had", c.ExternalID)
 			}
 			continue
 		}
@@ -145,7 +185,7 @@ func (h *harm) check() {
 		if stranger && !c.UpdatedAt.Equal(was.UpdatedAt) && c.Fields["job_title"] == was.Fields["job_title"] && len(c.Custom) != len(was.Custom) {
 			h.t.Errorf("the contact of %s was written", was.ExternalID)
 		}
-		if was.ExternalID != "" && c.ExternalID != was.ExternalID || was.ExternalID == "" && c.ExternalID != "" && !strings.HasPrefix(was.Email, c.ExternalID+"@") {
+		if was.ExternalID != "" && c.ExternalID != was.ExternalID || was.ExternalID == "" && c.ExternalID != "" && !h.addresses[c.ExternalID][was.Email] {
 			h.t.Errorf("the contact of %q belongs to %q now", was.ExternalID, c.ExternalID)
 		}
 		for _, named := range []string{"cf_seq", "cf_plan"} {
@@ -156,9 +196,15 @@ func (h *harm) check() {
 		if !stranger {
 			delete(c.Fields, "city")
 		}
-		if diff := cmp.Diff(was.Fields, c.Fields) + cmp.Diff(was.Custom, c.Custom); diff != "" || c.Email != was.Email {
+		if now := c.Fields["subscription_status"]; now != was.Fields["subscription_status"] && h.left[c.ExternalID] && now == json.Number("0") {
+			c.Fields["subscription_status"] = was.Fields["subscription_status"] // the call said so
+		}
+		if diff := cmp.Diff(was.Fields, c.Fields) + cmp.Diff(was.Custom, c.Custom); diff != "" || c.Email != was.Email && (stranger || !h.addresses[c.ExternalID][c.Email]) {
 			h.t.Errorf("%s %q: %s", was.ExternalID, c.Email, diff)
 		}
+	}
+	if unsubscribed == 0 || moved == 0 {
+		h.t.Errorf("this was to be about subscriptions and addresses too: %d and %d changes", unsubscribed, moved)
 	}
 	if len(h.before) > 0 {
 		h.t.Errorf("%d contacts are not there any more", len(h.before))
@@ -168,4 +214,26 @@ func (h *harm) check() {
 			h.t.Errorf("%s has %d contacts", owner, n)
 		}
 	}
+}
+
+// changes looks at all that calls have changed at a contact since it was there: what they named and nothing else, and no
+// subscription but to end it.
+func (h *harm) changes(c sandbox.Contact) (unsubscribed, moved int) {
+	h.t.Helper()
+	for _, change := range h.box.Changes(c.ID) {
+		if change.N == 0 || change.Operation == sandbox.OpCreateContact {
+			continue // by hand; a new contact gets what the account gives to new ones
+		}
+		switch {
+		case !change.Named && change.Field != "cf_seq" && change.Field != "cf_plan": // on those it is learnt what the account does
+			h.t.Errorf("%s %q: %s changed %s, which it did not name", c.ExternalID, c.Email, change.Operation, change.Field)
+		case change.Field == "subscription_status" && change.New == json.Number("0"):
+			unsubscribed++
+		case change.Field == "email":
+			moved++
+		case change.Field != "city" && change.Field != "external_id" && !strings.HasPrefix(change.Field, "cf_"):
+			h.t.Errorf("%s %q: %s made %s %v, it was %v", c.ExternalID, c.Email, change.Operation, change.Field, change.New, change.Old)
+		}
+	}
+	return unsubscribed, moved
 }
