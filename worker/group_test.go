@@ -424,6 +424,23 @@ func TestGroupQuota(t *testing.T) {
 				t.Fatalf("user %d has %d links, want %d", u, got, want)
 			}
 		}
+		// Every second company changes, and 2,000 calls say so: one call for each of them, none for the others and none for links.
+		before = r.box.CallCount()
+		for i := range 2 * users {
+			u, g := i%users, (i/users*7+i)%companies
+			r.publish(r.group(fmt.Sprint("u", u), fmt.Sprint("g", g), map[string]any{"name": fmt.Sprint("Company ", g), "employees": 10 + g + g%2*100})...)
+		}
+		if l := r.drain(3 * time.Hour); l.Dead != 0 || l.Discarded != 0 {
+			t.Errorf("%+v", l)
+		}
+		if made := r.calls(before); made["update_account"] != companies/2 || len(made) > 2 || made["contact_fields"]+made["account_fields"] > 1 {
+			t.Error("for 25 changed accounts:", made)
+		}
+		for g := range companies {
+			if got := r.account(fmt.Sprint("Company ", g)).Fields["number_of_employees"]; fmt.Sprint(got) != fmt.Sprint(10+g+g%2*100) {
+				t.Errorf("company %d has %v employees", g, got)
+			}
+		}
 	})
 }
 
