@@ -209,21 +209,29 @@ func TestForgetWhenTheAPIFails(t *testing.T) {
 	}
 }
 
-// TestForgetBurst: 5,000 at once, within the quota.
+// TestForgetBurst: 5,000 at once, within the quota. Of half of them the contact is known: two calls, to see whose it is and to
+// delete it. The others' is looked for first.
 func TestForgetBurst(t *testing.T) {
 	bubble(t, sandbox.Options{PerHour: 3000, PerMinute: 200, CallLog: 20_000}, func(t *testing.T, r *rig) {
 		r.quota = worker.Quota{PerHour: 3000, PerMinute: 200, Reserve: 0.1}
 		r.restart()
-		const users = 5000
-		if err := r.box.Preload(users, func(i int) map[string]any {
-			return map[string]any{"email": fmt.Sprint("u", i, "@x.test"), "external_id": fmt.Sprint("u", i)}
+		const users, known = 5000, 2500
+		if err := r.box.Preload(users-known, func(i int) map[string]any {
+			return map[string]any{"email": fmt.Sprint("u", known+i, "@x.test"), "external_id": fmt.Sprint("u", known+i)}
 		}); err != nil {
 			t.Fatal(err)
 		}
+		r.unknown(known, 0)
+		r.drain(12 * time.Hour)
+		before := r.box.CallCount()
 		for i := range users {
 			r.publish(r.forget(fmt.Sprint("u", i), false))
 		}
 		l := r.drain(12 * time.Hour)
+		made := r.calls(before)
+		if made[sandbox.OpForgetContact] != users || made[sandbox.OpGetContact] != users || made[sandbox.OpLookupContacts] != users-known {
+			t.Errorf("%d API calls: %v", r.box.CallCount()-before, made)
+		}
 		if count(l, "delete", queue.Delivered, "") != users || len(r.box.Contacts()) != 0 || r.box.Throttled() != 0 {
 			t.Errorf("%+v, %d contacts, %d times throttled", l.Counts, len(r.box.Contacts()), r.box.Throttled())
 		}

@@ -118,8 +118,10 @@ func (g *gate) bulkPays(ready int) bool { return ready > max(bulkFrom, g.quota.l
 func (t *turn) needs() int {
 	calls := min(2, 2*len(t.links)) // to read those that it has, and to write them
 	switch {
+	case t.erasing != nil && t.lane.record.ContactID == "":
+		return 3 // to look for the contact, to see whose it is, and to delete it
 	case t.erasing != nil:
-		return 2 // to see whose the contact is, and to delete it
+		return 2
 	case t.account():
 		return t.accountNeeds()
 	case len(t.result.Change.Fields) == 0:
