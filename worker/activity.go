@@ -226,7 +226,7 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 func (t *turn) later(api *freshmarketer.Error) {
 	l := t.lane
 	l.failed(t.p.cfg.Retry, t.p.gate.idleFor())
-	wait := max(l.trouble.waits.NextBackOff(), api.RetryAfter)
+	wait := l.pause(api.RetryAfter)
 	t.attempted(metrics.WaySingle, metrics.AttemptRetry, api, wait)
 	t.part.retryLater(l, wait)
 }

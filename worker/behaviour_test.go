@@ -193,6 +193,7 @@ var behaviours = []behaviour{
 	{name: "500 once", known: true, fault: sandbox.Fault{Next: 1, Status: 500, Operation: "update_contact"}, ends: "delivered", most: 4, check: arrived},
 	{name: "502 with a page", known: true, fault: sandbox.Fault{Next: 1, Status: 502, Body: "<html>bad gateway</html>", Operation: "update_contact"}, ends: "delivered", most: 4, check: arrived},
 	{name: "503 with a time", known: true, fault: sandbox.Fault{Next: 1, Status: 503, Headers: map[string]string{"Retry-After": "60"}, Operation: "update_contact"}, ends: "delivered", check: arrived, lag: 60 * time.Second},
+	{name: "503 with a week", known: true, fault: sandbox.Fault{Next: 1, Status: 503, Headers: map[string]string{"Retry-After": "604800"}, Operation: "update_contact"}, ends: "delivered", check: arrived, lag: 29 * time.Minute},
 	{name: "a connection that breaks", known: true, fault: sandbox.Fault{Next: 1, Cut: true, Operation: "update_contact"}, ends: "delivered", check: arrived},
 	{name: "an answer that is cut short", known: true, fault: sandbox.Fault{Next: 1, Status: 200, Cut: true, Operation: "update_contact"}, ends: "delivered", check: arrived},
 	{name: "an answer that is lost", known: true, fault: sandbox.Fault{Next: 1, DropAnswer: true, Operation: "update_contact"}, ends: "delivered", check: arrived},

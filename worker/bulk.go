@@ -19,6 +19,9 @@ const (
 	bulkFlights = 3
 	// bulkSlots is how many jobs are waited for at most, of which most are done and not asked for: see trust.
 	bulkSlots = 32
+	// bulkPatience is how long the next job waits for one to end before changes go one by one meanwhile: a job that hangs is
+	// followed for much longer, and only those who are in it wait for that.
+	bulkPatience = 10 * time.Minute
 	// bulkWorth is the fewest changes for which a bulk, which takes two calls, is cheaper.
 	bulkWorth = 3
 )
@@ -35,8 +38,9 @@ type bulks struct {
 	free chan int      // slots of jobs
 	work chan struct{} // one element per job that may be at work
 
-	mu      sync.Mutex
+	mu      sync.Mutex // of what follows, and of room
 	waiting []*turn
+	stuck   bool // jobs do not end: nobody waits for one
 }
 
 func newBulks(part *partition, log *zap.Logger) *bulks {
@@ -49,7 +53,10 @@ func newBulks(part *partition, log *zap.Logger) *bulks {
 
 // pressed says whether so many changes are ready that they go together.
 func (b *bulks) pressed() bool {
-	return b.part.pool.gate.bulkPays(b.part.backlog.changes() + b.size())
+	b.mu.Lock()
+	stuck := b.stuck
+	b.mu.Unlock()
+	return !stuck && b.part.pool.gate.bulkPays(b.part.backlog.changes()+b.size())
 }
 
 // take takes a change over from its runner, if it may be sent with others now.
@@ -69,22 +76,26 @@ func (b *bulks) take(t *turn) bool {
 	}()
 	for {
 		b.mu.Lock()
+		if b.stuck {
+			b.mu.Unlock()
+			return false
+		}
 		if len(b.waiting) < bulkWaiting {
 			b.waiting = append(b.waiting, t)
-			more := len(b.waiting) < bulkWaiting
-			b.mu.Unlock()
-			if signal(b.wake); more {
+			if signal(b.wake); len(b.waiting) < bulkWaiting {
 				signal(b.room) // one signal stands for the room of many
 			}
+			b.mu.Unlock()
 			return true
 		}
+		room := b.room
 		b.mu.Unlock()
 		if !away { // a job takes its time, in which other partitions have a use for the place
 			away = true
 			t.p.end()
 		}
 		select {
-		case <-b.room:
+		case <-room:
 		case <-t.waitCtx.Done():
 			return true // the lane is let go: what is not settled is read again
 		}
@@ -137,9 +148,7 @@ func (b *bulks) run(waitCtx, callCtx context.Context) {
 		case <-waitCtx.Done():
 			return
 		}
-		select {
-		case b.work <- struct{}{}:
-		case <-waitCtx.Done():
+		if !b.mayWork(waitCtx) {
 			return
 		}
 		f, err := b.depart(waitCtx, callCtx, slot)
@@ -158,6 +167,43 @@ func (b *bulks) run(waitCtx, callCtx context.Context) {
 			signal(b.wake)
 		})
 	}
+}
+
+// mayWork waits until one more job may be at work. While that takes too long, nobody waits for it. It returns false when we are
+// stopping.
+func (b *bulks) mayWork(ctx context.Context) bool {
+	patience := time.NewTimer(bulkPatience)
+	defer patience.Stop()
+	select {
+	case b.work <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-patience.C:
+	}
+	b.log.Warn("the jobs of bulks do not end, sending changes one by one until they do", zap.Int("jobs", bulkFlights), zap.Duration("waited", bulkPatience))
+	for _, t := range b.hang(true) {
+		t.aside()
+	}
+	defer b.hang(false)
+	select {
+	case b.work <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hang says whether jobs hang, and takes the changes away that wait for one if they do.
+func (b *bulks) hang(now bool) (waiting []*turn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.stuck = now; now {
+		waiting, b.waiting = b.waiting, nil
+		close(b.room) // whoever waits for room has to look
+		b.room = make(chan struct{}, 1)
+	}
+	return waiting
 }
 
 // gathered waits until a bulk is full, or has lingered.

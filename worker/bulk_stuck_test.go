@@ -39,6 +39,35 @@ func TestNobodyIsHeldByBulksThatNeverWork(t *testing.T) {
 	}
 }
 
+// Jobs that hang hold those who are in them, and nobody else: the others go one by one. Once jobs end again there are bulks again.
+func TestHangingJobsHoldThoseAloneWhoAreInThem(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		const n = 1200
+		r.many(n)
+		r.round(n, 1)
+		r.drain(time.Hour)
+		r.fault(sandbox.Fault{Percent: 100, Status: 200, Body: `{"status":"IN_PROGRESS"}`, Operation: "job_status"})
+		before := r.box.CallCount()
+		r.round(n, 2)
+		time.Sleep(30 * time.Minute)
+		l, err := r.store.Ledger(t.Context())
+		if got := r.calls(before); err != nil || got["bulk_upsert"] < 3 || l.Pending == 0 || l.Pending > 300 {
+			t.Errorf("%d calls wait for three jobs that hang: %v, %v", l.Pending, got, err)
+		}
+		r.box.ClearFaults()
+		r.drain(time.Hour)
+		r.at(n, 2)
+		before = r.box.CallCount()
+		r.round(n, 3)
+		r.drain(time.Hour)
+		if got := r.calls(before); got["bulk_upsert"] < 10 {
+			t.Errorf("there are no bulks any more: %v", got)
+		}
+		r.at(n, 3)
+		r.neverBackwards("cf_seq")
+	})
+}
+
 // The next process does not wait for ever either.
 func TestAStartDoesNotWaitForeverForAJobThatNeverEnds(t *testing.T) {
 	bubble(t, slowJobs, func(t *testing.T, r *rig) {

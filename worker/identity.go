@@ -26,8 +26,11 @@ import (
 // indexLag is how long a lookup may not show a write. Source: up to about 20 s, seen live.
 const indexLag = 25 * time.Second
 
-// claimedWait is how long to wait for a contact that somebody else may take in a bulk.
-const claimedWait = 20 * time.Second
+const (
+	// claimedWait is how long to wait at first for a contact that somebody else may take in a bulk, and claimedMost at most.
+	claimedWait = 20 * time.Second
+	claimedMost = 5 * time.Minute
+)
 
 // errMapAgain says that the user's contact has been found: the change is made anew, for that contact.
 var errMapAgain = errors.New("the contact is known now")
@@ -175,6 +178,15 @@ func (t *turn) doubt() error {
 	return nil
 }
 
+// claimedBy says notYet because another user is about to take the contact. The waits double: a job can be at work for an hour, and each
+// look takes two or three calls.
+func (t *turn) claimedBy(least time.Duration) error {
+	if t.lane.doubted.IsZero() {
+		t.lane.doubted = time.Now()
+	}
+	return notYet(min(max(least, time.Since(t.lane.doubted)), claimedMost))
+}
+
 // holders of an address.
 type holder int
 
@@ -201,7 +213,7 @@ func (t *turn) holder(email string) (holder, freshmarketer.Contact, error) {
 			if t.p.backfill.usable() {
 				wait = claimedWait // it may be in a bulk
 			}
-			return holderUnseen, freshmarketer.Contact{}, notYet(wait) // another user's lane is about to take it
+			return holderUnseen, freshmarketer.Contact{}, t.claimedBy(wait) // another user's lane is about to take it
 		}
 		contact, err := t.get(hit.ID)
 		switch {
@@ -230,7 +242,7 @@ func (t *turn) adopt(contact freshmarketer.Contact, w freshmarketer.ContactWrite
 	case err != nil:
 		return contact, err
 	case !free:
-		return contact, notYet(claimedWait) // a bulk of another process is about to take it
+		return contact, t.claimedBy(claimedWait) // a bulk of another process is about to take it
 	}
 	adopted, err := t.put(contact.ID, w)
 	if refusedBy(err) {

@@ -17,6 +17,9 @@ const maxMerge = 500
 // stallMax is the longest wait after trouble with our own store.
 const stallMax = 2 * time.Minute
 
+// askedMost is the longest wait for one user that an answer can ask for.
+const askedMost = 30 * time.Minute
+
 // lane is one user's queue. It exists while something waits. Its waiting items are guarded by the backlog; everything
 // else belongs to whoever has taken the lane: a runner, a timer, or the committer on its behalf. There is one at a time.
 type lane struct {
@@ -77,6 +80,12 @@ func (l *lane) failed(r Retry, held time.Duration) {
 		l.trouble = &trouble{waits: newBackOff(r.Initial, r.Max), since: time.Now(), heldAt: held}
 	}
 	l.trouble.attempts++
+}
+
+// pause is how long to wait for the next try; an answer may have asked for more time, and is believed within reason: all of the
+// user's later calls wait as well.
+func (l *lane) pause(asked time.Duration) time.Duration {
+	return max(l.trouble.waits.NextBackOff(), min(asked, askedMost))
 }
 
 // age is how long the trouble has lasted, without the time when nothing could be sent.

@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -121,6 +123,24 @@ func TestLettersStandBehindLiveEvents(t *testing.T) {
 		b.giveBack(a)
 		if len(b.lanes) != 4-1 || len(b.behind) != 0 {
 			t.Errorf("%d lanes, %d places taken", len(b.lanes), len(b.behind))
+		}
+	})
+}
+
+// A contact that a job may take for as long as an hour is not asked for every few seconds all that time.
+func TestWhoWaitsForAClaimedContactLooksSeldom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tn, looks := &turn{lane: &lane{}}, 0
+		for end := time.Now().Add(time.Hour); time.Now().Before(end); looks++ {
+			wait, ok := errors.AsType[notYet](tn.claimedBy(time.Second))
+			if !ok || looks == 0 && wait != notYet(time.Second) || time.Duration(wait) > claimedMost {
+				t.Fatalf("look %d: %v", looks, wait)
+			}
+			time.Sleep(time.Duration(wait))
+		}
+		if looks > 25 {
+			t.Errorf("%d looks in an hour", looks)
 		}
 	})
 }

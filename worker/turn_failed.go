@@ -79,7 +79,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		return false, nil
 	case ActionRetry:
 		l.failed(t.p.cfg.Retry, gate.idleFor())
-		wait := max(l.trouble.waits.NextBackOff(), api.RetryAfter)
+		wait := l.pause(api.RetryAfter)
 		t.attempted(metrics.WaySingle, metrics.AttemptRetry, api, wait)
 		t.part.retryLater(l, wait)
 		return false, nil
