@@ -18,6 +18,7 @@ type Alias struct {
 	To       string `json:"t"`           // token of the call's userId
 	Message  uint64 `json:"m,omitempty"` // hash of its message id
 	Received int64  `json:"r,omitempty"` // in unix seconds
+	Pos      uint64 `json:"p,omitempty"` // log position of its first half
 	// Over says that the call has had its turn in the lane of its userId, or that it is not waited for any more.
 	Over bool `json:"o,omitempty"`
 }
@@ -45,7 +46,7 @@ func (f *folder) previous(c *Call) Outcome {
 	if at >= 0 {
 		f.rec.Aliased = slices.Delete(f.rec.Aliased, at, at+1)
 	}
-	f.rec.Aliased = append(f.rec.Aliased, Alias{To: c.Heir, Message: message, Received: unixSeconds(ev.Received)})
+	f.rec.Aliased = append(f.rec.Aliased, Alias{To: c.Heir, Message: message, Received: unixSeconds(ev.Received), Pos: c.Pos})
 	f.rec.Aliased = f.rec.Aliased[max(0, len(f.rec.Aliased)-maxAliased):]
 	return Outcome{Delivered: true}
 }
@@ -64,10 +65,12 @@ func (r *Record) AliasedTo(token string) bool {
 	return slices.ContainsFunc(r.Aliased, func(a Alias) bool { return a.To == token })
 }
 
-// Heard says whether the record, that of the userId of an alias call, tells that the call has had its turn.
+// Heard says whether the record, that of the userId of an alias call, tells that the call has had its turn. Erasing forgets the
+// message ids from before, so of somebody erased since then it is believed.
 func (r *Record) Heard(a Alias, now time.Time) bool {
 	received := time.Unix(a.Received, 0)
-	return r.Suppressed != 0 || now.Sub(received) > ringMinutes*time.Minute || r.Ring.has(a.Message, received)
+	erased := r.Pos > a.Pos && (r.Suppressed != 0 || r.Allowed > a.Pos)
+	return erased || now.Sub(received) > ringMinutes*time.Minute || r.Ring.has(a.Message, received)
 }
 
 // TakeOver is the record of a user, of whom no contact was known, once the contact of a previous id has become its own. What
