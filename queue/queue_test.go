@@ -312,3 +312,20 @@ func TestTheLogIsTrimmedBehindTheFloor(t *testing.T) {
 		}
 	})
 }
+
+// TestPublishByToken: an entry whose userId nobody knows any more goes into the same lane.
+func TestPublishByToken(t *testing.T) {
+	t.Parallel()
+	s := queuetest.Open(t, t.TempDir())
+	defer queuetest.Close(t, s)
+	if err := s.Publish(t.Context(), []queue.Entry{{UserID: "ann", Data: []byte("1")}, {User: s.User("ann"), Data: []byte("2")}}); err != nil {
+		t.Fatal(err)
+	}
+	items := queuetest.Collect(t, s.Partition(), 2)
+	if items[0].User != s.User("ann") || items[1].User != s.User("ann") || string(items[1].Data) != "2" {
+		t.Errorf("%+v", items)
+	}
+	if err := s.Publish(t.Context(), []queue.Entry{{User: "ann", Data: []byte("3")}}); err == nil {
+		t.Error("a userId passes for a token")
+	}
+}

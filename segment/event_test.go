@@ -240,6 +240,20 @@ func TestAddressed(t *testing.T) {
 	}
 }
 
+// TestPreviousHalf: the half of an alias call that is about the previousId is that user's, and knows whose it is to become.
+func TestPreviousHalf(t *testing.T) {
+	t.Parallel()
+	r := received(`{"previousId":"old","userId":"new"}`)
+	r.Type, r.UserID = segment.Alias, "new"
+	half, ok := r.Previous()
+	if e := event(t, half); !ok || half.Lane() != "old" || e.UserID != "old" || e.AliasID != "new" || e.PreviousID != "" {
+		t.Errorf("%v %+v", ok, e)
+	}
+	if e := event(t, r); e.UserID != "new" || e.PreviousID != "old" || e.AliasID != "" {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestParseType(t *testing.T) {
 	t.Parallel()
 	for _, typ := range []segment.Type{"identify", "track", "page", "screen", "group", "alias", "delete"} {

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/segment"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // page makes the stored form of a page call.
@@ -116,4 +118,42 @@ func TestCallsOfAPreviousID(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestExplainALateCall: what a call of a previousId would do is said before any of it has come.
+func TestExplainALateCall(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(append([]queue.Entry{r.identify("old", nil)}, r.alias("old", "new")...)...)
+		r.drain(time.Minute)
+		list, err := r.pool.Explain(t.Context(), "website", [][]byte{[]byte(`{"type":"identify","userId":"old","messageId":"x","traits":{"email":"old@example.test","plan":"late"}}`)})
+		if err != nil || len(list) != 1 || list[0].Outcome != queue.Discarded || list[0].Reason != "aliased" {
+			t.Errorf("%+v %v", list, err)
+		}
+	})
+}
+
+// TestPreviousIDsAreBounded: beyond two hundred an alias call is set aside before anything is done.
+func TestPreviousIDsAreBounded(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		var full mapping.Record
+		for i := range mapping.MaxPrevious {
+			full.Previous = append(full.Previous, r.store.User(fmt.Sprint("u", i)))
+		}
+		data, err := full.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.store.PutState(t.Context(), "user."+r.store.User("new"), data, 0); err != nil {
+			t.Fatal(err)
+		}
+		r.publish(append([]queue.Entry{r.identify("old", map[string]any{"plan": "old"})}, r.alias("old", "new")...)...)
+		r.drain(time.Minute)
+		if letters := r.letters(); len(letters) != 1 || letters[0].Reason != worker.ReasonRecordTooLarge || r.contact("old").Custom["cf_plan"] != "old" {
+			t.Errorf("%+v %+v", letters, r.box.Contacts())
+		}
+		r.publish(r.forget("new", false)) // all of whom are nobody's previous ids any more
+		if l := r.drain(time.Hour); count(l, "delete", queue.Delivered, "") != 1 || count(l, "delete", queue.Discarded, "stale") != 2*mapping.MaxPrevious || len(r.box.Contacts()) != 1 {
+			t.Errorf("%+v", l.Counts)
+		}
+	})
 }

@@ -143,6 +143,23 @@ func (p *Pool) Explain(ctx context.Context, source string, calls [][]byte) ([]ma
 
 // remembered is a user's record as the next change would begin with it.
 func (p *Pool) remembered(ctx context.Context, user string) (mapping.Record, error) {
+	record, err := p.recorded(ctx, user)
+	if err != nil {
+		return mapping.Record{}, err
+	}
+	record.ForgetSentUntil(p.resyncs.since(user))
+	if len(record.Aliased) > 0 && !record.Given {
+		heir, _, _, err := p.heir(ctx, user, &record)
+		if err != nil {
+			return mapping.Record{}, err
+		}
+		record.Given = heir != ""
+	}
+	return record, nil
+}
+
+// recorded is a user's record as it is stored.
+func (p *Pool) recorded(ctx context.Context, user string) (mapping.Record, error) {
 	data, _, err := p.store.State(ctx, "user."+user)
 	if err != nil {
 		return mapping.Record{}, err
@@ -151,6 +168,5 @@ func (p *Pool) remembered(ctx context.Context, user string) (mapping.Record, err
 	if err != nil {
 		return mapping.Record{}, fmt.Errorf("user %s: %w", user, err)
 	}
-	record.ForgetSentUntil(p.resyncs.since(user))
 	return record, nil
 }

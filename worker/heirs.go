@@ -29,7 +29,7 @@ func (p *Pool) heirOf(ev segment.Event) string {
 func (p *Pool) heir(ctx context.Context, user string, r *mapping.Record) (to string, heir mapping.Record, waits bool, _ error) {
 	for i := range r.Aliased {
 		a := &r.Aliased[i]
-		other, err := p.remembered(ctx, a.To)
+		other, err := p.recorded(ctx, a.To)
 		if err != nil {
 			return "", mapping.Record{}, false, err
 		}

@@ -1,0 +1,96 @@
+package mapping
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestGivenTo: whose a contact is follows from what the records of both users say, however often it went to and fro.
+func TestGivenTo(t *testing.T) {
+	to := func(users ...string) (list []Alias) {
+		for _, u := range users {
+			list = append(list, Alias{To: u})
+		}
+		return list
+	}
+	for name, c := range map[string]struct {
+		a, b Record
+		want bool
+	}{
+		"not yet":                    {Record{Aliased: to("b")}, Record{}, false},
+		"it came off":                {Record{Aliased: to("b")}, Record{Previous: []string{"x", "a"}}, true},
+		"another's":                  {Record{Aliased: to("b")}, Record{Previous: []string{"x"}}, false},
+		"b is asked to give it back": {Record{Aliased: to("b")}, Record{Previous: []string{"a"}, Aliased: to("a")}, true},
+		"it was given back, and is asked for anew": {Record{Aliased: to("b"), Previous: []string{"b"}}, Record{Previous: []string{"a"}, Aliased: to("a")}, false},
+		"it came off once more":                    {Record{Aliased: to("b"), Previous: []string{"b"}}, Record{Previous: []string{"a"}}, true},
+	} {
+		if got := c.a.GivenTo("a", c.a.Aliased[0], &c.b); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+func TestHeard(t *testing.T) {
+	at := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+	a := Alias{To: "b", Message: hashMessage("website", "m1"), Received: at.Unix(), Pos: 50}
+	var heard Record
+	heard.Remember("website", "m1", at)
+	for name, c := range map[string]struct {
+		r    Record
+		now  time.Time
+		want bool
+	}{
+		"nothing is known":                {Record{}, at, false},
+		"its message id is":               {heard, at, true},
+		"other calls came later":          {Record{Pos: 90}, at, false},
+		"erased before it":                {Record{Pos: 40, Suppressed: 1}, at, false},
+		"erased after it":                 {Record{Pos: 90, Suppressed: 1}, at, true},
+		"let come before it":              {Record{Pos: 90, Allowed: 40}, at, false},
+		"erased and let come after it":    {Record{Pos: 90, Allowed: 80}, at, true},
+		"longer ago than message ids are": {Record{}, at.Add(25 * time.Hour), true},
+	} {
+		if got := c.r.Heard(a, c.now); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestTakeOver: what newer calls of the user said stays newer, and the ids of both become one person's, each once, without its own.
+func TestTakeOver(t *testing.T) {
+	previous := Record{
+		ContactID: "7", Previous: []string{"x", "b", "y"}, Aliased: []Alias{{To: "b"}}, Given: true,
+		Fields:   map[string]FieldRecord{"city": {Clock: Clock{Time: 5}, Hash: 9, Sent: 3}, "plan": {Clock: Clock{Time: 5}, Hash: 9, Sent: 3}},
+		Replaced: map[string]Clock{"website": {Time: 5}},
+	}
+	own := Record{
+		Previous: []string{"x"}, Aliased: []Alias{{To: "a"}}, Given: true, Pos: 4,
+		Fields: map[string]FieldRecord{"city": {Clock: Clock{Time: 6}, Hash: 8, Sent: 2}, "plan": {Clock: Clock{Time: 4}, Hash: 8, Sent: 2}},
+	}
+	got := own.TakeOver(previous, "b", "a")
+	if got.ContactID != "7" || got.Pos != 4 || got.Given || len(got.Aliased) != 0 || !slices.Equal(got.Previous, []string{"x", "y", "a"}) {
+		t.Errorf("%+v", got)
+	}
+	if city, plan := got.Fields["city"], got.Fields["plan"]; city.Time != 6 || city.Sent != 0 || plan.Time != 5 || plan.Sent != 3 || got.Replaced["website"].Time != 5 {
+		t.Errorf("%+v", got)
+	}
+	if len(own.Previous) != 1 || !own.Given || own.Fields["city"].Sent != 2 {
+		t.Errorf("the record itself was changed: %+v", own)
+	}
+}
+
+// TestAliasesAreBounded: somebody who makes up userIds does not make the record grow.
+func TestAliasesAreBounded(t *testing.T) {
+	rec := Record{ContactID: "7"}
+	for i := range 100 {
+		f := newFolder(NewCatalogue(nil), &Options{Aliases: true}, rec, time.Now())
+		if out := f.previous(&Call{Heir: fmt.Sprint("user", i%50)}); !out.Delivered {
+			t.Fatal(out)
+		}
+		rec = f.rec
+	}
+	if n := len(rec.Aliased); n != maxAliased || rec.Aliased[n-1].To != "user49" || rec.AliasedTo("user0") {
+		t.Errorf("%d: %+v", n, rec.Aliased)
+	}
+}
