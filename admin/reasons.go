@@ -138,7 +138,7 @@ func activityAdvice() map[string]Advice {
 	return map[string]Advice{
 		"unknown_contact": {
 			"The user of the track or page call has no contact: no identify of that userId came before it, nor within a minute.",
-			"Call identify with the userId before the first track; if its identify failed, replay that and send the call again.",
+			"Call identify with the userId before the first track.",
 		},
 		"contact_gone": {
 			"Freshmarketer does not have the user's contact any more, so the track or page call has nobody to be about.",
@@ -188,6 +188,10 @@ func deadAdvice() map[string]Advice {
 		"no_account": {
 			"The sales account of the company could not be made, or is gone, so the contact could not be linked to it.",
 			"See the company's own letter (freshrelay dlq list --type account). The link is tried again by itself; to try at once: freshrelay dlq replay --reason no_account",
+		},
+		"unknown_contact": {
+			"The user of the track or page call has no contact, and an identify of that user, which would have made it, is a dead letter.",
+			"See the identify's own letter (freshrelay dlq list --type identify). This one is tried again by itself; to try at once, after the identify's: freshrelay dlq replay --reason unknown_contact",
 		},
 		"unreadable": {
 			"What is stored is not an event this version can read.",

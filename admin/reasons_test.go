@@ -50,7 +50,7 @@ func TestReasonsAreCounted(t *testing.T) {
 	t.Parallel()
 	given := map[string][]string{
 		metrics.OutcomeDropped: ingest.DropReasons(),
-		metrics.OutcomeDead:    {worker.ReasonInvalid, worker.ReasonEmailConflict, worker.ReasonExhausted, worker.ReasonUnreadable, worker.ReasonRecordTooLarge, worker.ReasonNoAccount, worker.ReasonAliasConflict, worker.ReasonUnknownOutcome},
+		metrics.OutcomeDead:    {worker.ReasonInvalid, worker.ReasonEmailConflict, worker.ReasonExhausted, worker.ReasonUnreadable, worker.ReasonRecordTooLarge, worker.ReasonNoAccount, worker.ReasonUnknownContact, worker.ReasonAliasConflict, worker.ReasonUnknownOutcome},
 
 		metrics.OutcomeDiscarded: {worker.ReasonNotLive},
 	}

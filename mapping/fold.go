@@ -107,7 +107,7 @@ func (f *folder) call(c *Call) Outcome {
 	if !f.known {
 		a.createWithEmail()
 	}
-	f.known = true
+	f.known, f.rec.Broken = true, false
 	a.out.Delivered = true
 	return r.outcome(a.out)
 }

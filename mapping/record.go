@@ -30,7 +30,8 @@ type Record struct {
 	Ring Ring `json:"d,omitzero"`
 	// Links are the companies that the user was said to belong to, by Call.Group.
 	Links map[string]Link `json:"l,omitempty"`
-	// Broken says that the newest call of a company was set aside, so its account may yet come by a replay. The worker sets it.
+	// Broken says that the newest call of a company was set aside, so its account may yet come by a replay, or an identify of a user,
+	// with his contact. The worker sets it.
 	Broken bool `json:"b,omitempty"`
 	// Aliased are the alias calls that have the user as their previousId. Each gave its contact to another userId, if it came
 	// off; Given says that one surely did.

@@ -130,7 +130,7 @@ func closedLists() lists {
 				"by_operator", "expired", "not_live",
 				Other,
 			},
-			OutcomeDead: {"invalid", "exhausted", "email_conflict", "alias_conflict", "no_account", "unreadable", "record_too_large", "unknown_outcome", Other},
+			OutcomeDead: {"invalid", "exhausted", "email_conflict", "alias_conflict", "no_account", "unknown_contact", "unreadable", "record_too_large", "unknown_outcome", Other},
 			OutcomeDropped: {
 				"not_forwarded", "screen", "invalid_type", "not_an_object", "too_large", "too_complex", "batch_overflow",
 				"unsigned", "repeated", Other,

@@ -17,10 +17,6 @@ import (
 // it again but an operator who has looked.
 const ReasonUnknownOutcome = "unknown_outcome"
 
-// contactGrace is how long a call waits, from its arrival, for the contact of a user of whom nothing is known: the identify may
-// have been sent at the same moment, by another connection.
-const contactGrace = time.Minute
-
 // happen is the turn of a lane of activities: one call, after everything of its user's contact that came before it. On an error
 // nothing has been done with the lane.
 func (t *turn) happen() error {
@@ -85,14 +81,10 @@ func (t *turn) happenNext() (again bool, _ error) {
 		return false, err
 	case waits:
 		return false, t.part.waitForContact(t, c.position)
-	case contact == "":
-		if wait := min(contactGrace, contactGrace-time.Since(c.received.At)); wait > 0 && c.letter == nil {
-			t.part.backlog.shelve(t.lane, time.Now().Add(wait))
-			return false, nil
-		}
-		return false, t.dismiss(mapping.ReasonUnknownContact)
+	case contact.ContactID == "":
+		return false, t.withoutContact(c, contact.Broken)
 	}
-	t.target = contact
+	t.target = contact.ContactID
 	err = t.perform(c)
 	if err == nil {
 		t.attempted(metrics.WaySingle, metrics.AttemptDone, nil, 0)

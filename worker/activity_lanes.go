@@ -73,33 +73,32 @@ func (part *partition) perform(waitCtx, callCtx context.Context) {
 	}
 }
 
-// contactBefore is the id of the user's contact, "" if there is none, once everything is settled that was stored for it before a
-// position of the other log. waits says that something is not, or not even read.
-func (part *partition) contactBefore(ctx context.Context, user string, position uint64) (id string, waits bool, err error) {
+// contactBefore is what is known of the user's contact, once everything is settled that was stored for it before a position of the
+// other log. waits says that something is not, or not even read.
+func (part *partition) contactBefore(ctx context.Context, user string, position uint64) (record mapping.Record, waits bool, err error) {
 	contacts := part.contacts
 	if contacts.backlog.waitsBefore(user, position) {
-		return "", true, nil
+		return record, true, nil
 	}
 	if waits, err = contacts.log.Unread(ctx, contacts.backlog.readTo(), position); waits || err != nil {
-		return "", waits, err
+		return record, waits, err
 	}
 	if contacts.backlog.waitsBefore(user, position) { // handed out meanwhile
-		return "", true, nil
+		return record, true, nil
 	}
-	record, _, err := contacts.loadRecord(ctx, user)
-	if err != nil {
-		return "", false, err
+	if record, _, err = contacts.loadRecord(ctx, user); err != nil {
+		return record, false, err
 	}
 	_, heir, err := part.pool.heirs(ctx, user, record) // itself, unless an alias call gave its contact away
 	if err != nil {
-		return "", false, err
+		return record, false, err
 	}
 	for _, r := range []*mapping.Record{&record, &heir} {
 		if r.Suppressed != 0 || position < r.Allowed { // let come again since: not with what came before
-			return "", false, errSuppressed
+			return record, false, errSuppressed
 		}
 	}
-	return heir.ContactID, false, nil
+	return heir, false, nil
 }
 
 // waitForContact puts the lane aside until its contact has come as far.

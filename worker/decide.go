@@ -15,6 +15,7 @@ const (
 	ReasonExhausted      = "exhausted"        // it was tried for retry.max_age; it is tried again by itself
 	ReasonAliasConflict  = "alias_conflict"   // both users of an alias call have a contact
 	ReasonNoAccount      = "no_account"       // the company's account could not be made; it is tried again by itself
+	ReasonUnknownContact = "unknown_contact"  // an identify of the activity's user is a dead letter; it is tried again by itself
 	ReasonUnreadable     = "unreadable"       // the stored bytes are not an event
 	ReasonRecordTooLarge = "record_too_large" // what is to be remembered of its user has outgrown a commit
 )

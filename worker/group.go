@@ -177,7 +177,7 @@ func (t *turn) rest() error {
 	l.failed(t.p.cfg.Retry, held)
 	if l.age(held) >= t.p.cfg.Retry.MaxAge {
 		t.attempted(metrics.WaySingle, metrics.AttemptSetAside, errResting, 0)
-		return t.settle(t.untouched(), errResting, ReasonExhausted)
+		return t.settle(t.broken(), errResting, ReasonExhausted)
 	}
 	wait := t.p.accounts.catalogue.rests()
 	t.attempted(metrics.WaySingle, metrics.AttemptRetry, errResting, wait)

@@ -95,7 +95,9 @@ func (r *redelivery) refill(ctx context.Context) error {
 }
 
 // redelivered are the reasons of letters that come again by themselves.
-func redelivered() []string { return []string{ReasonExhausted, ReasonNoAccount, ReasonNotLive} }
+func redelivered() []string {
+	return []string{ReasonExhausted, ReasonNoAccount, ReasonUnknownContact, ReasonNotLive}
+}
 
 func (r *redelivery) forget(id string) {
 	r.mu.Lock()

@@ -93,7 +93,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		l.record.ForgetContact()
 	case ActionSetAside:
 		t.attempted(metrics.WaySingle, metrics.AttemptSetAside, api, 0)
-		return false, t.settle(t.untouched(), api, reasonOf(err, f))
+		return false, t.settle(t.broken(), api, reasonOf(err, f))
 	}
 	t.attempted(metrics.WaySingle, metrics.AttemptChanged, api, 0)
 	return true, nil
@@ -116,11 +116,18 @@ func (t *turn) untouched() mapping.Record {
 		return *t.erasing
 	}
 	record := t.lane.record.Clone()
-	record.Ring, record.Broken = t.result.Record.Ring, t.account()
+	record.Ring = t.result.Record.Ring
 	if t.lane.unsettled() {
 		for _, f := range t.result.Change.Fields {
 			record.Doubt(f.Name, t.result.Record.Fields[f.Name])
 		}
 	}
+	return record
+}
+
+// broken is untouched for calls that are set aside: what they would have made may yet come by a replay.
+func (t *turn) broken() mapping.Record {
+	record := t.untouched()
+	record.Broken = t.erasing == nil
 	return record
 }
