@@ -32,7 +32,7 @@ type Letters interface {
 
 // Operator stops all sending and lets it go on. *worker.Pool is one.
 type Operator interface {
-	Pause(ctx context.Context) error
+	Pause(ctx context.Context, by, note string) error
 	Resume(ctx context.Context) error
 }
 

@@ -125,8 +125,8 @@ func (s *store) JournalTail(_ context.Context, after uint64, _ int) ([]queue.Jou
 
 func (*store) JournalOff() bool { return false }
 
-func (s *store) Pause(context.Context) error {
-	s.orders = append(s.orders, "pause")
+func (s *store) Pause(_ context.Context, by, note string) error {
+	s.orders = append(s.orders, strings.TrimSpace("pause "+by+" "+note))
 	return s.failing
 }
 

@@ -100,7 +100,7 @@ func TestStatus(t *testing.T) {
 			{"identify", "of_another_build", 1, Advise(AboutDiscard, "?").Mend},
 		},
 		Dead:       []Tally{{"identify", "invalid", 2, Advise(AboutDead, "invalid").Mend}},
-		Paused:     []Pause{{"throttled", at, "429", Advise(AboutPause, "throttled").Mend}},
+		Paused:     []Pause{{Reason: "throttled", Since: at, Detail: "429", Mend: Advise(AboutPause, "throttled").Mend}},
 		API:        API{LastSuccess: &at, LastError: &APIError{"update_contact", "throttled", 429}},
 		Quota:      []Quota{},
 		Calls:      []Call{},

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,11 +24,22 @@ func TestPauseAndResume(t *testing.T) {
 		t.Error(diff)
 	}
 	read[Sent](t, s, "POST", "/api/resume", "", 200)
-	if !slices.Equal(s.store.orders, []string{"pause", "resume"}) {
+	if !slices.Equal(s.store.orders, []string{"pause unknown", "resume"}) {
 		t.Errorf("orders %v", s.store.orders)
 	}
 	if s.logs.FilterMessage("an order about sending was taken").Len() != 2 {
 		t.Error("an order leaves no trace in the log")
+	}
+	s.store.orders = nil
+	read[Sent](t, s, "POST", "/api/pause", `{"note":" ask ada@example.com "}`, 200)
+	if !slices.Equal(s.store.orders, []string{"pause unknown ask [email]"}) {
+		t.Errorf("orders %q", s.store.orders)
+	}
+	if e := s.store.audits[len(s.store.audits)-1]; e.Action != "pause" || e.Detail != "all sending; note: ask [email]" {
+		t.Errorf("audit %+v", e)
+	}
+	if p := read[Problem](t, s, "POST", "/api/pause", `{"note":"`+strings.Repeat("x", 201)+`"}`, 400); !strings.Contains(p.Error, "limit is 200") {
+		t.Errorf("%+v", p)
 	}
 	none := newService(t, func(c *Config) { c.Operator = nil })
 	if p := read[Problem](t, none, "POST", "/api/pause", "", 409); p.Mend == "" {

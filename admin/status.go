@@ -137,6 +137,8 @@ type Pause struct {
 	Since  time.Time `json:"since,omitzero"` // zero: not known
 	Detail string    `json:"detail"`         // redacted text of the answer that caused it
 	Mend   string    `json:"mend"`           // filled in here
+	By     string    `json:"by,omitempty"`   // who paused it, for the reason operator
+	Note   string    `json:"note,omitempty"` // why, if that was said
 }
 
 // API is how the Freshmarketer API answered last. Pointers are null for what has not happened since the start.

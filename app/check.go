@@ -12,7 +12,6 @@ import (
 
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app/config"
-	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 )
 
@@ -28,7 +27,7 @@ const AreaPublic = "public"
 
 // Finding is one thing that was looked at.
 type Finding struct {
-	Area  string `json:"area"`  // configuration, data_dir, listeners, sources, account, fields, activities or public
+	Area  string `json:"area"`  // configuration, data_dir, listeners, sending, broker, sources, quota, account, fields, activities or public
 	Level string `json:"level"` // LevelOK, LevelWarning or LevelProblem
 	What  string `json:"what"`
 	Mend  string `json:"mend,omitempty"`
@@ -80,12 +79,22 @@ func Check(ctx context.Context, o CheckOptions) CheckReport {
 	}
 	r.Add("configuration", LevelOK, where, "")
 	running := !o.Offline && r.running(ctx, o.HTTP)
+	var st *admin.Status
+	if running {
+		if st = r.statusOf(ctx, o.HTTP, o.Config.Dir); st != nil {
+			r.sending(st)
+		}
+	}
 	r.dataDir(o.Config.Dir)
 	if !running && !o.Offline { // what checks a configuration need not be the machine that runs it
 		r.listeners(ctx)
 	}
+	if !o.Offline {
+		r.broker(ctx, o)
+	}
 	r.sources()
 	r.forwards()
+	r.quota(st, o.Config.Sandbox)
 	fields := r.account(ctx, o)
 	if fields != nil {
 		r.fields(mapping.NewCatalogue(fields), fields)
@@ -195,56 +204,4 @@ func (r *CheckReport) sources() {
 		}
 		r.Add("sources", LevelOK, s.Name+"; "+strings.Join(ways, "; "), "")
 	}
-}
-
-// account asks whether key and address are right and returns the account's fields, nil if they are not known.
-func (r *CheckReport) account(ctx context.Context, o CheckOptions) []mapping.Field {
-	if o.Fields != nil {
-		fields, err := mapping.ParseFields(o.Fields)
-		if err != nil {
-			r.Add("fields", LevelProblem, err.Error(), "save what GET /crm/sales/api/settings/contacts/fields answers, or use: freshrelay mapping fields --save FILE")
-		}
-		return fields
-	}
-	client, err := newClient(r.cfg.Freshmarketer, freshmarketer.Config{UserAgent: "freshrelay/" + o.Version})
-	if err != nil {
-		r.Add("account", LevelProblem, err.Error(), "correct the account")
-		return nil
-	}
-	defer client.CloseIdleConnections()
-	if o.Offline || o.Config.Sandbox {
-		return nil
-	}
-	if err := client.Probe(ctx); err != nil {
-		r.apiTrouble("account", err)
-		return nil
-	}
-	r.Add("account", LevelOK, client.Host()+" takes the key", "")
-	fields, err := readFields(ctx, client)
-	if err != nil {
-		r.apiTrouble("fields", err)
-		return nil
-	}
-	r.kinds(ctx, client)
-	return fields
-}
-
-// apiTrouble says what an answer of the API means, in the words of a pause.
-func (r *CheckReport) apiTrouble(area string, err error) {
-	what, mend := apiTrouble(err)
-	r.Add(area, LevelProblem, what, mend)
-}
-
-func apiTrouble(err error) (what, mend string) {
-	reason := "outage"
-	switch freshmarketer.KindOf(err) {
-	case freshmarketer.KindAuth:
-		reason = "key_refused"
-	case freshmarketer.KindPermission, freshmarketer.KindMisrouted, freshmarketer.KindGone, freshmarketer.KindInvalid, freshmarketer.KindConflict:
-		reason = "misconfigured"
-	case freshmarketer.KindThrottled:
-		reason = "throttled"
-	}
-	advice := admin.Advise(admin.AboutPause, reason)
-	return strings.TrimSuffix(advice.Meaning, ".") + " (" + err.Error() + ")", advice.Mend
 }

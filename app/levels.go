@@ -116,7 +116,7 @@ func sendingOf(st worker.Status, started time.Time) admin.Sending {
 		}
 	}
 	for _, p := range st.Pauses {
-		out.Paused = append(out.Paused, admin.Pause{Reason: string(p.Reason), Since: p.Since, Detail: p.Detail})
+		out.Paused = append(out.Paused, admin.Pause{Reason: string(p.Reason), Since: p.Since, Detail: p.Detail, By: p.By, Note: p.Note})
 	}
 	if !st.Catalogue && len(st.Pauses) == 0 {
 		// Nothing is held, yet nothing can be mapped: what the API said last is why. Without a failure it is being asked.

@@ -78,20 +78,32 @@ func (e *External) lease() time.Duration {
 }
 
 func (e *External) connect(ctx context.Context, log *zap.Logger) (nc *nats.Conn, err error) {
-	dial := e.Dial
-	if dial == nil {
-		dial = func(opts ...nats.Option) (*nats.Conn, error) { return nats.Connect(e.URL, opts...) }
-	}
 	wait := backoff.NewExponentialBackOff(backoff.WithMaxElapsedTime(connectPatience))
 	err = backoff.RetryNotify(func() (err error) {
-		nc, err = dial(e.options(log)...)
-		if refused(err) {
+		nc, err = e.connectOnce(log)
+		if refused(err) || errors.Is(err, ErrDrift) {
 			return backoff.Permanent(err)
 		}
 		return err
 	}, backoff.WithContext(wait, ctx), func(err error, next time.Duration) {
 		log.Warn("the NATS servers cannot be reached, trying again", zap.Duration("wait", next), zap.Error(err))
 	})
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("connecting to the NATS servers: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return nc, nil
+}
+
+// connectOnce connects to the servers or says why not. Error: ErrDrift if they are not as needed.
+func (e *External) connectOnce(log *zap.Logger) (*nats.Conn, error) {
+	dial := e.Dial
+	if dial == nil {
+		dial = func(opts ...nats.Option) (*nats.Conn, error) { return nats.Connect(e.URL, opts...) }
+	}
+	nc, err := dial(e.options(log)...)
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the NATS servers: %w: look at nats.url, nats.credentials_file and nats.tls", err)
 	}

@@ -176,7 +176,12 @@ func (s *Store) checkAccount(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading the account's fingerprint: %w", err)
 	}
-	if got := string(msg.Data); got != s.cfg.Account {
+	return s.sameAccount(string(msg.Data))
+}
+
+// sameAccount refuses a store of another account.
+func (s *Store) sameAccount(got string) error {
+	if got != s.cfg.Account {
 		return fmt.Errorf("%w: %s was filled for %q and this run is for %q: give this run another %s, or go back to the configuration the store was made with",
 			ErrForeignAccount, s.place(), got, s.cfg.Account, s.placeKey())
 	}

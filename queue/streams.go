@@ -65,23 +65,31 @@ func (s *Store) checkDrift(ctx context.Context, total int64) error {
 		return nil
 	}
 	var all error
-	for _, kind := range []string{"EVENTS", "STATE", "DEAD", "JOURNAL", "AUDIT"} {
+	for _, kind := range streamKinds() {
 		stream, err := s.js.Stream(ctx, s.names.stream(kind))
 		if err != nil {
 			return fmt.Errorf("opening stream %s: %w", kind, err)
 		}
-		got, want := stream.CachedInfo().Config, s.streamConfig(kind, total, "")
-		if kind == "DEAD" && got.MaxMsgsPerSubject == 1 {
-			want.MaxMsgsPerSubject = 1 // an earlier version made it, see takeCopies
-		}
-		// A limit there must be, or a full log takes the room that draining needs. How large is the operator's to say: by
-		// nats.max_bytes, or on the server; and what bounds explanations may always be less.
-		if got.MaxBytes > 0 && (s.cfg.MaxBytes == 0 || want.Discard == jetstream.DiscardOld) {
-			want.MaxBytes = got.MaxBytes
-		}
-		all = errors.Join(all, drift(got, want))
+		all = errors.Join(all, s.streamDrift(stream, kind, total))
 	}
 	return all
+}
+
+// streamKinds are the streams of a store.
+func streamKinds() []string { return []string{"EVENTS", "STATE", "DEAD", "JOURNAL", "AUDIT"} }
+
+// streamDrift compares a stream with how it would be made.
+func (s *Store) streamDrift(stream jetstream.Stream, kind string, total int64) error {
+	got, want := stream.CachedInfo().Config, s.streamConfig(kind, total, "")
+	if kind == "DEAD" && got.MaxMsgsPerSubject == 1 {
+		want.MaxMsgsPerSubject = 1 // an earlier version made it, see takeCopies
+	}
+	// A limit there must be, or a full log takes the room that draining needs. How large is the operator's to say: by
+	// nats.max_bytes, or on the server; and what bounds explanations may always be less.
+	if got.MaxBytes > 0 && (s.cfg.MaxBytes == 0 || want.Discard == jetstream.DiscardOld) {
+		want.MaxBytes = got.MaxBytes
+	}
+	return drift(got, want)
 }
 
 func mendCreate(err error) error {

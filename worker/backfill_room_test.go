@@ -44,7 +44,7 @@ func TestABackfillWithoutRoomIsNotBegun(t *testing.T) {
 		r.quota = worker.Quota{PerHour: 20_000, PerMinute: 200, Reserve: 0.1}
 		r.restart()
 		r.existing(n)
-		if err := r.pool.Pause(t.Context()); err != nil {
+		if err := r.pool.Pause(t.Context(), "", ""); err != nil {
 			t.Fatal(err)
 		}
 		r.unknown(n, 1)

@@ -101,7 +101,7 @@ func TestAnOldIndexDoesNoHarm(t *testing.T) {
 		r.existing(n)
 		r.unknown(n, 1)
 		r.untilCalled("bulk_upsert", 4)
-		if err := r.pool.Pause(t.Context()); err != nil {
+		if err := r.pool.Pause(t.Context(), "", ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute) // what is under way ends

@@ -311,6 +311,8 @@ type Pause struct {
 	Reason Hold
 	Since  time.Time
 	Detail string
+	By     string // of HoldOperator: who said so, "" if nobody knows
+	Note   string // of HoldOperator: why, "" if nobody said
 }
 
 func (g *gate) pauses() []Pause {
@@ -318,7 +320,7 @@ func (g *gate) pauses() []Pause {
 	defer g.mu.Unlock()
 	var all []Pause
 	if g.order.Paused {
-		all = append(all, Pause{Reason: HoldOperator, Since: g.order.At})
+		all = append(all, Pause{Reason: HoldOperator, Since: g.order.At, By: g.order.By, Note: g.order.Note})
 	}
 	if g.hold != "" {
 		all = append(all, Pause{Reason: g.hold, Since: g.since, Detail: g.detail})

@@ -23,23 +23,31 @@ const (
 type order struct {
 	Paused bool      `json:"paused"`
 	At     time.Time `json:"at"`
+	By     string    `json:"by,omitempty"`   // who said so
+	Note   string    `json:"note,omitempty"` // why
 }
 
 // Pause stops all API calls, in all processes of the store, until Resume. Calls under way end; events are taken in as before.
-// It may be repeated. After an error the order may have been stored all the same, and takes effect within seconds then.
-func (p *Pool) Pause(ctx context.Context) error { return p.order(ctx, true) }
+// by and note say who wants it and why; "" if nobody said. It may be repeated, with another note too: the pause goes on then.
+// After an error the order may have been stored all the same, and takes effect within seconds then.
+func (p *Pool) Pause(ctx context.Context, by, note string) error {
+	return p.order(ctx, order{Paused: true, By: by, Note: note})
+}
 
 // Resume ends a Pause. It may be repeated, and does not end any other hold.
-func (p *Pool) Resume(ctx context.Context) error { return p.order(ctx, false) }
+func (p *Pool) Resume(ctx context.Context) error { return p.order(ctx, order{}) }
 
-func (p *Pool) order(ctx context.Context, pause bool) error {
+func (p *Pool) order(ctx context.Context, next order) error {
 	for range takeTries {
 		now, rev, err := p.readOrder(ctx)
 		if err != nil {
 			return err
 		}
-		if now.Paused != pause {
-			now = order{Paused: pause, At: time.Now().UTC()}
+		if now.Paused != next.Paused || next.Note != "" && next.Note != now.Note {
+			if next.At = now.At; now.Paused != next.Paused {
+				next.At = time.Now().UTC()
+			}
+			now = next
 			data, err := json.Marshal(now)
 			if err != nil {
 				return fmt.Errorf("encoding STATE %s: %w", orderKey, err)

@@ -13,7 +13,7 @@ func TestAPauseStopsEveryCallUntilResume(t *testing.T) {
 	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
 		r.known("ann")
 		for range 2 { // it may be repeated
-			if err := r.pool.Pause(t.Context()); err != nil {
+			if err := r.pool.Pause(t.Context(), "", ""); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -52,7 +52,7 @@ func TestAPauseStandsBesideOtherHolds(t *testing.T) {
 		r.fault(sandbox.Fault{Percent: 100, Status: 401})
 		r.publish(r.identify("ann", map[string]any{"seq": 1}))
 		time.Sleep(10 * time.Minute)
-		if err := r.pool.Pause(t.Context()); err != nil {
+		if err := r.pool.Pause(t.Context(), "", ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
@@ -83,7 +83,7 @@ func TestOtherProcessesFollow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := other.Pause(t.Context()); err != nil {
+		if err := other.Pause(t.Context(), "", ""); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(11 * time.Second)
@@ -99,7 +99,7 @@ func TestTheQuotaIsKnownFromTheStartThoughNothingIsSent(t *testing.T) {
 		for _, user := range []string{"ann", "bob", "cem"} {
 			r.known(user)
 		}
-		if err := r.pool.Pause(t.Context()); err != nil {
+		if err := r.pool.Pause(t.Context(), "", ""); err != nil {
 			t.Fatal(err)
 		}
 		r.restart()
@@ -112,6 +112,40 @@ func TestTheQuotaIsKnownFromTheStartThoughNothingIsSent(t *testing.T) {
 		}
 		if after := r.pool.Status().Quota; after[0] != before[0] {
 			t.Errorf("after a start the hour stands at %+v, before at %+v", after[0], before[0])
+		}
+	})
+}
+
+// Who paused sending, and why, is known to every process and after a restart; a later note takes the place of the first, and the
+// pause is as old as it was.
+func TestAPauseSaysWhoAndWhy(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		pause := func(by, note string) {
+			if err := r.pool.Pause(t.Context(), by, note); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pause("ada", "the import of Tuesday")
+		since := r.pool.Status().Pauses[0].Since
+		time.Sleep(time.Minute)
+		pause("bob", "")
+		r.restart()
+		time.Sleep(time.Second)
+		want := worker.Pause{Reason: worker.HoldOperator, Since: since, By: "ada", Note: "the import of Tuesday"}
+		if got := r.pool.Status().Pauses; len(got) != 1 || got[0] != want {
+			t.Errorf("pauses %+v, want %+v", got, want)
+		}
+		pause("bob", "and of Wednesday")
+		want.By, want.Note = "bob", "and of Wednesday"
+		if got := r.pool.Status().Pauses; len(got) != 1 || got[0] != want {
+			t.Errorf("pauses %+v, want %+v", got, want)
+		}
+		if err := r.pool.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		pause("cem", "")
+		if got := r.pool.Status().Pauses; len(got) != 1 || got[0].By != "cem" || got[0].Note != "" || !got[0].Since.After(since) {
+			t.Errorf("a new pause: %+v", got)
 		}
 	})
 }

@@ -57,7 +57,7 @@ func TestWhyCallsWait(t *testing.T) {
 		r.box.ClearFaults()
 		r.drain(time.Hour)
 
-		if err := r.pool.Pause(t.Context()); err != nil {
+		if err := r.pool.Pause(t.Context(), "", ""); err != nil {
 			t.Fatal(err)
 		}
 		r.publish(r.identify("ann", nil))

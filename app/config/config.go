@@ -44,6 +44,8 @@ type Config struct {
 
 	// File is the path of the file that was read, "" if there was none.
 	File string `yaml:"-"`
+	// UnusedDataDir says that the file names a data directory, and that sandbox mode leaves it alone.
+	UnusedDataDir bool `yaml:"-"`
 }
 
 // TLS is about encryption on the ingest listener: by files, by an ordered certificate, or, with nothing set, not here.

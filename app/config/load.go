@@ -118,6 +118,7 @@ func read(o Options) (Config, *problems, error) {
 		return Config{}, nil, err
 	}
 	if o.Sandbox {
+		_, cfg.UnusedDataDir = file["data_dir"]
 		delete(file, "data_dir")
 		keepQuota(file)
 		keepQuota(fromEnv)

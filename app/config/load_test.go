@@ -339,6 +339,9 @@ freshmarketer: {domain: real, api_key: real, base_url: "https://real.example"}
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !c.UnusedDataDir {
+		t.Error("nobody could say that the file's data directory is not used")
+	}
 	if c.DataDir != SandboxDataDir || c.Freshmarketer != SandboxDefaults().Freshmarketer {
 		t.Errorf("a trial reaches what is real: %s", c)
 	}

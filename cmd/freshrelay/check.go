@@ -22,7 +22,7 @@ type checkCmd struct {
 
 // Help is the long help of the subcommand.
 func (checkCmd) Help() string {
-	return `Looks at the configuration, the data directory, the addresses, the account's key and fields and how the mapping fits them, says what is wrong and how to mend it, and what happens to each type of call and to new contacts. Changes nothing; costs two API calls. With --public a call without a userId goes through the service, which discards it.
+	return `Looks at the configuration, the data directory and its disk or the NATS servers and their streams, the addresses, the running service, the quota and what comes, the account's key and fields and how the mapping fits them, says what is wrong and how to mend it, and what happens to each type of call and to new contacts. Changes nothing; costs two API calls, two more if track or page calls become activities. With --sandbox the account is a sandbox made for the check. With --public a call without a userId goes through the service, which discards it.
 
 Exit codes: 0 all is well, 1 something does not work, 2 the configuration cannot be used.`
 }

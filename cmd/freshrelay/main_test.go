@@ -255,6 +255,15 @@ func TestServe(t *testing.T) {
 		"serve", "--sandbox", "--listen", ":1", "--admin-listen", ":2", "--data-dir", "d", "--sandbox-listen", ":3",
 		"--faults", example, "--seed", "7",
 	}
+	started := r.run(t, args...)
+	wantCode(t, started, exitOK)
+	if strings.Contains(started.errOut, "data_dir") {
+		t.Errorf("a warning about nothing: %s", started.errOut)
+	}
+	own := writeFile(t, filepath.Join(r.dir, "own.yaml"), "data_dir: mine\nsources: [{name: website, write_keys: [wk_a]}]\n")
+	wantParts(t, "serve", r.run(t, "serve", "--sandbox", "--config", own).errOut, "data are kept in ./data-sandbox", "the data_dir of "+own+" is not touched", "--sandbox, too")
+	writeFile(t, filepath.Join(r.dir, "data-sandbox", "x"), "")
+	wantParts(t, "status", r.run(t, "status", "--config", own).errOut, "no admin token at "+filepath.Join(r.dir, "mine"), "but one with --sandbox, in ./data-sandbox", "add --sandbox")
 	wantCode(t, r.run(t, args...), exitOK)
 	if o := opts.SandboxOptions; o.Seed != 7 || len(o.Faults) != 6 || o.Language != "nl" || o.Contacts != 20 {
 		t.Errorf("options of the sandbox: %+v", o)

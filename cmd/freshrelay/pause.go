@@ -8,27 +8,29 @@ import (
 )
 
 type (
-	pauseCmd  struct{}
+	pauseCmd struct {
+		Note string `placeholder:"TEXT" help:"Why, for whoever looks at status and audit."`
+	}
 	resumeCmd struct{}
 )
 
 // Run stops all calls of the API. The order is kept: it outlives a restart, and holds for all processes of the store.
-func (*pauseCmd) Run(ctx context.Context, p *program, g *globals) error {
-	return p.order(ctx, g, "/api/pause", "sending is paused; calls are taken in and wait. To go on: freshrelay resume")
+func (c *pauseCmd) Run(ctx context.Context, p *program, g *globals) error {
+	return p.order(ctx, g, "/api/pause", admin.PauseRequest{Note: c.Note}, "sending is paused; calls are taken in and wait. To go on: freshrelay resume")
 }
 
 // Run ends a pause.
 func (*resumeCmd) Run(ctx context.Context, p *program, g *globals) error {
-	return p.order(ctx, g, "/api/resume", "sending goes on")
+	return p.order(ctx, g, "/api/resume", struct{}{}, "sending goes on")
 }
 
-func (p *program) order(ctx context.Context, g *globals, path, done string) error {
+func (p *program) order(ctx context.Context, g *globals, path string, body any, done string) error {
 	c, err := p.connect(g)
 	if err != nil {
 		return err
 	}
 	var sent admin.Sent
-	if err := c.post(ctx, path, struct{}{}, &sent); err != nil {
+	if err := c.post(ctx, path, body, &sent); err != nil {
 		return err
 	}
 	if g.Output == "json" {

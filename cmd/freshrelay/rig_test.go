@@ -61,12 +61,13 @@ type store struct {
 	answer   int                            // status of the door; 0: 200
 	outcome  func(call) *queue.JournalEntry // what becomes of a call; nil: it is delivered
 	paused   bool
+	note     string // of the pause
 	foresees forecaster
 }
 
 // Pause implements admin.Operator.
-func (s *store) Pause(context.Context) error {
-	s.paused = true
+func (s *store) Pause(_ context.Context, _, note string) error {
+	s.paused, s.note = true, note
 	return nil
 }
 

@@ -33,6 +33,9 @@ func (c *serveCmd) Run(ctx context.Context, p *program, g *globals) error {
 	if err != nil {
 		return err
 	}
+	if cfg.UnusedDataDir && g.DataDir == "" {
+		fmt.Fprintf(p.stderr, "with --sandbox data are kept in %s; the data_dir of %s is not touched. Commands for this service need --sandbox, too\n", cfg.DataDir, cfg.File)
+	}
 	logger, level, err := app.NewLogger(cfg.Log, p.stderr)
 	if err != nil {
 		return fmt.Errorf("start logging: %w", err)

@@ -50,7 +50,14 @@ func (p *program) printStatus(st admin.Status, now time.Time) {
 		if !pause.Since.IsZero() {
 			since = " for " + ago(now, pause.Since)
 		}
-		out("sending     %s%s  %s", p.loud("PAUSED: "+pause.Reason), since, clean(pause.Detail, 100))
+		why := clean(pause.Detail, 100)
+		if pause.By != "" {
+			why = "by " + clean(pause.By, 40)
+		}
+		if pause.Note != "" {
+			why += ": " + clean(pause.Note, 200)
+		}
+		out("sending     %s%s  %s", p.loud("PAUSED: "+pause.Reason), since, why)
 		out("            %s", pause.Mend)
 	}
 	if st.Sends {

@@ -50,11 +50,12 @@ func (p *program) onlySandboxHere(cfg config.Config) bool {
 	if cfg.File != "" || cfg.DataDir != config.Defaults().DataDir {
 		return false
 	}
-	exists := func(dir string) bool {
-		info, err := os.Stat(filepath.Join(p.dir, dir))
-		return err == nil && info.IsDir()
-	}
-	return !exists(cfg.DataDir) && exists(config.SandboxDataDir)
+	return !isDir(filepath.Join(p.dir, cfg.DataDir)) && isDir(filepath.Join(p.dir, config.SandboxDataDir))
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 // connect returns a client for the admin listener of the running service.
@@ -73,6 +74,12 @@ func (p *program) clientFor(cfg config.Config, g *globals) (*client, error) {
 	}
 	path := p.path(admin.TokenPath(cfg.DataDir, cfg.Admin.TokenFile))
 	token, err := admin.LoadToken(path)
+	if errors.Is(err, fs.ErrNotExist) && !g.UseSandbox && isDir(p.path(config.SandboxDataDir)) {
+		return nil, &failure{
+			exitUnreachable, "there is no admin token at " + path + ", so no service seems to have run here but one with --sandbox, in " + config.SandboxDataDir,
+			"add --sandbox if you mean that one, or say where it keeps its data: --data-dir or --token-file",
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, &failure{
 			exitUnreachable, "there is no admin token at " + path + ", so no service seems to have run here",
