@@ -41,12 +41,14 @@ func checkQuotas(t *testing.T) {
 		"no limit":           {config.Quota{}, false, nil, []string{"warning quota: freshmarketer.quota.per_hour is 0", "what your plan gives"}},
 		"a sandbox":          {config.Quota{}, true, nil, []string{"ok quota: no limit"}},
 		"it is enough": {
-			config.Quota{PerHour: 5000, Reserve: 0.1}, false,
+			config.Quota{PerHour: 5000, Reserve: 0.1},
+			false,
 			&admin.Status{Calls: calls, CallsSince: time.Now().Add(-3 * time.Hour), Quota: []admin.Quota{{Window: "hour", Used: 7, Left: 4493}}},
 			[]string{"ok quota: this hour: 7 used, 4493 left", "ok quota: about 4000 calls an hour come"},
 		},
 		"it is too little": {
-			config.Quota{PerHour: 1000, Reserve: 0.1}, false,
+			config.Quota{PerHour: 1000, Reserve: 0.1},
+			false,
 			&admin.Status{Calls: calls, CallsSince: time.Now().Add(-3 * time.Hour), Ledger: admin.Ledger{Pending: 800}, BacklogClear: &twoHours},
 			[]string{"warning quota: about 4000 calls an hour come", "more than the 900 that are ours; 800 wait, clear in about 2h0m0s", "forward fewer"},
 		},

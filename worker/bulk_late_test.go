@@ -54,7 +54,7 @@ func TestWhatComesWhileAChangeWaitsForABulk(t *testing.T) {
 			r.many(n)
 			r.round(n, 1)
 			r.drain(time.Hour) // it is known by now what a bulk does
-			if err := r.pool.Pause(t.Context()); err != nil {
+			if err := r.pool.Pause(t.Context(), "", ""); err != nil {
 				t.Fatal(err)
 			}
 			r.round(n, 2)
