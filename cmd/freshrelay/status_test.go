@@ -69,8 +69,8 @@ func TestStatusSaysWhatA200IsWorth(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	for want, d := range map[string]admin.Durability{
-		"durability  fsync, by the embedded broker: what was answered with 200 is on disk\n":             {Means: "fsync"},
-		"durability  fsync, as nats.durability declares it: what was answered with 200 is on disk\n":     {Means: "fsync", Declared: true},
+		"durability  fsync, by the embedded broker: what was answered with 200 is on disk\n":              {Means: "fsync"},
+		"durability  fsync, as nats.durability declares it: what was answered with 200 is on disk\n":      {Means: "fsync", Declared: true},
 		"durability  replicated, as nats.durability declares it: what was answered with 200 is with most": {Means: "replicated", Declared: true},
 	} {
 		var out strings.Builder
