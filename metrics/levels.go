@@ -31,7 +31,11 @@ type Levels struct {
 type Depth struct {
 	Lanes     int // users of whom something waits or is under way
 	InFlight  int // changes that are being worked on
+	Places    int // the most there can be of them
 	ReadAhead int // bytes of events in memory
+
+	Activities     int // track and page calls that are being worked on
+	ActivityPlaces int // the most there can be of them
 }
 
 // Quota is how many API calls a window (hour or minute) of the account's quota has, over all processes.
@@ -63,6 +67,7 @@ type levels struct {
 	pending, oldest, dead, difference, bytes, clear *prometheus.Desc
 	limit, reserve, allowed, used, remaining        *prometheus.Desc
 	room, lanes, inFlight, readAhead                *prometheus.Desc
+	places, activities, activityPlaces              *prometheus.Desc
 	oldestLetter, expiring                          *prometheus.Desc
 	total, owned, lease, waiting, diskFree, ready   *prometheus.Desc
 }
@@ -91,7 +96,11 @@ func newLevels(l lists, now func() time.Time) *levels {
 		room:      desc("store_limit_bytes", "Bytes a stream may take. Above 80 % of state, users without a record are refused.", "stream"),
 		lanes:     desc("lanes", "Users of whom something is in memory, waiting or under way."),
 		inFlight:  desc("changes_in_flight", "Changes that are being worked on; delivery.concurrency is the most there can be."),
-		readAhead: desc("read_ahead_bytes", "Bytes of events that are in memory; beyond its bound the reader waits."),
+		places:    desc("changes_in_flight_limit", "The most changes that can be worked on at once: delivery.concurrency."),
+		activities: desc("activities_in_flight",
+			"Track and page calls that are being worked on, in places of their own beside those of contacts."),
+		activityPlaces: desc("activities_in_flight_limit", "The most track and page calls that can be worked on at once: half of delivery.concurrency."),
+		readAhead:      desc("read_ahead_bytes", "Bytes of events that are in memory; beyond its bound the reader waits."),
 		oldestLetter: desc("oldest_dead_letter_timestamp_seconds",
 			"When the oldest dead letter was tried first (Unix time); the time of the scrape while there is none."),
 		total: desc("partitions", "Partitions of the store. Each process tells the same number."),
@@ -115,7 +124,7 @@ func (l *levels) set(read func() Levels) {
 func (l *levels) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		l.pending, l.oldest, l.dead, l.difference, l.bytes, l.clear, l.limit, l.reserve, l.allowed, l.used, l.remaining,
-		l.room, l.lanes, l.inFlight, l.readAhead, l.oldestLetter, l.expiring,
+		l.room, l.lanes, l.inFlight, l.places, l.activities, l.activityPlaces, l.readAhead, l.oldestLetter, l.expiring,
 		l.total, l.owned, l.lease, l.waiting, l.diskFree, l.ready,
 	} {
 		ch <- d
@@ -170,6 +179,9 @@ func (l *levels) Collect(ch chan<- prometheus.Metric) {
 		gauge(l.clear, v.BacklogClear)
 		gauge(l.lanes, float64(v.Depth.Lanes))
 		gauge(l.inFlight, float64(v.Depth.InFlight))
+		gauge(l.places, float64(v.Depth.Places))
+		gauge(l.activities, float64(v.Depth.Activities))
+		gauge(l.activityPlaces, float64(v.Depth.ActivityPlaces))
 		gauge(l.readAhead, float64(v.Depth.ReadAhead))
 	}
 	for _, q := range v.Quota {

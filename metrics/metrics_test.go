@@ -134,7 +134,7 @@ func TestNothingGrows(t *testing.T) {
 			Partitions: []PartitionLevels{{Dead: map[string]int{"made up": 2, "exhausted": 1, Other: 1}}},
 			Quota:      []Quota{{Window: "fortnight", Used: 7}},
 			StoreBytes: map[string]uint64{"elsewhere": 5, "events": 6}, StoreLimit: map[string]uint64{"events": 60},
-			Depth: Depth{Lanes: 11, InFlight: 12, ReadAhead: 13},
+			Depth: Depth{Lanes: 11, InFlight: 12, Places: 16, ReadAhead: 13, Activities: 3, ActivityPlaces: 8},
 		}
 	})
 	before := strings.Count(scrape(t, m), "\n")
@@ -167,6 +167,9 @@ func TestNothingGrows(t *testing.T) {
 		`freshrelay_store_limit_bytes{stream="events"} 60`,
 		`freshrelay_lanes 11`,
 		`freshrelay_changes_in_flight 12`,
+		`freshrelay_changes_in_flight_limit 16`,
+		`freshrelay_activities_in_flight 3`,
+		`freshrelay_activities_in_flight_limit 8`,
 		`freshrelay_read_ahead_bytes 13`,
 		`freshrelay_quota_used{window="other"} 7`,
 		`freshrelay_events_total{outcome="dead",reason="other",type="other"} 500`,

@@ -5,8 +5,12 @@ import "sync"
 // Depth is how much is read and not settled, in all partitions of this process.
 type Depth struct {
 	Lanes     int // users of whom something waits or is under way
-	InFlight  int // changes that are being worked on; delivery.concurrency is the most there can be
+	InFlight  int // changes that are being worked on
+	Places    int // the most there can be of them: delivery.concurrency
 	ReadAhead int // bytes of events that are in memory; the reader is held back beyond its bound
+
+	Activities     int // track and page calls that are being worked on, in places of their own
+	ActivityPlaces int // the most there can be of them: half of delivery.concurrency
 }
 
 // backlogs are those of the partitions that are being worked on.
@@ -45,7 +49,7 @@ func (s *backlogs) ready() int {
 func (p *Pool) Depth() Depth {
 	p.backlogs.mu.Lock()
 	defer p.backlogs.mu.Unlock()
-	d := Depth{InFlight: len(p.places)}
+	d := Depth{InFlight: len(p.places), Places: cap(p.places), Activities: len(p.performing), ActivityPlaces: cap(p.performing)}
 	for b := range p.backlogs.set {
 		b.mu.Lock()
 		d.Lanes += len(b.lanes)

@@ -40,7 +40,7 @@ func TestABacklogDoesNotGrowInMemory(t *testing.T) {
 		if l := r.drain(6 * time.Hour); l.Delivered != users*each {
 			t.Errorf("ledger %+v", l)
 		}
-		if d := r.pool.Depth(); d != (worker.Depth{}) {
+		if d := r.pool.Depth(); d != (worker.Depth{Places: 8, ActivityPlaces: 4}) {
 			t.Errorf("when all is delivered %+v is left", d)
 		}
 	})
@@ -74,6 +74,34 @@ func TestARecordThatOutgrowsACommitSetsItsEventAside(t *testing.T) {
 		l := r.drain(time.Hour)
 		if got := r.contact("ann").Custom[fields[0].Name]; got != "w" || l.Difference() != 0 {
 			t.Errorf("her next call gave %v, ledger %+v", got, l)
+		}
+	})
+}
+
+// While the API is slow every place is taken, of contacts and of activities each as many as there are, and what is left waits.
+func TestTheDepthTellsHowManyPlacesAreTaken(t *testing.T) {
+	performing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		const users = 20
+		for u := range users {
+			r.publish(r.identify(fmt.Sprint("u", u), map[string]any{"email": fmt.Sprintf("u%d@x.test", u)}))
+		}
+		r.drain(time.Hour)
+		r.fault(sandbox.Fault{Percent: 100, Delay: 5 * time.Second})
+		most := worker.Depth{}
+		for u := range users {
+			user := fmt.Sprint("u", u)
+			r.publish(r.identify(user, map[string]any{"email": user + "@x.test", "firstName": "New"}), r.track(user, "Order Completed", nil))
+		}
+		for range 3000 {
+			time.Sleep(100 * time.Millisecond)
+			d := r.pool.Depth()
+			most.InFlight, most.Activities = max(most.InFlight, d.InFlight), max(most.Activities, d.Activities)
+			if d.Places != 8 || d.ActivityPlaces != 4 || d.InFlight > d.Places || d.Activities > d.ActivityPlaces {
+				t.Fatalf("%+v", d)
+			}
+		}
+		if most.InFlight != 8 || most.Activities != 4 {
+			t.Errorf("%+v at most were taken", most)
 		}
 	})
 }
