@@ -106,6 +106,13 @@ func childAPI(t testing.TB, opt sandbox.Options, faults ...sandbox.Fault) (*sand
 func newChild(t testing.TB, program, dir, api, more string) *child {
 	t.Helper()
 	c := &child{t: t, program: program, dir: dir, listen: freeAddr(t), adminAt: freeAddr(t)}
+	c.configure(api, more)
+	return c
+}
+
+// configure writes what the next life goes by.
+func (c *child) configure(api, more string) {
+	c.t.Helper()
 	text := fmt.Sprintf(`
 data_dir: %s
 listen: %s
@@ -115,9 +122,8 @@ freshmarketer: {base_url: %q, api_key: %s, quota: {per_hour: 0, per_minute: 0, r
 log: {level: warn, format: json}
 %s`, c.data(), c.listen, c.adminAt, childWriteKey, api, childAPIKey, more)
 	if err := os.WriteFile(c.file(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	return c
 }
 
 func (c *child) data() string { return filepath.Join(c.dir, "data") }
