@@ -39,7 +39,19 @@ const (
 	OpListMembers    = "list_members"
 	OpAddToList      = "add_to_list"
 	OpRemoveFromList = "remove_from_list"
-	OpUnknown        = "unknown"
+
+	OpSearch          = "search"
+	OpFilteredSearch  = "filtered_search"
+	OpBulkDestroy     = "bulk_destroy"
+	OpBulkAssignOwner = "bulk_assign_owner"
+	OpCloneContact    = "clone_contact"
+	OpCreateTask      = "create_task"
+	OpListTasks       = "list_tasks"
+	OpGetTask         = "get_task"
+	OpUpdateTask      = "update_task"
+	OpDeleteTask      = "delete_task"
+
+	OpUnknown = "unknown"
 )
 
 // routes of the API, relative to apiPrefix; ":id" stands for one segment. Fixed segments come before ":id".
@@ -73,6 +85,16 @@ var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals /
 	{http.MethodPut, "lists/:id/remove_contacts", OpRemoveFromList},
 	{http.MethodGet, "selector/:id", OpSelector},
 	{http.MethodGet, "lookup", OpLookupContacts},
+	{http.MethodGet, "search", OpSearch},
+	{http.MethodPost, "filtered_search/:id", OpFilteredSearch},
+	{http.MethodPost, "contacts/bulk_destroy", OpBulkDestroy},
+	{http.MethodPost, "contacts/bulk_assign_owner", OpBulkAssignOwner},
+	{http.MethodPost, "contacts/:id/clone", OpCloneContact},
+	{http.MethodPost, "tasks", OpCreateTask},
+	{http.MethodGet, "tasks", OpListTasks},
+	{http.MethodGet, "tasks/:id", OpGetTask},
+	{http.MethodPut, "tasks/:id", OpUpdateTask},
+	{http.MethodDelete, "tasks/:id", OpDeleteTask},
 	{http.MethodGet, "settings/contacts/fields", OpContactFields},
 	{http.MethodGet, "settings/sales_accounts/fields", OpAccountFields},
 }

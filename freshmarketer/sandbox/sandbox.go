@@ -32,6 +32,7 @@ const (
 	firstActivityID int64 = 940_000_000_000_001
 	firstNoteID     int64 = 930_000_000_000_001
 	firstListID     int64 = 920_000_000_000_001
+	firstTaskID     int64 = 910_000_000_000_001
 )
 
 // defaultMaxJobs is how many bulk jobs may be under way. That there is a limit is seen in client code, not which.
@@ -113,6 +114,7 @@ type Sandbox struct {
 	throttledCalls int
 	activities     []Activity
 	notes          []Activity
+	tasks          []*task
 	lists          []*marketingList
 	events         []Event
 	attributes     map[string]string // types of the events' attributes

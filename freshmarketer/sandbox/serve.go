@@ -167,6 +167,16 @@ func (s *Sandbox) perform(rq request) answer {
 		return s.sendEvent(rq)
 	case OpLists, OpCreateList, OpListMembers, OpAddToList, OpRemoveFromList:
 		return s.serveLists(rq)
+	case OpSearch:
+		return s.search(rq)
+	case OpFilteredSearch:
+		return s.filteredSearch(rq)
+	case OpBulkDestroy, OpBulkAssignOwner:
+		return s.onSelected(rq)
+	case OpCloneContact:
+		return s.cloneContact(rq)
+	case OpCreateTask, OpListTasks, OpGetTask, OpUpdateTask, OpDeleteTask:
+		return s.serveTasks(rq)
 	case OpBulkUpsert:
 		return s.bulkUpsert(rq)
 	case OpJobStatus:

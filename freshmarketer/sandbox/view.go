@@ -61,14 +61,9 @@ func (s *Sandbox) view(rq request) answer {
 	if at < 0 {
 		return s.refuse(http.StatusForbidden, s.say(notAuthorized))
 	}
-	stale := s.store.stale(rq.at)
 	var rows []*contact
-	for _, id := range s.store.order {
-		c := s.store.contacts[id]
-		if before, ok := stale[id]; ok {
-			c = before
-		}
-		if c != nil && views[at].shows(c, rq.at) {
+	for _, c := range s.indexStates(rq.at) {
+		if views[at].shows(c, rq.at) {
 			rows = append(rows, c)
 		}
 	}
