@@ -16,6 +16,8 @@ import (
 //	GET    /_sandbox/accounts   the live sales accounts
 //	GET    /_sandbox/activities the sales activities
 //	GET    /_sandbox/events     the custom events
+//	GET    /_sandbox/tracked    the calls below /track/
+//	GET    /_sandbox/mails      the transactional messages of the classic API
 //	GET    /_sandbox/faults     the active faults
 //	POST   /_sandbox/faults     add one, see Fault
 //	DELETE /_sandbox/faults     clear them
@@ -37,6 +39,10 @@ func (s *Sandbox) serveControl(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"activities": append([]Activity{}, s.Activities()...)})
 	case "GET events":
 		writeJSON(w, http.StatusOK, map[string]any{"events": append([]Event{}, s.Events()...)})
+	case "GET tracked":
+		writeJSON(w, http.StatusOK, map[string]any{"tracked": append([]Tracked{}, s.Tracked()...)})
+	case "GET mails":
+		writeJSON(w, http.StatusOK, map[string]any{"mails": append([]Mail{}, s.Mails()...)})
 	case "GET faults":
 		writeJSON(w, http.StatusOK, map[string]any{"faults": s.Faults()})
 	case "POST faults":
@@ -44,7 +50,7 @@ func (s *Sandbox) serveControl(w http.ResponseWriter, r *http.Request) {
 	case "DELETE faults":
 		writeJSON(w, http.StatusOK, map[string]any{"cleared": s.ClearFaults()})
 	default:
-		writeJSON(w, http.StatusNotFound, controlError("there is contacts, calls, writes, changes, accounts, activities, events and faults here"))
+		writeJSON(w, http.StatusNotFound, controlError("there is contacts, calls, writes, changes, accounts, activities, events, tracked, mails and faults here"))
 	}
 }
 

@@ -104,6 +104,17 @@ func route(method, path string) request {
 	if method == http.MethodPost && path == eventsPath {
 		return request{op: OpSendEvent}
 	}
+	if what, ok := strings.CutPrefix(path, trackPrefix); ok {
+		if method != http.MethodPost || trackRoutes[what].op == "" {
+			return request{op: OpUnknown}
+		}
+		return request{op: trackRoutes[what].op, id: what}
+	}
+	for _, prefix := range []string{classicPrefix, marketerPrefix + "v1/"} {
+		if rest, ok := strings.CutPrefix(path, prefix); ok {
+			return classicRoute(method, rest)
+		}
+	}
 	path, ok := strings.CutPrefix(path, apiPrefix)
 	if !ok {
 		return request{op: OpUnknown}
@@ -137,10 +148,13 @@ func matchPath(pattern, path string) (id string, ok bool) {
 
 // operations lists all names that a fault may be limited to.
 func operations() []string {
-	names := []string{OpUnknown, OpSendEvent}
-	for _, r := range routes {
+	names := []string{OpUnknown, OpSendEvent, OpClassicSubscribe, OpClassicUnsubscribe}
+	for _, r := range slices.Concat(routes, classicRoutes) {
+		names = append(names, r.op)
+	}
+	for _, r := range trackRoutes {
 		names = append(names, r.op)
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }

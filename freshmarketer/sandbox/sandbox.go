@@ -115,6 +115,8 @@ type Sandbox struct {
 	activities     []Activity
 	notes          []Activity
 	tasks          []*task
+	tracked        []Tracked
+	mails          []Mail
 	lists          []*marketingList
 	events         []Event
 	attributes     map[string]string // types of the events' attributes

@@ -3,6 +3,7 @@ package sandbox_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -83,9 +84,7 @@ func TestFilteredSearch(t *testing.T) {
 	}
 	ask := func(more object, rules ...object) (string, result) {
 		body := object{"filter_rule": rules}
-		for key, v := range more {
-			body[key] = v
-		}
+		maps.Copy(body, more)
 		res := api(t, box, "POST", "filtered_search/contact", body)
 		rows, _ := res.body["contacts"].([]any)
 		var emails []string

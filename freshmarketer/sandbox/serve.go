@@ -37,7 +37,7 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, controlPrefix):
 		s.serveControl(w, r)
-	case strings.HasPrefix(r.URL.Path, apiPrefix), strings.HasPrefix(r.URL.Path, marketerPrefix):
+	case slices.ContainsFunc([]string{apiPrefix, marketerPrefix, classicPrefix, trackPrefix}, func(prefix string) bool { return strings.HasPrefix(r.URL.Path, prefix) }):
 		s.serveAPI(w, r)
 	default:
 		w.WriteHeader(http.StatusNotFound)
@@ -106,7 +106,11 @@ func (s *Sandbox) authorized(h http.Header, rq request) (ans answer, effects []C
 	defer s.mu.Unlock()
 	rq.at = s.opt.Now()
 	s.advance(rq.at)
-	if wait, ok := s.quota.take(rq.at); ok {
+	wait, ok := time.Duration(0), true
+	if !strings.HasPrefix(rq.path, trackPrefix) {
+		wait, ok = s.quota.take(rq.at)
+	}
+	if ok {
 		ans = s.perform(rq)
 	} else {
 		ans = s.throttled(wait)
@@ -122,9 +126,19 @@ func (s *Sandbox) authorized(h http.Header, rq request) (ans answer, effects []C
 // Source: Freshworks CRM API, "Authentication"; the answers to bad keys are recorded ones.
 func (s *Sandbox) checkKey(h http.Header, rq request) (refusal answer, ok bool) {
 	key, sent := strings.CutPrefix(h.Get("Authorization"), "Token token=")
+	classic := strings.HasPrefix(rq.path, classicPrefix)
+	if classic && rq.op == OpClassicMail {
+		key = h.Get("Token")
+	} else if classic {
+		key = h.Get("Fm-Token")
+	}
 	readOnly := slices.Contains(s.opt.ReadOnlyKeys, key)
 	switch {
+	case strings.HasPrefix(rq.path, trackPrefix): // it has a token of its own, in its body
+		return answer{}, true
 	case slices.Contains(s.opt.APIKeys, key), readOnly:
+	case classic:
+		return s.refuse(http.StatusUnauthorized, s.say(badKey)), false
 	case !strings.Contains(h.Get("Accept"), "json"):
 		return answer{status: http.StatusFound, header: http.Header{"Location": {loginPath}}}, false
 	case !sent:
@@ -175,6 +189,10 @@ func (s *Sandbox) perform(rq request) answer {
 		return s.onSelected(rq)
 	case OpCloneContact:
 		return s.cloneContact(rq)
+	case OpTrackVisitor, OpTrackEvent, OpTrackPageView:
+		return s.track(rq)
+	case OpClassicPut, OpClassicCreate, OpClassicGet, OpClassicUpdate, OpClassicDelete, OpClassicList, OpClassicLists, OpClassicSubscribe, OpClassicUnsubscribe, OpClassicMail:
+		return s.classic(rq)
 	case OpCreateTask, OpListTasks, OpGetTask, OpUpdateTask, OpDeleteTask:
 		return s.serveTasks(rq)
 	case OpBulkUpsert:

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -52,12 +53,8 @@ func (s *Sandbox) serveTasks(rq request) answer {
 		if in == nil {
 			return refusal
 		}
-		next := map[string]any{}
-		for _, fields := range []map[string]any{t.Fields, in} {
-			for key, v := range fields {
-				next[key] = v
-			}
-		}
+		next := maps.Clone(t.Fields)
+		maps.Copy(next, in)
 		if problems := s.taskProblems(next); len(problems) > 0 {
 			return s.refuse(http.StatusBadRequest, problems...)
 		}
