@@ -96,6 +96,8 @@ type Config struct {
 	Forget func(ctx context.Context, userIDs []string, undo bool) (messageIDs []string, err error)
 	// Erasing says whether calls of erased users may still be in the log's files.
 	Erasing func(ctx context.Context) (bool, error)
+	// Erased says since when a user is erased; the zero time: that user is not.
+	Erased func(ctx context.Context, userID string) (time.Time, error)
 }
 
 // Modes of a service.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/freshrelay/freshrelay/queue"
 )
@@ -33,9 +34,11 @@ type ForgetCall struct {
 	MessageID string `json:"message_id"`
 }
 
-// ErasingAnswer says whether calls of erased users may still be in the log's files.
+// ErasingAnswer is the answer of GET /api/forget?user_id=…: whether calls of erased users may still be in the log's files.
 type ErasingAnswer struct {
 	InLog bool `json:"in_log"`
+	// Erased is since when the user who was asked about is erased, so that calls are discarded; null: that user is not.
+	Erased *time.Time `json:"erased"`
 }
 
 // forget erases users, or lets erased ones come again. The audit log names them by their tokens.
@@ -82,9 +85,22 @@ func (s *server) forget(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) erasing(w http.ResponseWriter, r *http.Request) error {
+	v, err := queryOf(r, "user_id")
+	if err != nil {
+		return err
+	}
+	var out ErasingAnswer
+	if v["user_id"] != "" {
+		at, err := s.Erased(r.Context(), v["user_id"])
+		if err != nil {
+			return fmt.Errorf("look whether a user is erased: %w", err)
+		}
+		out.Erased = moment(at)
+	}
 	still, err := s.Erasing(r.Context())
 	if err != nil {
 		return fmt.Errorf("look for erasures under way: %w", err)
 	}
-	return answer(w, http.StatusOK, ErasingAnswer{InLog: still})
+	out.InLog = still
+	return answer(w, http.StatusOK, out)
 }

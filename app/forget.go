@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
 )
@@ -23,4 +24,17 @@ func (s *service) forget(ctx context.Context, userIDs []string, undo bool) ([]st
 		}
 	}
 	return ids, s.store.Publish(ctx, entries)
+}
+
+// erased says since when calls of a user are discarded because of an erasure; the zero time: they are not.
+func (s *service) erased(ctx context.Context, userID string) (time.Time, error) {
+	data, rev, err := s.store.State(ctx, "user."+s.store.User(userID))
+	if err != nil || rev == 0 {
+		return time.Time{}, err
+	}
+	record, err := mapping.DecodeRecord(data)
+	if err != nil || record.Suppressed == 0 {
+		return time.Time{}, err
+	}
+	return time.Unix(record.Suppressed, 0).UTC(), nil
 }

@@ -34,6 +34,15 @@ func TestAUserIsForgotten(t *testing.T) {
 	if receipt.Done != 1 || k.kills != 1 || len(k.box.Contacts()) != 0 {
 		t.Errorf("%+v, %d kills, contacts %+v", receipt, k.kills, k.box.Contacts())
 	}
+	var standing struct {
+		Users []struct{ Erased *time.Time }
+	}
+	if err := json.Unmarshal([]byte(k.freshrelay("forget", "--status", "-o", "json", user, "somebody-else")), &standing); err != nil {
+		t.Fatal(err)
+	}
+	if len(standing.Users) != 2 || standing.Users[0].Erased == nil || standing.Users[1].Erased != nil {
+		t.Errorf("who is erased: %+v", standing)
+	}
 	for left := holding(t, k.data(), user); len(left) > 0; left = holding(t, k.data(), user) { // until the next trim
 		select {
 		case <-ctx.Done():

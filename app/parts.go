@@ -171,7 +171,7 @@ func (s *service) startAdmin(ctx context.Context) error {
 		Account:    s.account(), Calls: CallFates(s.cfg), Door: s.metrics.Door, Ready: s.store.Ready, Sending: s.sending, User: s.store.User,
 		Operator: operator, Letters: s.store, Replays: s.replays, Journal: s.store, Books: s.store, Around: s.store, AuditLog: s.store, Exchange: s.store,
 		Preview: s.preview, Ages: s.replays.Ages, Waiting: s.waiting,
-		Mapping: s.mapping(), Forecaster: forecaster, Forget: s.forget, Erasing: s.store.Erasing,
+		Mapping: s.mapping(), Forecaster: forecaster, Forget: s.forget, Erasing: s.store.Erasing, Erased: s.erased,
 	}))
 	s.onStop("the admin API", stopQuick, func(context.Context) error { s.between("stopping", 0); return nil })
 	return nil

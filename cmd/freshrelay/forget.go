@@ -17,6 +17,7 @@ import (
 type forgetCmd struct {
 	UserIDs []string      `arg:"" optional:"" name:"user-id" help:"The userIds, or - for one per line from standard input."`
 	Undo    bool          `help:"Let users come again that were erased. What was erased stays so."`
+	Status  bool          `help:"Erase nobody: say whether these users are erased, and whether anything of erased users is left in the log."`
 	Yes     bool          `short:"y" help:"Do not ask."`
 	NoWait  bool          `help:"Do not wait: the service goes on by itself."`
 	Timeout time.Duration `default:"0" help:"Wait for outcomes no longer than this; 0 waits until the end."`
@@ -24,7 +25,7 @@ type forgetCmd struct {
 
 // Help is the long help of the subcommand.
 func (forgetCmd) Help() string {
-	return `Erases users: their contacts in Freshmarketer (deletion.contact says whether for good), what is remembered of them here, their dead letters and lines of the journal; with them what is remembered of ids that alias calls gave up for theirs. It takes effect after all calls of the user that came before; those that still wait are not sent any more. Later calls of the user are discarded (suppressed) until --undo. The receipt says what is still somewhere.`
+	return `Erases users: their contacts in Freshmarketer (deletion.contact says whether for good), what is remembered of them here, their dead letters and lines of the journal; with them what is remembered of ids that alias calls gave up for theirs. It takes effect after all calls of the user that came before; those that still wait are not sent any more. Later calls of the user are discarded (suppressed) until --undo. The receipt says what is still somewhere; --status says later whether it is gone.`
 }
 
 // ForgetReport is the receipt, as -o json prints it.
@@ -49,12 +50,17 @@ type ForgetReceipt struct {
 	Reason    string    `json:"reason,omitempty"`
 	Calls     []string  `json:"calls,omitempty"` // of the API
 	At        time.Time `json:"at,omitzero"`
+	// Contact is what became of the contact: erased, or none found.
+	Contact string `json:"contact,omitempty"`
 }
 
 const outcomeWaiting = "waiting"
 
 // Run asks, puts the calls into the log and follows them.
 func (c *forgetCmd) Run(ctx context.Context, p *program, g *globals) error {
+	if c.Status {
+		return c.status(ctx, p, g)
+	}
 	ids, err := c.ids(p)
 	if err != nil {
 		return err
@@ -173,8 +179,22 @@ func (r *ForgetReceipt) settle(lines []admin.Event) bool {
 	return false
 }
 
+// found says whether a call that is done has erased a contact.
+func (r *ForgetReceipt) found() string {
+	for _, call := range r.Calls {
+		if strings.HasPrefix(call, "forget_contact 2") || strings.HasPrefix(call, "delete_contact 2") {
+			return "erased"
+		}
+	}
+	return "none found"
+}
+
 func (c *forgetCmd) show(ctx context.Context, p *program, g *globals, service *client, report *ForgetReport) error {
-	for _, u := range report.Users {
+	for i := range report.Users {
+		u := &report.Users[i]
+		if u.Outcome == outcomeDelivered && !c.Undo {
+			u.Contact = u.found()
+		}
 		switch u.Outcome {
 		case outcomeWaiting:
 			report.Waiting++
@@ -204,18 +224,26 @@ func (c *forgetCmd) show(ctx context.Context, p *program, g *globals, service *c
 	}
 	rows := make([]table.Row, len(report.Users))
 	for i, u := range report.Users {
-		rows[i] = table.Row{clean(u.UserID, 40), u.User, u.Outcome, u.Reason, strings.Join(u.Calls, ", ")}
+		rows[i] = table.Row{clean(u.UserID, 40), u.User, u.Outcome, u.Reason, u.Contact, strings.Join(u.Calls, ", ")}
 	}
-	printTable(p.stdout, table.Row{"user id", "user", "outcome", "reason", "api calls"}, rows)
+	printTable(p.stdout, table.Row{"user id", "user", "outcome", "reason", "contact", "api calls"}, rows)
+	if c.Undo {
+		fmt.Fprintf(p.stdout, "%s: calls of %d are taken from now on, whether they were erased or not; %d waiting\n", users(len(report.Users)), report.Done, report.Waiting)
+		return report.exit()
+	}
 	fmt.Fprintf(p.stdout, "%s: %d done, %d waiting, %d set aside and tried again by themselves\n", users(len(report.Users)), report.Done, report.Waiting, report.Dead)
 	if report.InLog {
-		fmt.Fprintln(p.stdout, "in the log  their earlier calls, until all before is settled and the log is trimmed: usually two minutes")
+		fmt.Fprintln(p.stdout, stillInLog)
 	}
 	for _, what := range report.NotReached {
 		fmt.Fprintln(p.stdout, "not reached "+what)
 	}
 	return report.exit()
 }
+
+// stillInLog is about all erased users: the log's files do not say whose calls they hold.
+const stillInLog = "in the log  earlier calls of erased users, if there were any, until all before is settled and the log is trimmed: usually two minutes. " +
+	"Whether they are gone says: freshrelay forget --status"
 
 // exit is the error for what is not done yet.
 func (r *ForgetReport) exit() error {

@@ -19,6 +19,8 @@ func (s *store) forget(_ context.Context, userIDs []string, undo bool) ([]string
 		ids[i] = fmt.Sprintf("forget-%d-%v-%s", len(s.journal), undo, user)
 		e := queue.JournalEntry{At: time.Now(), User: "hash-" + user, MessageID: ids[i], Type: "delete", Outcome: queue.Delivered, Calls: []queue.JournalCall{{Operation: "forget_contact", Status: 200}}}
 		switch user {
+		case "nobody":
+			e.Calls = []queue.JournalCall{{Operation: "lookup_contacts", Status: 200}}
 		case "stubborn":
 			e.Outcome, e.Reason = queue.Dead, "exhausted"
 		case "observed":
@@ -27,6 +29,50 @@ func (s *store) forget(_ context.Context, userIDs []string, undo bool) ([]string
 		s.journal = append(s.journal, e)
 	}
 	return ids, nil
+}
+
+// erased knows of users who were erased last.
+func (s *store) erased(_ context.Context, userID string) (at time.Time, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.journal {
+		if e.User == "hash-"+userID {
+			if at = e.At; strings.Contains(e.MessageID, "-true-") {
+				at = time.Time{}
+			}
+		}
+	}
+	return at, nil
+}
+
+// Whether somebody is erased, and whether the log is rid of what was, can be asked without erasing again.
+func TestForgetStatus(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.run(t, "forget", "user-1", "user-2")
+	r.run(t, "forget", "--undo", "user-2")
+	audits := len(r.audits)
+	got := r.run(t, "forget", "--status", "user-1", "user-2")
+	wantCode(t, got, exitOK)
+	wantParts(t, "status", got.out, "UTC: calls are discarded (suppressed)", "not erased: calls are taken", "in the log  earlier calls of erased users, if there were any")
+	r.trimmed = true
+	wantParts(t, "status", r.run(t, "forget", "--status").out, "in the log  nothing of erased users any more\n")
+	st := decode[ForgetStatus](t, r.run(t, "forget", "--status", "-o", "json", "user-1", "user-2").out)
+	if st.InLog || len(st.Users) != 2 || st.Users[0].Erased == nil || st.Users[1].Erased != nil || len(r.audits) != audits {
+		t.Errorf("%+v, %d lines of audit", st, len(r.audits)-audits)
+	}
+}
+
+// Of a user who is not known nobody says that something was erased.
+func TestForgetSaysWhenThereWasNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	report := decode[ForgetReport](t, r.run(t, "forget", "-o", "json", "nobody", "user-1").out)
+	if report.Users[0].Contact != "none found" || report.Users[1].Contact != "erased" {
+		t.Errorf("%+v", report.Users)
+	}
+	wantParts(t, "forget", r.run(t, "forget", "nobody").out, "none found", "if there were any")
+	wantParts(t, "undo", r.run(t, "forget", "--undo", "nobody").out, "1 user: calls of 1 are taken from now on, whether they were erased or not")
 }
 
 func TestForget(t *testing.T) {

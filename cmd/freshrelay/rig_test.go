@@ -62,6 +62,7 @@ type store struct {
 	outcome  func(call) *queue.JournalEntry // what becomes of a call; nil: it is delivered
 	paused   bool
 	note     string // of the pause
+	trimmed  bool   // nothing of erased users is in the log any more
 	foresees forecaster
 }
 
@@ -109,7 +110,8 @@ func newRig(t *testing.T) *rig {
 			return admin.WaitingList{Calls: r.waiting, Whole: true}, nil
 		},
 		Preview: r.preview, Ages: func() replay.Ages { return replay.Ages{Expiring: 2, Expires: time.Now().Add(time.Hour)} },
-		Forecaster: &r.foresees, Level: r.level, Forget: r.forget, Erasing: func(context.Context) (bool, error) { return true, nil },
+		Forecaster: &r.foresees, Level: r.level, Forget: r.forget, Erasing: func(context.Context) (bool, error) { return !r.trimmed, nil },
+		Erased: r.erased,
 		Mapping: admin.Mapping{
 			Fields: func() ([]mapping.Field, time.Time) { return r.fields, time.Now() }, Unmapped: func() []mapping.Unmapped { return r.unmapped },
 			Explain: r.explain, Resync: r.resync,
