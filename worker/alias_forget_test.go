@@ -84,3 +84,31 @@ func TestForgetAfterAlias(t *testing.T) {
 		})
 	}
 }
+
+// TestForgetErasesLettersThatNameTheUser: a dead letter of an alias call is the userId's, and names the previousId.
+func TestForgetErasesLettersThatNameTheUser(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		const old = "zq-old-zq"
+		r.publish(r.identify(old, nil), r.identify("other", nil), r.identify("new", map[string]any{"plan": "kept"}))
+		r.drain(time.Minute)
+		r.publish(r.alias(old, "new")...)
+		r.publish(r.alias("other", "new")...)
+		r.drain(time.Minute)
+		if l := r.letters(); len(l) != 2 || len(r.found(old)) == 0 {
+			t.Fatalf("%+v", l)
+		}
+		r.publish(r.forget(old, false), r.identify("new", map[string]any{"plan": "on"}))
+		l := r.drain(time.Hour)
+		if count(l, "alias", queue.Discarded, "erased") != 1 || len(r.letters()) != 1 || r.contact("new").Custom["cf_plan"] != "on" || r.record("new").Suppressed != 0 {
+			t.Errorf("%+v %+v %+v", l.Counts, r.letters(), r.box.Contacts())
+		}
+		time.Sleep(3 * time.Minute) // the next trim
+		if files := r.found(old); len(files) > 0 {
+			t.Error("still in", files)
+		}
+		r.publish(r.forget("new", false), r.forget("other", false))
+		if l = r.drain(time.Hour); len(r.letters()) != 0 || len(r.box.Contacts()) != 0 {
+			t.Errorf("%+v %+v", l.Counts, r.letters())
+		}
+	})
+}

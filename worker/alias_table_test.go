@@ -124,9 +124,10 @@ func undelivered(l queue.Ledger) string {
 	var all []string
 	for c, n := range maps.All(l.Counts) {
 		switch {
-		case c.Outcome == queue.Discarded && n != 0 && !(c.Type == "identify" && c.Reason == "erased"):
+		case n == 0, c.Type == "identify" && c.Reason == "erased":
+		case c.Outcome == queue.Discarded:
 			all = append(all, fmt.Sprintf("%s %s %d", c.Type, c.Reason, n))
-		case c.Outcome == queue.Dead && n != 0:
+		case c.Outcome == queue.Dead:
 			all = append(all, fmt.Sprintf("%s dead %s %d", c.Type, c.Reason, n))
 		}
 	}

@@ -86,14 +86,14 @@ func (c *call) undoes() bool {
 
 // mayErase says whether the call is one that changes whether its user is known, and is to be heard.
 func (t *turn) mayErase(c *call) bool {
-	return c.mapped() && c.received.Type == segment.Delete && !c.event.Disabled && (c.event.UserID != "" || c.heir() != "") &&
+	return c.mapped() && c.received.Type == segment.Delete && !c.event.Disabled && (c.event.UserID != "" || c.heir() != "" || c.named() != "") &&
 		(c.received.Source == SourceOperator || t.p.cfg.Deletion.Webhooks)
 }
 
 // deletes says whether the head has a delete call that is to be heard. The head then ends with it: what comes later is another
 // turn's.
 func (t *turn) deletes() bool {
-	t.erasing, t.erased = nil, nil
+	t.erasing, t.erased, t.naming = nil, nil, ""
 	i := slices.IndexFunc(t.calls, func(c call) bool { return t.mayErase(&c) })
 	if i < 0 {
 		return false
@@ -106,6 +106,9 @@ func (t *turn) deletes() bool {
 // erase is the turn of a head that ends with a delete call. It returns false if the head is to be looked at anew.
 func (t *turn) erase() (done bool, _ error) {
 	last := &t.calls[len(t.calls)-1]
+	if last.named() != "" {
+		return t.eraseNaming(last)
+	}
 	if outcome, nobody, err := t.erasesNobody(last); nobody || err != nil {
 		if err != nil {
 			return false, err
@@ -138,6 +141,10 @@ func (t *turn) eraseUnsent() error {
 	last := &t.calls[0]
 	if t.part.contacts != nil {
 		return t.eraseActivities(last)
+	}
+	if last.named() != "" {
+		_, err := t.eraseNaming(last)
+		return err
 	}
 	if outcome, nobody, err := t.erasesNobody(last); nobody || err != nil {
 		if err == nil {
@@ -269,7 +276,12 @@ func (t *turn) someLetters() (letters []queue.Letter, more bool, _ error) {
 		}
 		for _, l := range page.Letters {
 			own := slices.ContainsFunc(t.calls, func(c call) bool { return c.position == l.Position && (c.letter != nil || c.tried) })
-			if !own && l.Activity == t.part.backlog.activities && l.Position <= t.lane.record.Pos && !slices.Contains(t.lane.buried, l.Position) {
+			if own || l.Activity != t.part.backlog.activities || l.Position > t.lane.record.Pos || slices.Contains(t.lane.buried, l.Position) {
+				continue
+			}
+			if meant, err := t.meant(l); err != nil {
+				return nil, false, err
+			} else if meant {
 				letters = append(letters, l)
 			}
 		}

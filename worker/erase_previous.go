@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -14,12 +15,21 @@ import (
 // other processes, so each gets a delete call of its own into the log. The calls are there before anything of the erasure is
 // committed: after a crash they are there twice, and the second finds nothing left to do.
 
-// previousOfKey in a delete call of ours names, by its token, the user of whom its lane's user is a previous id. Such a call has
-// no userId: nobody remembers it.
-const previousOfKey = "previousOf"
+const (
+	// previousOfKey in a delete call of ours names, by its token, the user of whom its lane's user is a previous id. Such a call has
+	// no userId: nobody remembers it.
+	previousOfKey = "previousOf"
+	// namingKey in a delete call of ours names an erased user whose alias calls the lane's user has: it erases the letters of these alone.
+	namingKey = "lettersNaming"
+)
 
 // heir is the user, by its token, for whose sake the call erases a previous id; "" if it erases the user that it names.
-func (c *call) heir() string {
+func (c *call) heir() string { return c.ofOurs(previousOfKey) }
+
+// named is the user, by its token, whom the letters name that the call erases; "" if it erases all of its lane's user.
+func (c *call) named() string { return c.ofOurs(namingKey) }
+
+func (c *call) ofOurs(key string) string {
 	if c.received.Source != SourceOperator {
 		return ""
 	}
@@ -27,7 +37,7 @@ func (c *call) heir() string {
 	if err != nil {
 		return ""
 	}
-	return segment.Text(o.Get(previousOfKey))
+	return segment.Text(o.Get(key))
 }
 
 // concerns says whether a delete call is about the lane's user still: a previous id may have taken its contact back since.
@@ -48,19 +58,27 @@ func leftOf(r mapping.Record) *mapping.Record {
 	}
 }
 
-// erasePrevious puts a call into the lanes of the user's previous ids that does with them what last does, once for each try.
+// erasePrevious puts a call into the lanes of the user's previous ids that does with them what last does, and one into those of
+// users whose dead letters may name this one, once for each try.
 func (t *turn) erasePrevious(last *call) error {
-	if last.heir() != "" || len(t.lane.record.Previous) == 0 || t.lane.spread == last.item {
-		return nil
-	}
 	var entries []queue.Entry
-	for _, token := range t.lane.record.Previous {
-		entries = append(entries, previousCall(token, t.lane.user, last, ""))
-		if !last.undoes() {
-			activities := previousCall(token, t.lane.user, last, segment.ActivitiesHalf)
-			activities.Activity, activities.Erases = true, true
-			entries = append(entries, activities)
+	if last.heir() == "" {
+		for _, token := range t.lane.record.Previous {
+			entries = append(entries, ownCall(token, previousOfKey, t.lane.user, last, ""))
+			if !last.undoes() {
+				activities := ownCall(token, previousOfKey, t.lane.user, last, segment.ActivitiesHalf)
+				activities.Activity, activities.Erases = true, true
+				entries = append(entries, activities)
+			}
 		}
+	}
+	for _, alias := range t.lane.record.Aliased {
+		if !last.undoes() && alias.To != last.heir() { // that one's letters go anyway
+			entries = append(entries, ownCall(alias.To, namingKey, t.lane.user, last, ""))
+		}
+	}
+	if len(entries) == 0 || t.lane.spread == last.item {
+		return nil
 	}
 	if err := t.p.store.Publish(t.callCtx, entries); err != nil {
 		return fmt.Errorf("erasing previous ids: %w", err)
@@ -69,11 +87,11 @@ func (t *turn) erasePrevious(last *call) error {
 	return nil
 }
 
-// previousCall is the entry for one previous id. Its message id is the same after a crash.
-func previousCall(token, heir string, last *call, half string) queue.Entry {
-	id := fmt.Sprintf("previous-%d%s", last.item, half)
+// ownCall is the entry for the lane of another. Its message id is the same after a crash, and no other lane's.
+func ownCall(token, key, about string, last *call, half string) queue.Entry {
+	id := fmt.Sprintf("%s-%d%s", key, last.item, half)
 	members := []segment.Member{
-		{Key: "type", Raw: segment.Quote("delete")}, {Key: previousOfKey, Raw: segment.Quote(heir)}, {Key: "messageId", Raw: segment.Quote(id)},
+		{Key: "type", Raw: segment.Quote("delete")}, {Key: key, Raw: segment.Quote(about)}, {Key: "messageId", Raw: segment.Quote(id)},
 	}
 	if last.undoes() {
 		members = append(members, segment.Member{Key: undoKey, Raw: []byte("true")})
@@ -82,4 +100,43 @@ func previousCall(token, heir string, last *call, half string) queue.Entry {
 		Source: SourceOperator, Surface: segment.SurfaceWebhook, At: time.Now().UTC(), Type: segment.Delete, MessageID: id, Body: segment.Join(members),
 	}
 	return queue.Entry{User: token, Data: r.Encode()}
+}
+
+// eraseNaming is the turn of a delete call that erases the dead letters of alias calls which name another user, who is erased. What
+// stands before it goes first.
+func (t *turn) eraseNaming(last *call) (done bool, _ error) {
+	if len(t.items) > 1 {
+		t.lane.limit = len(t.items) - 1
+		return false, nil
+	}
+	last.outcome, t.naming = mapping.Outcome{Delivered: true}, last.named()
+	if err := t.collectLetters(); err != nil {
+		return false, err
+	}
+	record := t.lane.record.Clone()
+	record.Remember(last.received.Source, last.received.MessageID, last.received.At)
+	t.result = mapping.Result{Record: record}
+	return true, t.settle(record, nil, "")
+}
+
+// meant says whether a letter is one of those that the turn erases.
+func (t *turn) meant(l queue.Letter) (bool, error) {
+	if t.naming == "" || l.Type != string(segment.Alias) {
+		return t.naming == "", nil
+	}
+	whole, err := t.p.store.Letter(t.callCtx, l.ID)
+	if errors.Is(err, queue.ErrNoLetter) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	c := call{stored: whole.Event, edits: whole.Edits}
+	c.decode()
+	for _, previous := range []string{c.received.PreviousID(), c.event.PreviousID} {
+		if t.p.store.User(segment.Received{UserID: previous}.Lane()) == t.naming {
+			return true, nil
+		}
+	}
+	return false, nil
 }

@@ -54,6 +54,7 @@ type turn struct {
 	target  string           // id of the contact that it is about
 	erasing *mapping.Record  // what stays of the user's record, if the turn erases
 	erased  []queue.Letter   // letters that go with it
+	naming  string           // token of the user whose previousId these name; "" if all of the lane's go
 }
 
 func newTurn(waitCtx, callCtx context.Context, part *partition, l *lane) *turn {
