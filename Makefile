@@ -67,6 +67,11 @@ SEEDS ?= 1000
 test-sim: ## compare SEEDS (1000) seeded simulations of the delivery with an oracle, and do no harm to a large account
 	FRESHRELAY_SIM_SEEDS=$(SEEDS) FRESHRELAY_LONG=1 go test -count 1 -timeout 6h -run '^(TestSimulation|TestDoNoHarm|TestCallsPerContactInALargeBacklog)$$' ./worker
 
+.PHONY: test-long
+test-long: ## the long forms: a day of quota, a backfill of 50,000 contacts, a day of outage with the heap measured
+	FRESHRELAY_LONG=1 go test -count 1 -timeout 6h -v -run '^(TestThePoolKeepsToTheQuota|TestThePoolKeepsToTheQuotaThroughCrashes|TestABackfillFindsVeryManyContactsWithFewCalls)$$' ./worker
+	FRESHRELAY_LONG=1 go test -count 1 -timeout 6h -v -run '^TestAnOutageDoesNotGrowInMemory$$' ./worker
+
 .PHONY: check
 check: format-diff vet tidy-diff lint house race-quick ## what must hold before a commit: format, vet, tidy, lint, import directions, quick races
 	@echo "check: all good"
