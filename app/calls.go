@@ -68,7 +68,7 @@ func deleteFate(c config.Config) admin.CallFate {
 // activityFate says what becomes of track or page calls.
 func activityFate(c config.Config, typ segment.Type) admin.CallFate {
 	key := "sources[].forward." + string(typ)
-	become := "an activity of type " + c.Activities.Type + " in the contact's timeline"
+	become := "an activity of type " + c.Activities.Type
 	if c.Activities.As == config.ActivitiesAsEvent {
 		become = "a custom event of the contact (undocumented by Freshworks)"
 	}
@@ -87,7 +87,7 @@ func activityFate(c config.Config, typ segment.Type) admin.CallFate {
 	}
 	return admin.CallFate{
 		Type:   string(typ),
-		Fate:   "stored and made " + become + ", if named (" + strings.Join(some, "; ") + ") and the user has a contact; others are " + dropped + " (not_forwarded)",
+		Fate:   "stored and made " + become + ", if named (" + strings.Join(some, "; ") + ") and the user has a contact; others are dropped (not_forwarded)",
 		Switch: "on; " + key + " names them",
 	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -56,4 +58,21 @@ func TestStatusSaysOfEachCallWhatCheckSays(t *testing.T) {
 		wantParts(t, "status", text, f.Fate+" ("+f.Switch+")\n")
 		wantParts(t, "check", check, f.Type, f.Fate, f.Switch)
 	}
+}
+
+// Where the sandbox's data directory is all there is, check is about the sandbox, as every other command.
+func TestCheckIsAboutTheSandboxWhereThatIsAllThereIs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	if err := os.RemoveAll(filepath.Join(r.dir, "data")); err != nil {
+		t.Fatal(err)
+	}
+	wantCode(t, r.run(t, "check", "--offline"), exitUsage) // nothing is here at all
+	writeFile(t, filepath.Join(r.dir, "data-sandbox", "x"), "")
+	got := r.run(t, "check", "--offline")
+	wantCode(t, got, exitOK)
+	wantParts(t, "check", got.errOut, "using ./data-sandbox")
+	wantParts(t, "check", got.out, "→ on; sources[].forward.track names them\n")
+	writeFile(t, filepath.Join(r.dir, "freshrelay.yaml"), "data_dir: mine\n")
+	wantCode(t, r.run(t, "check", "--offline"), exitUsage)
 }

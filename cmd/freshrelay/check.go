@@ -10,6 +10,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/freshrelay/freshrelay/app"
+	"github.com/freshrelay/freshrelay/app/config"
 )
 
 type checkCmd struct {
@@ -29,6 +30,9 @@ Exit codes: 0 all is well, 1 something does not work, 2 the configuration cannot
 
 // Run checks; with -o json it prints the report.
 func (c *checkCmd) Run(ctx context.Context, p *program, g *globals) error {
+	if cfg, err := config.LoadAdmin(p.options(g)); err == nil { // what is wrong with it is the report's to say
+		p.preferSandbox(cfg, g)
+	}
 	o := app.CheckOptions{Config: p.options(g), Version: version(), HTTP: p.http, Public: c.Public, Offline: c.Offline}
 	if c.Catalogue != "" {
 		var err error
@@ -102,11 +106,14 @@ func (p *program) printCheck(r app.CheckReport) {
 	}
 	if len(r.Calls) > 0 {
 		fmt.Fprintln(p.stdout)
-		rows := make([]table.Row, len(r.Calls))
-		for i, c := range r.Calls {
-			rows[i] = table.Row{strings.TrimSpace(c.Type + " " + c.Which), clean(c.Fate, 0), clean(c.Switch, 0)}
+		var rows []table.Row
+		for _, c := range r.Calls {
+			rows = append(rows, table.Row{strings.TrimSpace(c.Type + " " + c.Which), clean(c.Fate, 0)})
+			if c.Switch != "" {
+				rows = append(rows, table.Row{"", "→ " + clean(c.Switch, 0)})
+			}
 		}
-		printTable(p.stdout, table.Row{"CALL", "WHAT HAPPENS", "SWITCH"}, rows)
+		printTable(p.stdout, table.Row{"CALL", "WHAT HAPPENS, → HOW TO HAVE IT OTHERWISE"}, rows)
 	}
 	if len(r.NewContacts) > 0 {
 		fmt.Fprintln(p.stdout)

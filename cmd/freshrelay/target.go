@@ -36,12 +36,21 @@ func (p *program) service(g *globals) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, err
 	}
-	if p.onlySandboxHere(cfg) {
-		fmt.Fprintln(p.stderr, "using "+config.SandboxDataDir+": there is no configuration and no other data directory here")
-		o.Sandbox, g.UseSandbox = true, true
+	if p.preferSandbox(cfg, g) {
+		o.Sandbox = true
 		return config.LoadAdmin(o)
 	}
 	return cfg, nil
+}
+
+// preferSandbox makes a command one about the sandbox, and says so, if that is all there is here.
+func (p *program) preferSandbox(cfg config.Config, g *globals) bool {
+	if g.UseSandbox || !p.onlySandboxHere(cfg) {
+		return false
+	}
+	fmt.Fprintln(p.stderr, "using "+config.SandboxDataDir+": there is no configuration and no other data directory here")
+	g.UseSandbox = true
+	return true
 }
 
 // onlySandboxHere is the case of somebody who is trying it: nothing is configured, and the sandbox's data directory is
