@@ -37,7 +37,7 @@ func (m *Metrics) declare() {
 	m.received = counterVec("events_received_total",
 		"Events taken in at the door.", "source", "type")
 	m.settled = counterVec("events_total",
-		"Events that reached their outcome. An event that is set aside and replayed later counts once for each.",
+		"Entries that reached their outcome: a group, alias or delete call can be two. One that is set aside and replayed later counts once for each.",
 		"type", "outcome", "reason")
 	m.rejected = counterVec("requests_rejected_total",
 		"Requests answered with an error at the door.", "reason")
