@@ -157,3 +157,37 @@ func TestPreviousIDsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestActivitiesFollowTheAlias: a track call of a previousId is the userId's, along a chain, also when that has got another contact since,
+// or was erased and let come again.
+func TestActivitiesFollowTheAlias(t *testing.T) {
+	performing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.mapping.Aliases = true
+		r.restart()
+		r.publish(r.identify("a", nil))
+		r.publish(r.alias("a", "b")...)
+		r.publish(r.alias("b", "c")...)
+		r.drain(time.Hour)
+		if err := r.box.Remove(r.contact("c").ID); err != nil {
+			t.Fatal(err)
+		}
+		r.publish(r.identify("c", map[string]any{"plan": "anew"}))
+		r.drain(time.Hour)
+		r.publish(r.track("a", "One", nil))
+		r.drain(time.Hour)
+		second := r.contact("c").ID
+		r.publish(r.forget("c", false), r.forget("c", true), r.identify("c", map[string]any{"plan": "again"}))
+		r.drain(time.Hour)
+		r.publish(r.track("b", "Two", nil))
+		l := r.drain(time.Hour)
+		if all := r.box.Activities(); len(all) != 2 || all[0].ContactID != second || all[1].ContactID != r.contact("c").ID || second == r.contact("c").ID {
+			t.Errorf("%+v %+v", all, l.Counts)
+		}
+		r.publish(r.forget("c", false))
+		r.drain(time.Hour)
+		r.publish(r.track("a", "Three", nil))
+		if l = r.drain(time.Hour); len(r.box.Activities()) != 2 || count(l, "track", queue.Discarded, "suppressed") != 1 {
+			t.Errorf("%+v", l.Counts)
+		}
+	})
+}
