@@ -12,6 +12,7 @@ const (
 	AboutPause   About = "paused"    // nothing is being sent
 	AboutLeftOut About = "left_out"  // a trait did not reach a field
 	AboutWaiting About = "waiting"   // a call waits
+	AboutDropped About = "dropped"   // a call was answered with success and not stored
 )
 
 // Advice is what a reason means and what to do about it.
@@ -40,6 +41,7 @@ func table() map[About]map[string]Advice {
 		AboutPause:   pauseAdvice(),
 		AboutLeftOut: leftOutAdvice(),
 		AboutWaiting: waitingAdvice(),
+		AboutDropped: droppedAdvice(),
 	}
 }
 
@@ -160,6 +162,30 @@ func activityAdvice() map[string]Advice {
 			"The account takes no events: the undocumented address answers 404, which a plan without custom events may explain.",
 			"Set activities.as to activity. It is tried again once a day and after a restart.",
 		},
+	}
+}
+
+func droppedAdvice() map[string]Advice {
+	const smaller = "Send it in smaller parts."
+	return map[string]Advice{
+		"not_forwarded": {
+			"The door drops it: no list of its source names this event or page.",
+			"Nothing to do if it is meant so. To send it on, name it under sources[].forward.",
+		},
+		"screen": {
+			"The door drops it: Freshmarketer has no use for screen calls.",
+			"Nothing to do. To save traffic, switch screen calls off for this destination in Segment.",
+		},
+		"invalid_type":   {"The door drops it: it has no type, or an unknown one.", "Correct the type where the call is made."},
+		"not_an_object":  {"The door drops it: it is no JSON object.", "Correct it where the call is made."},
+		"too_large":      {"The door drops it: it is larger than a call may be.", smaller},
+		"too_complex":    {"The door drops it: it is nested too deep, or has too many keys.", smaller},
+		"batch_overflow": {"The door drops it: it is beyond the 2,500 calls of a batch.", smaller},
+		"unsigned": {
+			"The door drops it: a delete or alias call in a webhook's batch where no signature covers it.",
+			"Send it alone, or give the source a batch_token and let the webhook send it.",
+		},
+		"repeated": {"The door drops it: the same call was taken a moment ago.", "Nothing to do."},
 	}
 }
 

@@ -19,6 +19,7 @@ func TestEveryReasonHasAdvice(t *testing.T) {
 		AboutDead:    metrics.Reasons(metrics.OutcomeDead),
 		AboutPause:   metrics.Pauses(),
 		AboutDiscard: {worker.ReasonNotLive},
+		AboutDropped: ingest.DropReasons(),
 	}
 	for _, r := range mapping.DiscardReasons() {
 		given[AboutDiscard] = append(given[AboutDiscard], string(r))

@@ -185,6 +185,7 @@ type Preview struct {
 	Requests []PreviewRequest       `json:"requests"` // that write; none if there is nothing to write
 	Fields   []queue.JournalField   `json:"fields"`
 	LeftOut  []queue.JournalLeftOut `json:"left_out"`
+	Note     string                 `json:"note,omitempty"` // what is to be said besides, as why nothing is sent
 }
 
 // PreviewRequest is a call to the API that was not made. Values in Body are masked unless they were asked for.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/segment"
 	"github.com/freshrelay/freshrelay/worker"
 )
 
@@ -16,7 +19,7 @@ import (
 type ExplainOptions struct {
 	Config config.Config // its mapping, identity and contacts are used; its account if Fields is nil
 	Fields []byte        // a saved answer of the account's fields; nil: the API is asked
-	Record []byte        // what is remembered of the user, as ExplainReport has it; nil: nothing
+	Record []byte        // what is remembered: an ExplainReport with records, or one record, of the calls' users; nil: nothing
 	Source string
 	Now    time.Time
 	// Version goes into the User-Agent.
@@ -37,14 +40,15 @@ func Explain(ctx context.Context, o ExplainOptions, calls [][]byte) (ExplainRepo
 	}
 	e := worker.Explainer{
 		Fields: mapping.NewCatalogue(fields), Options: mappingOptions(o.Config), Custom: customFields(o.Config), Now: o.Now,
-		Activities: activities(o.Config), Forward: forwarded(o.Config),
+		Activities: activities(o.Config), Forward: forwarded(o.Config), Deletion: deletion(o.Config), UpdateOnly: !o.Config.Contacts.Create,
 	}
-	if o.Record != nil {
-		record, err := mapping.DecodeRecord(o.Record)
-		if err != nil {
-			return ExplainReport{}, fmt.Errorf("the record: %w", err)
+	if o.Fields == nil && e.Options.Accounts && slices.ContainsFunc(calls, isGroup) {
+		if e.Accounts, err = accountFields(ctx, o.Config, o.Version); err != nil {
+			e.Accounts = nil // what group calls do is unknown then, which is said of them
 		}
-		e.Record = func(context.Context, string) (mapping.Record, error) { return record.Clone(), nil }
+	}
+	if e.Record, err = remembering(o.Record, calls); err != nil {
+		return ExplainReport{}, err
 	}
 	r := ExplainReport{Records: map[string]json.RawMessage{}}
 	list, records, err := e.Explain(ctx, o.Source, calls)
@@ -58,6 +62,59 @@ func Explain(ctx context.Context, o ExplainOptions, calls [][]byte) (ExplainRepo
 		}
 	}
 	return r, nil
+}
+
+// remembering gives what is remembered of a lane. A record by itself is that of the userIds of the calls, and of nobody whom an
+// alias call names as its previousId.
+func remembering(saved []byte, calls [][]byte) (func(context.Context, string) (mapping.Record, error), error) {
+	if saved == nil {
+		return func(context.Context, string) (mapping.Record, error) { return mapping.Record{}, nil }, nil
+	}
+	var report ExplainReport
+	byLane := map[string]mapping.Record{}
+	if json.Unmarshal(saved, &report) == nil && report.Records != nil {
+		for lane, data := range report.Records {
+			var err error
+			if byLane[lane], err = mapping.DecodeRecord(data); err != nil {
+				return nil, fmt.Errorf("the record of %q: %w", lane, err)
+			}
+		}
+		return func(_ context.Context, lane string) (mapping.Record, error) { return byLane[lane].Clone(), nil }, nil
+	}
+	record, err := mapping.DecodeRecord(saved)
+	if err != nil {
+		return nil, fmt.Errorf("the record: %w", err)
+	}
+	others := map[string]bool{}
+	for _, body := range calls {
+		r := segment.Received{Body: body}
+		others[segment.Received{UserID: r.PreviousID()}.Lane()] = true
+	}
+	return func(_ context.Context, lane string) (mapping.Record, error) {
+		if others[lane] || strings.HasPrefix(lane, segment.GroupLane("")) {
+			return mapping.Record{}, nil
+		}
+		return record.Clone(), nil
+	}, nil
+}
+
+func isGroup(call []byte) bool {
+	o, err := segment.ParseObject(call)
+	return err == nil && segment.Text(o.Get("type")) == string(segment.Group)
+}
+
+// accountFields asks the API for the fields of sales accounts.
+func accountFields(ctx context.Context, c config.Config, version string) (*mapping.Catalogue, error) {
+	client, err := newClient(c.Freshmarketer, freshmarketer.Config{UserAgent: "freshrelay/" + version})
+	if err != nil {
+		return nil, err
+	}
+	defer client.CloseIdleConnections()
+	metas, err := client.AccountFields(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return mapping.NewAccountCatalogue(worker.FieldsOf(metas)), nil
 }
 
 // Fields are the account's contact fields: saved ones, or asked of the API.

@@ -22,6 +22,11 @@ func customFields(c config.Config) worker.CustomFields {
 	return worker.CustomFieldsAuto
 }
 
+// deletion is what delete calls do.
+func deletion(c config.Config) worker.Deletion {
+	return worker.Deletion{Webhooks: c.Deletion.Webhooks, RecycleBin: c.Deletion.Contact == config.ContactRecycleBin}
+}
+
 // mapping is what the admin API tells of it. A process that only takes calls in knows no fields.
 func (s *service) mapping() admin.Mapping {
 	if s.pool == nil {

@@ -129,7 +129,7 @@ func (s *service) startWorker(context.Context) error {
 		Retry:    worker.Retry{Initial: r.Initial, Max: r.Max, MaxAge: r.MaxAge},
 		Quota:    worker.Quota(s.cfg.Freshmarketer.Quota),
 		Mode:     worker.Mode{Name: d.Mode, Canary: d.Canary, ObserveFor: d.ObserveFor},
-		Deletion: worker.Deletion{Webhooks: s.cfg.Deletion.Webhooks, RecycleBin: s.cfg.Deletion.Contact == config.ContactRecycleBin},
+		Deletion: deletion(s.cfg),
 	})
 	if err != nil {
 		return err

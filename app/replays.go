@@ -63,7 +63,7 @@ func (s *service) preview(ctx context.Context, letters []queue.Letter, edits []q
 	out := make([]admin.Preview, len(previews))
 	for i, p := range previews {
 		out[i] = admin.Preview{
-			ID: p.Letter.ID, Message: p.Letter.MessageID, Outcome: p.Outcome, Reason: p.Reason,
+			ID: p.Letter.ID, Message: p.Letter.MessageID, Outcome: p.Outcome, Reason: p.Reason, Note: p.Note,
 			Fields: append([]queue.JournalField{}, p.Fields...), LeftOut: append([]queue.JournalLeftOut{}, p.LeftOut...),
 			Requests: []admin.PreviewRequest{},
 		}

@@ -2,7 +2,8 @@ package mapping
 
 import (
 	"slices"
-	"time"
+
+	"github.com/freshrelay/freshrelay/segment"
 )
 
 // Explanation says what one call does and why. It is for the person who sent the call: it holds values.
@@ -12,9 +13,10 @@ type Explanation struct {
 	UserID    string `json:"user_id"`
 	Source    string `json:"source"`
 	Partial   bool   `json:"partial"`           // it comes from Engage, or has no userId: it empties nothing
-	Outcome   string `json:"outcome"`           // delivered, discarded or dead
-	Reason    Reason `json:"reason,omitempty"`  // why it is discarded or dead
-	Contact   string `json:"contact,omitempty"` // id of the contact that is known before
+	Outcome   string `json:"outcome"`           // delivered, discarded, dead, or dropped at the door; unknown if nobody can say
+	Reason    Reason `json:"reason,omitempty"`  // why it is not delivered
+	Contact   string `json:"contact,omitempty"` // id of the contact that is known before; of a company that of its account
+	Note      string `json:"note,omitempty"`    // what is to be said besides, as why there is no request
 	// Traits are first those that reach a field or are held, then the fields that are emptied because the call leaves them
 	// out, then the traits that are left out.
 	Traits []Fate `json:"traits"`
@@ -51,13 +53,11 @@ type Request struct {
 	Note      string `json:"note,omitempty"`
 }
 
-// Explain maps one call onto a record and says what became of each of its traits. The result is that of Fold.
-func Explain(cat *Catalogue, opt Options, rec Record, c Call, now time.Time) (Explanation, Result) {
-	res := Fold(cat, opt, rec, []Call{c}, now)
-	o := res.Outcomes[0]
+// Explained says what became of each trait of one call, which alone is the change. cat may be nil for a call that was not mapped.
+func Explained(cat *Catalogue, rec Record, c Call, o Outcome, change Change) Explanation {
 	e := Explanation{
 		MessageID: c.Event.MessageID, Type: string(c.Event.Type), UserID: c.Event.UserID, Source: c.Event.Source,
-		Partial: c.Event.Partial || c.Event.UserID == "", Outcome: "discarded", Reason: o.Reason, Contact: rec.ContactID,
+		Partial: c.Event.Type == segment.Identify && (c.Event.Partial || c.Event.UserID == ""), Outcome: "discarded", Reason: o.Reason, Contact: rec.ContactID,
 		Traits: []Fate{}, Requests: []Request{}, More: o.More,
 	}
 	if o.Delivered {
@@ -65,9 +65,9 @@ func Explain(cat *Catalogue, opt Options, rec Record, c Call, now time.Time) (Ex
 	}
 	for _, f := range o.Fields {
 		fate := Fate{Trait: f.Trait, Field: f.Name, Label: f.Label, Type: cat.typeOf(f.Name), Rule: f.Rule, Action: string(f.Action)}
-		if i := slices.IndexFunc(res.Change.Fields, func(c FieldChange) bool { return c.Name == f.Name }); i >= 0 && o.Delivered {
-			fate.Value = res.Change.Fields[i].Value
-			if res.Change.Fields[i].Add {
+		if i := slices.IndexFunc(change.Fields, func(c FieldChange) bool { return c.Name == f.Name }); i >= 0 && o.Delivered {
+			fate.Value = change.Fields[i].Value
+			if change.Fields[i].Add {
 				fate.Action = FateAdded
 			}
 		}
@@ -75,20 +75,24 @@ func Explain(cat *Catalogue, opt Options, rec Record, c Call, now time.Time) (Ex
 	}
 	for _, l := range o.LeftOut {
 		fate := Fate{Trait: l.Trait, Field: l.Field, Type: cat.typeOf(l.Field), Action: FateLeftOut, Reason: l.Reason}
-		if i, ok := cat.byName[l.Field]; ok {
-			fate.Label = cat.fields[i].Label
+		if cat != nil {
+			if i, ok := cat.byName[l.Field]; ok {
+				fate.Label = cat.fields[i].Label
+			}
 		}
 		e.Traits = append(e.Traits, fate)
 	}
-	for _, d := range res.Change.Defaults {
+	for _, d := range change.Defaults {
 		e.Defaults = append(e.Defaults, Fate{Trait: d.Trait, Field: d.Name, Label: d.Label, Type: cat.typeOf(d.Name), Action: string(ActionSet), Value: d.Value})
 	}
-	return e, res
+	return e
 }
 
 func (c *Catalogue) typeOf(name string) string {
-	if i, ok := c.byName[name]; ok {
-		return c.fields[i].Type
+	if c != nil {
+		if i, ok := c.byName[name]; ok {
+			return c.fields[i].Type
+		}
 	}
 	return ""
 }

@@ -31,6 +31,9 @@ type JournalEntry struct {
 	Calls      []JournalCall    `json:"calls,omitempty"`
 	ContactID  string           `json:"contact_id,omitempty"`
 	MergedWith int              `json:"merged_with,omitempty"` // other events that shared the same API calls
+	// Planned are the operations of the API calls that would be made, of a call that waits for another mode.
+	Planned []string `json:"planned,omitempty"`
+	Note    string   `json:"note,omitempty"` // what is to be said besides of such a call
 }
 
 // JournalField is one contact field an event spoke about.

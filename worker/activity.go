@@ -56,11 +56,11 @@ func (t *turn) happenNext() (again bool, _ error) {
 			return false, err
 		}
 		if record.Suppressed != 0 {
-			t.suppress()
+			suppress(t.calls)
 		}
 		return false, t.settle(t.unintended(), nil, "")
 	}
-	if t.mayErase(c) {
+	if t.p.cfg.Deletion.hears(c) {
 		return false, t.eraseActivities(c)
 	}
 	if open := t.unclear(); open != nil {

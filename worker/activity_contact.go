@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
@@ -25,7 +26,7 @@ func (t *turn) withoutContact(c *call, broken bool) error {
 		return nil
 	}
 	if broken {
-		aside, err := t.identifyAside()
+		aside, err := t.p.identifyAside(t.callCtx, t.lane.user)
 		if err != nil {
 			return err
 		}
@@ -37,9 +38,9 @@ func (t *turn) withoutContact(c *call, broken bool) error {
 }
 
 // identifyAside says whether an identify of the user is a dead letter. To look takes some milliseconds, so the record is asked first.
-func (t *turn) identifyAside() (bool, error) {
-	page, err := t.p.store.Letters(t.callCtx, queue.LetterQuery{
-		LetterFilter: queue.LetterFilter{User: t.lane.user, Type: string(segment.Identify)}, Limit: 1,
+func (p *Pool) identifyAside(ctx context.Context, user string) (bool, error) {
+	page, err := p.store.Letters(ctx, queue.LetterQuery{
+		LetterFilter: queue.LetterFilter{User: user, Type: string(segment.Identify)}, Limit: 1,
 	})
 	return len(page.Letters) > 0, err
 }

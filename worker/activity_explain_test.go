@@ -10,7 +10,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/mapping"
-	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/segment"
 	"github.com/freshrelay/freshrelay/worker"
 )
@@ -43,7 +43,7 @@ func TestAnExplainedActivityIsWhatIsMade(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, want := range []string{"delivered ", "discarded not_forwarded", "discarded not_forwarded", "discarded unknown_contact", "discarded missing_user_id"} {
+		for i, want := range []string{"delivered ", "dropped not_forwarded", "dropped not_forwarded", "discarded unknown_contact", "discarded missing_user_id"} {
 			if got := list[i].Outcome + " " + string(list[i].Reason); got != want || (len(list[i].Requests) == 1) != (i == 0) {
 				t.Errorf("call %d: %s with %d requests, want %s", i, got, len(list[i].Requests), want)
 			}
@@ -80,7 +80,7 @@ func TestExplainingWithoutForwarding(t *testing.T) {
 	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
 		r.known("ann")
 		list, err := r.pool.Explain(t.Context(), "website", [][]byte{[]byte(`{"type":"track","userId":"ann","event":"A"}`)})
-		if err != nil || len(list) != 1 || list[0].Outcome != queue.Discarded || list[0].Reason != mapping.ReasonNotForwarded {
+		if err != nil || len(list) != 1 || list[0].Outcome != metrics.OutcomeDropped || list[0].Reason != mapping.ReasonNotForwarded {
 			t.Errorf("%+v, %v", list, err)
 		}
 	})

@@ -84,6 +84,13 @@ func (k *kinds) resolve(waitCtx, callCtx context.Context, typ string) (typeID, o
 	return typeID, ownerID, nil
 }
 
+// listed says whether the lists were ever read.
+func (k *kinds) listed() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.at.IsZero()
+}
+
 func (k *kinds) old(age time.Duration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -145,22 +145,3 @@ func (b *backlog) readTo() uint64 {
 	defer b.mu.Unlock()
 	return b.last
 }
-
-// imagineActivities judges calls that wait for another mode, as if those before them had been performed.
-func (t *turn) imagineActivities() {
-	record := *t.lane.imagined
-	for i := range t.calls {
-		c := &t.calls[i]
-		if !c.mapped() {
-			continue
-		}
-		reason := mapping.JudgeActivity(record, mapping.Call{Event: c.event, Replay: c.letter != nil})
-		if reason == "" {
-			_, reason = t.p.cfg.Activities.Make(c.received, c.event)
-		}
-		if c.outcome = (mapping.Outcome{Delivered: reason == "", Reason: reason}); reason == "" && c.event.MessageID != "" {
-			record.Remember(c.event.Source, c.event.MessageID, c.event.Received)
-		}
-	}
-	t.lane.imagined = &record
-}

@@ -20,10 +20,60 @@ import (
 // errAliased says that an alias call gave the contact to another userId.
 var errAliased = errors.New("the contact belongs to the userId of an alias call")
 
+// aliasIn is the index of the first alias call that is to be heard, or of the first half about a previousId; -1 without one.
+func aliasIn(calls []call, half segment.Type, o mapping.Options) int {
+	return slices.IndexFunc(calls, func(c call) bool { return c.mapped() && c.received.Type == half && o.Aliases })
+}
+
+// judgeAlias says why an alias call does nothing, as far as the record of its userId tells; "" if that does not tell.
+func (c *call) judgeAlias(record mapping.Record) mapping.Reason {
+	user, previous := c.event.UserID, c.event.PreviousID
+	switch {
+	case record.Suppressed != 0:
+		return mapping.ReasonSuppressed
+	case c.event.Disabled:
+		return mapping.ReasonIntegrationsDisabled
+	case c.letter == nil && record.Knows(c.received.Source, c.received.MessageID, c.received.At):
+		return mapping.ReasonDuplicate
+	case user == "" || previous == "" || previous == user:
+		return mapping.ReasonMissingPreviousID
+	}
+	return ""
+}
+
+// aliasVerdict is what becomes of an alias call that changes nothing in the account. The zero value: the contact is to be renamed.
+type aliasVerdict struct {
+	reason   mapping.Reason // why it is discarded
+	needless bool           // the contact is the userId's already
+	aside    string         // why it becomes a dead letter
+}
+
+// judgeBoth goes on with the record of the previousId, after its half of the call. joined is the userId's own record if the two are
+// one; self is its token, and heir that of the user to whom an alias call gave the contact of the previousId.
+func judgeBoth(record, joined, old mapping.Record, self, heir string) aliasVerdict {
+	switch {
+	case old.ContactID == "" || !old.AliasedTo(self):
+		return aliasVerdict{reason: mapping.ReasonUnknownPrevious}
+	case record.ContactID == old.ContactID && len(record.Aliased) == 0: // else it was given away, and may come back now
+		return aliasVerdict{needless: true}
+	case heir != "" && heir != self:
+		return aliasVerdict{reason: mapping.ReasonUnknownPrevious}
+	case len(joined.Previous) > mapping.MaxPrevious:
+		return aliasVerdict{aside: ReasonRecordTooLarge}
+	}
+	return aliasVerdict{}
+}
+
+// apart is the record of a user whose contact and that of a previous id are two: two people until somebody merges them, whatever an
+// earlier alias call said.
+func apart(record mapping.Record, token string) mapping.Record {
+	record.Previous = slices.DeleteFunc(slices.Clone(record.Previous), func(id string) bool { return id == token })
+	return record
+}
+
 // cutAtPrevious ends the head with the half of an alias call that is about the previousId: what comes later waits for the other.
 func (t *turn) cutAtPrevious() {
-	i := slices.IndexFunc(t.calls, func(c call) bool { return c.mapped() && c.received.Type == segment.Previous && t.p.cfg.Mapping.Aliases })
-	if i >= 0 {
+	if i := aliasIn(t.calls, segment.Previous, t.p.cfg.Mapping); i >= 0 {
 		at := slices.IndexFunc(t.items, func(it queue.Item) bool { return it.Position == t.calls[i].item })
 		t.calls, t.items = t.calls[:i+1], t.items[:at+1]
 	}
@@ -31,7 +81,7 @@ func (t *turn) cutAtPrevious() {
 
 // aliases says whether the head begins with an alias call. One further back ends the head before it.
 func (t *turn) aliases() bool {
-	i := slices.IndexFunc(t.calls, func(c call) bool { return c.mapped() && c.received.Type == segment.Alias && t.p.cfg.Mapping.Aliases })
+	i := aliasIn(t.calls, segment.Alias, t.p.cfg.Mapping)
 	if i < 0 {
 		return false
 	}
@@ -54,17 +104,10 @@ func (t *turn) alias() (done bool, _ error) {
 		c.outcome = mapping.Outcome{Reason: reason}
 		return true, t.settle(record, nil, "")
 	}
-	previous := c.event.PreviousID
-	switch {
-	case record.Suppressed != 0:
-		return discard(mapping.ReasonSuppressed)
-	case c.event.Disabled:
-		return discard(mapping.ReasonIntegrationsDisabled)
-	case c.letter == nil && t.lane.record.Knows(c.received.Source, c.received.MessageID, c.received.At):
-		return discard(mapping.ReasonDuplicate)
-	case c.event.UserID == "" || previous == "" || previous == c.event.UserID:
-		return discard(mapping.ReasonMissingPreviousID)
+	if reason := c.judgeAlias(t.lane.record); reason != "" {
+		return discard(reason)
 	}
+	previous := c.event.PreviousID
 	token := t.p.store.User(segment.Received{UserID: previous}.Lane())
 	old, err := t.p.remembered(t.callCtx, token)
 	if err != nil {
@@ -83,15 +126,13 @@ func (t *turn) alias() (done bool, _ error) {
 	}
 	joined := record.Clone() // if the two are one
 	joined.Inherit(old, t.lane.user, token)
-	switch {
-	case old.ContactID == "" || !old.AliasedTo(t.lane.user):
-		return discard(mapping.ReasonUnknownPrevious)
-	case record.ContactID == old.ContactID && len(record.Aliased) == 0: // else it was given away, and may come back now
+	switch v := judgeBoth(record, joined, old, t.lane.user, heir); {
+	case v.reason != "":
+		return discard(v.reason)
+	case v.needless:
 		return true, t.settle(joined, nil, "")
-	case heir != "" && heir != t.lane.user:
-		return discard(mapping.ReasonUnknownPrevious)
-	case len(joined.Previous) > mapping.MaxPrevious:
-		return true, t.settle(record, nil, ReasonRecordTooLarge)
+	case v.aside != "":
+		return true, t.settle(record, nil, v.aside)
 	}
 	t.more = max(t.more, 2) // to see whose the contact is, and to rename it
 	if _, err := t.enter(); err != nil {
@@ -109,9 +150,7 @@ func (t *turn) alias() (done bool, _ error) {
 		t.leave()
 		return !again, err
 	case other != "":
-		// Two people until somebody merges them, whatever an earlier alias call said.
-		record.Previous = slices.DeleteFunc(record.Previous, func(id string) bool { return id == token })
-		return true, t.both(record, old.ContactID, other)
+		return true, t.both(apart(record, token), old.ContactID, other)
 	}
 	record.ForgetContact() // one that was known is gone, or another's
 	return true, t.settle(record.TakeOver(old, t.lane.user, token), nil, "")

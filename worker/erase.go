@@ -50,7 +50,7 @@ func (t *turn) eraseActivities(c *call) error {
 	if err != nil {
 		return err
 	}
-	switch concerns, err := t.concerns(c, record); {
+	switch concerns, err := c.concerns(record, t.heirs); {
 	case err != nil:
 		return err
 	case !concerns:
@@ -84,17 +84,22 @@ func (c *call) undoes() bool {
 	return err == nil && c.received.Source == SourceOperator && string(o.Get(undoKey)) == "true"
 }
 
-// mayErase says whether the call is one that changes whether its user is known, and is to be heard.
-func (t *turn) mayErase(c *call) bool {
+// hears says whether the call is one that changes whether its user is known, and is to be heard.
+func (d Deletion) hears(c *call) bool {
 	return c.mapped() && c.received.Type == segment.Delete && !c.event.Disabled && (c.event.UserID != "" || c.heir() != "" || c.named() != "") &&
-		(c.received.Source == SourceOperator || t.p.cfg.Deletion.Webhooks)
+		(c.received.Source == SourceOperator || d.Webhooks)
+}
+
+// in is the index of the first such call, -1 without one.
+func (d Deletion) in(calls []call) int {
+	return slices.IndexFunc(calls, func(c call) bool { return d.hears(&c) })
 }
 
 // deletes says whether the head has a delete call that is to be heard. The head then ends with it: what comes later is another
 // turn's.
 func (t *turn) deletes() bool {
 	t.erasing, t.erased, t.naming = nil, nil, ""
-	i := slices.IndexFunc(t.calls, func(c call) bool { return t.mayErase(&c) })
+	i := t.p.cfg.Deletion.in(t.calls)
 	if i < 0 {
 		return false
 	}
@@ -165,16 +170,24 @@ func (t *turn) eraseUnsent() error {
 
 // erasesNobody says of a delete call that is known, or undoes another, or is not about the user any more, what becomes of it.
 func (t *turn) erasesNobody(last *call) (outcome mapping.Outcome, nobody bool, _ error) {
-	record := &t.lane.record
-	concerns, err := t.concerns(last, *record)
+	return last.erasesNobody(t.lane.record, t.heirs)
+}
+
+// heirs are those of the lane's user.
+func (t *turn) heirs(record mapping.Record) (chain []string, last mapping.Record, _ error) {
+	return t.p.heirs(t.callCtx, t.lane.user, record)
+}
+
+func (c *call) erasesNobody(record mapping.Record, heirs func(mapping.Record) ([]string, mapping.Record, error)) (outcome mapping.Outcome, nobody bool, _ error) {
+	concerns, err := c.concerns(record, heirs)
 	switch {
 	case err != nil:
 		return mapping.Outcome{}, false, err
-	case !concerns, last.position < record.Allowed: // a letter, and since then the user was let come again
+	case !concerns, c.position < record.Allowed: // a letter, and since then the user was let come again
 		return mapping.Outcome{Reason: mapping.ReasonStale}, true, nil
-	case last.letter == nil && record.Knows(last.received.Source, last.received.MessageID, last.received.At):
+	case c.letter == nil && record.Knows(c.received.Source, c.received.MessageID, c.received.At):
 		return mapping.Outcome{Reason: mapping.ReasonDuplicate}, true, nil
-	case last.undoes():
+	case c.undoes():
 		return mapping.Outcome{Delivered: true}, true, nil
 	}
 	return mapping.Outcome{}, false, nil
@@ -206,9 +219,9 @@ func (c *call) drop(reason mapping.Reason) {
 }
 
 // suppress drops what nobody maps of a user who was erased, but for what is to erase him.
-func (t *turn) suppress() {
-	for i := range t.calls {
-		c := &t.calls[i]
+func suppress(calls []call) {
+	for i := range calls {
+		c := &calls[i]
 		if !c.mapped() && (c.imported == nil || c.imported.Type != string(segment.Delete)) {
 			c.drop(mapping.ReasonSuppressed)
 		}
@@ -227,13 +240,19 @@ func (t *turn) withoutErasing(last *call, outcome mapping.Outcome) (done bool, _
 			return false, err
 		}
 	}
-	record := t.lane.record.Clone()
-	record.Remember(last.received.Source, last.received.MessageID, last.received.At)
-	if outcome.Delivered && record.Suppressed != 0 {
-		record.Suppressed, record.Allowed = 0, last.position
-	}
+	record := last.notErasedBy(t.lane.record, outcome)
 	t.result = mapping.Result{Record: record}
 	return true, t.settle(record, nil, "")
+}
+
+// notErasedBy is the record after a delete call that has erased nobody: of a user who may come again, if it undoes.
+func (c *call) notErasedBy(record mapping.Record, o mapping.Outcome) mapping.Record {
+	record = record.Clone()
+	record.Remember(c.received.Source, c.received.MessageID, c.received.At)
+	if o.Delivered && record.Suppressed != 0 {
+		record.Suppressed, record.Allowed = 0, c.position
+	}
+	return record
 }
 
 // collectLetters sets erased to the user's dead letters that count, but for those that the turn itself is about. If they are too

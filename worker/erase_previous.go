@@ -41,12 +41,12 @@ func (c *call) ofOurs(key string) string {
 }
 
 // concerns says whether a delete call is about the lane's user still: a previous id may have taken its contact back since.
-func (t *turn) concerns(c *call, record mapping.Record) (bool, error) {
+func (c *call) concerns(record mapping.Record, heirs func(mapping.Record) ([]string, mapping.Record, error)) (bool, error) {
 	heir := c.heir()
 	if heir == "" {
 		return true, nil
 	}
-	chain, _, err := t.p.heirs(t.callCtx, t.lane.user, record)
+	chain, _, err := heirs(record)
 	return slices.Contains(chain, heir), err
 }
 

@@ -7,41 +7,36 @@ import (
 	"slices"
 	"time"
 
-	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/segment"
 )
 
-// Forecast maps everything that waits for another mode, with today's mapping and what is remembered of its users. It writes
+// readPatience is how long somebody who looks waits for a call of the quota.
+const readPatience = 5 * time.Second
+
+// Forecast plans everything that waits for another mode, with today's mapping and what is remembered of its users. It writes
 // nothing, and calls the account only for its fields, if they are not known yet.
 func (p *Pool) Forecast(ctx context.Context) (mapping.Forecast, error) {
 	f := mapping.Forecast{Partial: p.mode.full.Load() > 0}
 	if q := p.cfg.Quota; q.PerHour > 0 {
 		f.PerHour = q.allowed().hour
 	}
-	fields, err := p.previewFields(ctx, nil)
+	pl, err := p.forecaster(ctx)
 	if err != nil {
 		return f, err
 	}
-	for user, items := range p.waitingForMode() {
+	for _, lane := range p.waitingForMode("") {
 		if ctx.Err() != nil {
 			return f, context.Cause(ctx)
 		}
-		record, err := p.remembered(ctx, user)
+		seen, err := p.foresee(ctx, pl, lane)
 		if err != nil {
 			return f, err
 		}
-		calls := waitingCalls(record, items)
-		if len(calls) == 0 {
-			continue
+		if seen.Calls > 0 {
+			f.Add(seen)
 		}
-		if calls[0].received.Type == segment.Account && fields.accounts == nil {
-			if fields, err = p.previewFields(ctx, []queue.Letter{{Type: string(segment.Account)}}); err != nil {
-				return f, err
-			}
-		}
-		f.Add(p.foresee(fields, record, calls))
 	}
 	f.Sum()
 	return f, nil
@@ -50,7 +45,7 @@ func (p *Pool) Forecast(ctx context.Context) (mapping.Forecast, error) {
 // ForecastUser is Forecast for one user, with values. read has the contact read, which takes a call of the quota; it is left
 // out while there is none to spare.
 func (p *Pool) ForecastUser(ctx context.Context, user string, read bool) (mapping.UserForecast, error) {
-	fields, err := p.previewFields(ctx, nil)
+	pl, err := p.forecaster(ctx)
 	if err != nil {
 		return mapping.UserForecast{}, err
 	}
@@ -58,107 +53,143 @@ func (p *Pool) ForecastUser(ctx context.Context, user string, read bool) (mappin
 	if err != nil {
 		return mapping.UserForecast{}, err
 	}
-	seen := p.foresee(fields, record, waitingCalls(record, p.waitingForMode()[user]))
+	seen := mapping.Foreseen{Known: record.ContactID != ""}
+	for _, lane := range p.waitingForMode(user) {
+		part, err := p.foresee(ctx, pl, lane)
+		if err != nil {
+			return mapping.UserForecast{}, err
+		}
+		part.Known, part.Result.Change.Fields = seen.Known, append(seen.Result.Change.Fields, part.Result.Change.Fields...) // activities change none
+		part.Result.Outcomes = append(seen.Result.Outcomes, part.Result.Outcomes...)
+		part.Calls, part.Halves = part.Calls+seen.Calls, part.Halves+seen.Halves
+		part.Discarded, part.Dead = append(seen.Discarded, part.Discarded...), append(seen.Dead, part.Dead...)
+		part.Requests, part.Notes = append(seen.Requests, part.Requests...), append(seen.Notes, part.Notes...)
+		seen = part
+	}
 	var before map[string]json.RawMessage
-	if read && seen.Known && !seen.Result.Change.Empty() {
-		before = p.readOnce(ctx, record.ContactID)
+	if read && seen.Known && len(seen.Result.Change.Fields) > 0 {
+		if contact, there, _ := p.readOnce(ctx, record.ContactID); there {
+			before = map[string]json.RawMessage{}
+			maps.Copy(before, contact.Fields)
+			maps.Copy(before, contact.Custom)
+		}
 	}
 	out := seen.ForUser(before)
 	out.User, out.ContactID = user, record.ContactID
 	return out, nil
 }
 
-// readPatience is how long somebody who looks waits for a call of the quota.
-const readPatience = 5 * time.Second
-
-// readOnce reads what a contact has; it is nil if that cannot be done soon.
-func (p *Pool) readOnce(ctx context.Context, id string) map[string]json.RawMessage {
-	limited, cancel := context.WithTimeout(ctx, readPatience)
-	defer cancel()
-	pass, _, err := p.gate.enter(limited, classSystem, 1)
-	if err != nil {
-		return nil
-	}
-	defer pass.leave()
-	if pass.admit() != nil {
-		return nil
-	}
-	contact, err := p.cfg.Client.GetContact(ctx, id)
-	pass.report("", err)
-	if err != nil {
-		return nil
-	}
-	all := maps.Clone(contact.Fields)
-	if all == nil {
-		all = map[string]json.RawMessage{}
-	}
-	maps.Copy(all, contact.Custom)
-	return all
+// forecaster plans what waits, each lane with what waits in those that it depends on.
+func (p *Pool) forecaster(ctx context.Context) (pl *planner, err error) {
+	pl = p.planner()
+	pl.waiting, pl.again = p.waitingItems, true
+	pl.contacts, err = p.catalogue.get(ctx, ctx)
+	return pl, err
 }
 
-// waitingForMode is what waits for another mode, by user: all that this process has read of it.
-func (p *Pool) waitingForMode() map[string][]queue.Item {
-	out := map[string][]queue.Item{}
-	p.backlogs.mu.Lock()
-	defer p.backlogs.mu.Unlock()
-	for b := range p.backlogs.set {
-		if b.activities {
-			continue // they change no contact
-		}
-		b.mu.Lock()
-		for user, l := range b.lanes {
-			if !p.mode.writes(user) {
-				out[user] = slices.Clone(l.waiting)
+// waitingLane is what waits in one lane.
+type waitingLane struct {
+	user       string
+	activities bool
+	items      []queue.Item
+}
+
+// waitingForMode is what waits for another mode, of one user or with "" of all: as far as this process has read it. Lanes of contacts
+// come before those of activities.
+func (p *Pool) waitingForMode(user string) []waitingLane {
+	var contacts, activities []waitingLane
+	p.backlogs.each(func(b *backlog) {
+		for name, l := range b.lanes {
+			switch lane := (waitingLane{name, b.activities, slices.Clone(l.waiting)}); {
+			case p.mode.writes(name) || user != "" && name != user:
+			case b.activities:
+				activities = append(activities, lane)
+			default:
+				contacts = append(contacts, lane)
 			}
 		}
+	})
+	return append(contacts, activities...)
+}
+
+// waitingItems is what waits in a lane of contacts.
+func (p *Pool) waitingItems(user string) (items []queue.Item) {
+	p.backlogs.each(func(b *backlog) {
+		if l := b.lanes[user]; l != nil && !b.activities {
+			items = slices.Clone(l.waiting)
+		}
+	})
+	return items
+}
+
+// each calls do with each backlog, locked.
+func (s *backlogs) each(do func(*backlog)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for b := range s.set {
+		b.mu.Lock()
+		do(b)
 		b.mu.Unlock()
 	}
-	return out
 }
 
-// waitingCalls are the calls among items that no record knows of yet. Commands about dead letters are none.
-func waitingCalls(record mapping.Record, items []queue.Item) []call {
-	var calls []call
-	for _, it := range items {
-		if _, imported, _ := queue.DecodeImport(it.Data); it.Kind == queue.KindReplay || imported || it.Position <= record.Pos {
+// foresee plans a lane's waiting calls.
+func (p *Pool) foresee(ctx context.Context, pl *planner, lane waitingLane) (mapping.Foreseen, error) {
+	record, err := pl.record(ctx, lane.user, lane.activities)
+	if err != nil {
+		return mapping.Foreseen{}, err
+	}
+	calls := waitingCalls(record, lane.items)
+	out := mapping.Foreseen{Known: record.ContactID != "", Activity: lane.activities, Calls: len(calls)}
+	for _, c := range calls {
+		if c.received.Type == segment.Account || c.received.Type == segment.Group {
+			if err := p.planAccounts(ctx, pl); err != nil {
+				return out, err
+			}
+			break
+		}
+	}
+	pl.lanes = nil // they would add up
+	do := pl.lane
+	if lane.activities {
+		do = pl.happening
+	}
+	list, _, err := do(ctx, lane.user, record, calls)
+	if err != nil {
+		return out, err
+	}
+	for i := range list {
+		list[i].into(&out)
+	}
+	return out, nil
+}
+
+// into adds one change to what is foreseen of its lane.
+func (p *plan) into(out *mapping.Foreseen) {
+	out.Company, out.Renamed, out.Erased = out.Company || p.company, out.Renamed || p.renames, out.Erased || p.erases
+	for _, c := range p.calls {
+		f := c.fate("")
+		if c.received.Type == segment.Previous || p.activity && c.received.Type == segment.Delete {
+			out.Halves++
 			continue
 		}
-		c := call{position: it.Position, item: it.Position, stored: it.Data}
-		c.decode()
-		calls = append(calls, c)
-	}
-	return calls
-}
-
-// foresee maps a lane's waiting calls onto what is remembered.
-func (p *Pool) foresee(fields previewFields, record mapping.Record, calls []call) mapping.Foreseen {
-	out := mapping.Foreseen{Known: record.ContactID != "", Calls: len(calls)}
-	var mapped []mapping.Call
-	for _, c := range calls {
-		if c.mapped() {
-			out.Company = c.received.Type == segment.Account
-			mapped = append(mapped, mapping.Call{Event: c.event, Pos: c.position, Group: p.company(c.event)})
-		}
-	}
-	fold, cat := mapping.Fold, fields.contacts
-	if out.Company {
-		fold, cat = mapping.FoldAccount, fields.accounts
-	}
-	out.Result = fold(cat, p.cfg.Mapping, record, mapped, time.Now())
-	next := 0
-	for _, c := range calls {
-		if c.mapped() {
-			c.outcome = out.Result.Outcomes[next]
-			next++
-		}
-		if f := c.fate(""); f.outcome != queue.Delivered {
+		switch f.outcome {
+		case queue.Discarded:
 			out.Discarded = append(out.Discarded, f.reason)
+		case queue.Dead:
+			out.Dead = append(out.Dead, f.reason)
 		}
 	}
-	if out.Company {
-		out.Requests = plannedAccount(out.Result.Change, record.ContactID)
-	} else {
-		out.Requests = plannedRequests(out.Result.Change, record.ContactID, p.customs.mode(freshmarketer.OpUpdateContact))
+	if p.delivers() {
+		out.Requests = append(out.Requests, p.requests...)
 	}
-	return out
+	if p.note != "" {
+		out.Notes = append(out.Notes, p.note)
+	}
+	change, more := &out.Result.Change, p.result.Change
+	for _, f := range more.Fields {
+		change.Fields = slices.DeleteFunc(change.Fields, func(had mapping.FieldChange) bool { return had.Name == f.Name })
+	}
+	change.Fields, change.Links = append(change.Fields, more.Fields...), append(change.Links, more.Links...)
+	out.Result.Outcomes = append(out.Result.Outcomes, p.result.Outcomes...)
 }

@@ -43,12 +43,7 @@ func newAccounts(cfg Config, g *gate, log *zap.Logger) *accounts {
 }
 
 // company is the lane of a group call's company, "" for any other call. As a keyed hash it can stand in a user's record.
-func (p *Pool) company(ev segment.Event) string {
-	if ev.Type != segment.Group || ev.GroupID == "" {
-		return ""
-	}
-	return p.store.User(segment.GroupLane(ev.GroupID))
-}
+func (p *Pool) company(ev segment.Event) string { return tokens(p.store.User).company(ev) }
 
 // know notes the id of a company's account; "" that there is none.
 func (a *accounts) know(company, id string) {

@@ -16,37 +16,59 @@ import (
 // maxHeirs bounds a chain of alias calls that is followed.
 const maxHeirs = 16
 
-// heirOf is the token of the userId of an alias call, for its half about the previousId; "" for any other call.
-func (p *Pool) heirOf(ev segment.Event) string {
+// tokens gives the token of a lane.
+type tokens func(lane string) string
+
+// heir is the token of the userId of an alias call, for its half about the previousId; "" for any other call.
+func (of tokens) heir(ev segment.Event) string {
 	if ev.Type != segment.Previous {
 		return ""
 	}
-	return p.store.User(segment.Received{UserID: ev.AliasID}.Lane())
+	return of(segment.Received{UserID: ev.AliasID}.Lane())
+}
+
+// company is the lane of a group call's company, "" for any other call. As a keyed hash it can stand in a user's record.
+func (of tokens) company(ev segment.Event) string {
+	if ev.Type != segment.Group || ev.GroupID == "" {
+		return ""
+	}
+	return of(segment.GroupLane(ev.GroupID))
+}
+
+// records gives the record of a user by its token.
+type records func(ctx context.Context, user string) (mapping.Record, error)
+
+func (p *Pool) heir(ctx context.Context, user string, r *mapping.Record) (to string, heir mapping.Record, waits bool, _ error) {
+	return records(p.recorded).heir(ctx, user, r, p.mode.writes)
+}
+
+func (p *Pool) heirs(ctx context.Context, user string, r mapping.Record) (chain []string, last mapping.Record, _ error) {
+	return records(p.recorded).heirs(ctx, user, r, p.mode.writes)
 }
 
 // heir looks for the user to whom an alias call gave the contact of another, by their tokens: "" if none did. waits says that an
 // alias call has not had its turn yet; those of r.Aliased that had are noted there.
-func (p *Pool) heir(ctx context.Context, user string, r *mapping.Record) (to string, heir mapping.Record, waits bool, _ error) {
+func (of records) heir(ctx context.Context, user string, r *mapping.Record, writes func(user string) bool) (to string, heir mapping.Record, waits bool, _ error) {
 	for i := range r.Aliased {
 		a := &r.Aliased[i]
-		other, err := p.recorded(ctx, a.To)
+		other, err := of(ctx, a.To)
 		if err != nil {
 			return "", mapping.Record{}, false, err
 		}
 		if r.GivenTo(user, *a, &other) {
 			return a.To, other, false, nil
 		}
-		a.Over = a.Over || other.Heard(*a, time.Now()) || !p.mode.writes(a.To)
+		a.Over = a.Over || other.Heard(*a, time.Now()) || !writes(a.To)
 		waits = waits || !a.Over
 	}
 	return "", mapping.Record{}, waits, nil
 }
 
 // heirs are the users to whom the contact of a user was given, one after the other, and the record of the last.
-func (p *Pool) heirs(ctx context.Context, user string, r mapping.Record) (chain []string, last mapping.Record, _ error) {
+func (of records) heirs(ctx context.Context, user string, r mapping.Record, writes func(user string) bool) (chain []string, last mapping.Record, _ error) {
 	for last = r; len(chain) < maxHeirs; {
-		of := last.Clone() // what is noted in it is not for others
-		to, heir, _, err := p.heir(ctx, user, &of)
+		now := last.Clone() // what is noted in it is not for others
+		to, heir, _, err := of.heir(ctx, user, &now, writes)
 		if err != nil || to == "" || slices.Contains(chain, to) {
 			return chain, last, err
 		}

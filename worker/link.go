@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/segment"
 )
 
 const (
@@ -40,7 +41,7 @@ func (t *turn) findAccounts() (wait bool, _ error) {
 	for i := range t.calls {
 		t.calls[i].aside = ""
 	}
-	change, record := &t.result.Change, &t.result.Record
+	change := &t.result.Change
 	change.Links = slices.Clone(change.Links)
 	for _, company := range slices.Clone(change.Links) {
 		id, found, err := t.findAccount(company)
@@ -63,27 +64,35 @@ func (t *turn) findAccounts() (wait bool, _ error) {
 			}
 			found = accountBroken
 		}
-		change.Links = slices.DeleteFunc(change.Links, func(c string) bool { return c == company })
-		record.Unlink(company)
-		if found == accountBroken && len(at) > 0 {
-			record.ForgetLink(company)
-		}
-		for _, i := range at {
-			if found == accountBroken {
-				t.calls[i].aside = ReasonNoAccount
-			} else {
-				t.calls[i].outcome = mapping.Outcome{Reason: mapping.ReasonNoAccount}
-			}
-		}
+		unlink(&t.result, t.calls, at, company, found == accountBroken)
 	}
 	return false, nil
 }
 
+// unlink takes a link out of a change because there is no account to link to. at are the calls that want it; broken says that
+// the account may come by a replay, and that they are to be sent again then.
+func unlink(result *mapping.Result, calls []call, at []int, company string, broken bool) {
+	result.Change.Links = slices.DeleteFunc(result.Change.Links, func(c string) bool { return c == company })
+	result.Record.Unlink(company)
+	if broken && len(at) > 0 {
+		result.Record.ForgetLink(company)
+	}
+	for _, i := range at {
+		if broken {
+			calls[i].aside = ReasonNoAccount
+		} else {
+			calls[i].outcome = mapping.Outcome{Reason: mapping.ReasonNoAccount}
+		}
+	}
+}
+
 // speaks are the indexes of the calls that want the link to a company.
-func (t *turn) speaks(company string) []int {
+func (t *turn) speaks(company string) []int { return speaking(t.calls, company, t.p.company) }
+
+func speaking(calls []call, company string, of func(segment.Event) string) []int {
 	var at []int
-	for i, c := range t.calls {
-		if c.mapped() && c.outcome.Delivered && t.p.company(c.event) == company {
+	for i, c := range calls {
+		if c.mapped() && c.outcome.Delivered && of(c.event) == company {
 			at = append(at, i)
 		}
 	}

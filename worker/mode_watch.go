@@ -13,9 +13,6 @@ import (
 // call is pending.
 const outcomeObserved = "observed"
 
-// imaginedID stands for the id of the contact that an observed change would have made.
-const imaginedID = "observed"
-
 // imagineFrom is from how many waiting calls on a lane keeps its imagined record. Shorter lanes make it anew: there can be
 // very many of them.
 const imagineFrom = 64
@@ -86,57 +83,116 @@ func (t *turn) came(it queue.Item) time.Time {
 	return t.lane.since
 }
 
-// imagine maps items that were not looked at yet, and tells the journal.
-func (t *turn) imagine(items []queue.Item) error {
+// imagine plans items that were not looked at yet, and tells the journal. What a delete call among them takes back is told anew.
+func (t *turn) imagine(fresh []queue.Item) error {
 	l := t.lane
+	pl, err := t.planner()
+	if err != nil {
+		return err
+	}
+	looked := t.part.backlog.looked(l)
 	if l.imagined == nil {
-		record := l.record.Clone()
-		record.ForgetSentUntil(t.p.resyncs.since(l.user))
-		l.imagined = &record
-		for seen := range slices.Chunk(t.part.backlog.looked(l), maxMerge) {
-			if err := t.foldImagined(seen); err != nil {
+		t.imagineNothing()
+		for seen := range slices.Chunk(looked, maxMerge) {
+			if _, err := t.plan(pl, seen); err != nil {
 				return err
 			}
 		}
 	}
-	if err := t.foldImagined(items); err != nil {
+	list, err := t.plan(pl, fresh)
+	if err != nil {
 		return err
 	}
 	now := time.Now()
-	for i := range t.calls {
-		c := &t.calls[i]
-		if t.mayErase(c) {
-			c.outcome = mapping.Outcome{Delivered: true}
-		}
-		f := c.fate("")
-		if f.outcome == queue.Delivered {
-			f.reason = "" // it would be delivered, as the fields say
-		}
-		t.note(t.line(c, fate{outcomeObserved, f.reason}, 0, now))
+	for i := range list {
+		t.tellPlan(&list[i], now)
 	}
-	l.seen += len(items)
+	if len(looked) > 0 && slices.ContainsFunc(list, func(p plan) bool { return p.erases }) {
+		if err := t.tellErased(pl, looked, fresh, now); err != nil {
+			return err
+		}
+	}
+	l.seen += len(fresh)
 	return nil
 }
 
-func (t *turn) foldImagined(items []queue.Item) error {
+// imagineNothing begins with what is remembered.
+func (t *turn) imagineNothing() {
+	record := t.lane.record.Clone()
+	record.ForgetSentUntil(t.p.resyncs.since(t.lane.user))
+	t.lane.imagined = &record
+}
+
+// tellErased tells of calls that were told of before, and that a fresh delete call now takes back.
+func (t *turn) tellErased(pl *planner, looked, fresh []queue.Item, now time.Time) error {
+	defer func(imagined *mapping.Record) { t.lane.imagined = imagined }(t.lane.imagined)
+	t.imagineNothing()
+	list, err := t.plan(pl, slices.Concat(looked, fresh))
+	if err != nil {
+		return err
+	}
+	told := looked[len(looked)-1].Position
+	for _, p := range list {
+		if p.erases && p.calls[len(p.calls)-1].item > told {
+			p.calls = slices.DeleteFunc(p.calls, func(c call) bool { return c.item > told })
+			t.tellPlan(&p, now)
+		}
+	}
+	return nil
+}
+
+// planner plans for a lane that waits, with what waits in others.
+func (t *turn) planner() (*planner, error) {
+	pl := t.p.planner()
+	pl.waiting, pl.again = t.p.waitingItems, true
+	var err error
+	if pl.contacts, err = t.p.catalogue.get(t.waitCtx, t.callCtx); err != nil {
+		return nil, err
+	}
+	pl.younger = func(company bool, have *mapping.Catalogue) (*mapping.Catalogue, error) {
+		cat := t.p.catalogue
+		if company {
+			cat = t.p.accounts.catalogue
+		}
+		return cat.younger(t.waitCtx, t.callCtx, catalogueUnknown)
+	}
+	return pl, nil
+}
+
+// plan plans items onto the imagined record.
+func (t *turn) plan(pl *planner, items []queue.Item) (list []plan, err error) {
 	t.items, t.calls = items, nil
 	if err := t.open(); err != nil {
-		return err
+		return nil, err
 	}
 	if t.part.contacts != nil {
-		t.imagineActivities()
-		return nil
+		list, *t.lane.imagined, err = pl.happening(t.callCtx, t.lane.user, *t.lane.imagined, t.calls)
+		return list, err
 	}
-	if err := t.foldOnto(*t.lane.imagined); err != nil {
+	if slices.ContainsFunc(t.calls, func(c call) bool { return c.received.Type == segment.Account || c.received.Type == segment.Group }) {
+		if err := t.p.planAccounts(t.waitCtx, pl); err != nil {
+			return nil, err
+		}
+	}
+	list, record, err := pl.lane(t.callCtx, t.lane.user, *t.lane.imagined, t.calls)
+	if t.lane.imagined = &record; err != nil {
 		t.lane.imagined = nil
-		return err
 	}
-	record := t.result.Record
-	if record.ContactID == "" && !t.result.Change.Empty() {
-		record.ContactID = imaginedID
+	return list, err
+}
+
+// tellPlan writes the journal's lines of what would be done.
+func (t *turn) tellPlan(p *plan, now time.Time) {
+	t.calls = p.calls
+	for i := range p.calls {
+		c := &p.calls[i]
+		f := c.fate("")
+		e := t.line(c, fate{outcomeObserved, f.reason}, 0, now)
+		if e.Note = p.note; f.outcome != queue.Discarded {
+			e.Planned = operations(p.requests)
+		}
+		t.note(e)
 	}
-	t.lane.imagined = &record
-	return nil
 }
 
 // discard settles the lane's first items, which have waited for too long. Their message ids are not remembered: Segment may

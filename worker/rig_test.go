@@ -51,6 +51,7 @@ type rig struct {
 	updateOnly bool
 	activities mapping.Activities
 	deletion   worker.Deletion
+	forward    worker.Forward
 }
 
 // bubble runs body with a rig on fake time.
@@ -118,7 +119,7 @@ func (r *rig) config() worker.Config {
 		r.t.Fatal(err)
 	}
 	return worker.Config{
-		Store: r.store, Client: client, Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Activities: r.activities, Deletion: r.deletion, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
+		Store: r.store, Client: client, Concurrency: 8, Mapping: r.mapping, UpdateOnly: r.updateOnly, Activities: r.activities, Deletion: r.deletion, Forward: r.forward, Forwards: r.forward != nil, Mode: r.mode, Quota: r.quota, ReadAhead: r.readAhead, Metrics: metrics.New(), Logger: zap.New(r.core),
 		Retry: worker.Retry{Initial: 2 * time.Second, Max: 2 * time.Minute, MaxAge: 15 * time.Minute},
 	}
 }

@@ -124,7 +124,7 @@ func (t *turn) run() error {
 			continue
 		}
 		if t.lane.record.Suppressed != 0 {
-			t.suppress()
+			suppress(t.calls)
 		}
 		if err := t.fold(); err != nil {
 			if again, err := t.unmappable(err); !again {
@@ -248,13 +248,32 @@ func (t *turn) open() error {
 	return nil
 }
 
+// toMap are those of the calls that are mapped, in the words of mapping.
+func toMap(calls []call, of tokens) []mapping.Call {
+	var list []mapping.Call
+	for _, c := range calls {
+		if c.mapped() {
+			list = append(list, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil, Group: of.company(c.event), Heir: of.heir(c.event)})
+		}
+	}
+	return list
+}
+
+// mappedTo gives each of the calls that are mapped its outcome.
+func mappedTo(calls []call, result mapping.Result) {
+	next := 0
+	for i := range calls {
+		if calls[i].mapped() {
+			calls[i].outcome = result.Outcomes[next]
+			next++
+		}
+	}
+}
+
 // fold maps the calls onto the lane's record.
 func (t *turn) fold() error {
 	t.lane.record.ForgetSentUntil(t.p.resyncs.since(t.lane.user))
-	return t.foldOnto(t.lane.record)
-}
-
-func (t *turn) foldOnto(record mapping.Record) error {
+	record := t.lane.record
 	cat, fold := t.catalogue(), mapping.Fold
 	if t.account() {
 		fold = mapping.FoldAccount
@@ -263,11 +282,9 @@ func (t *turn) foldOnto(record mapping.Record) error {
 	if err != nil {
 		return err
 	}
-	var calls []mapping.Call
-	for _, c := range t.calls {
-		if c.mapped() {
-			calls = append(calls, mapping.Call{Event: c.event, Pos: c.position, Replay: c.letter != nil, Again: t.lane.unsettled(), Group: t.p.company(c.event), Heir: t.p.heirOf(c.event), Refused: t.refused[c.position]})
-		}
+	calls := toMap(t.calls, t.p.store.User)
+	for i := range calls {
+		calls[i].Again, calls[i].Refused = t.lane.unsettled(), t.refused[calls[i].Pos]
 	}
 	t.result = fold(fields, t.p.cfg.Mapping, record, calls, time.Now())
 	if t.result.Puzzled() {
@@ -279,13 +296,7 @@ func (t *turn) foldOnto(record mapping.Record) error {
 			t.result = fold(newer, t.p.cfg.Mapping, record, calls, time.Now())
 		}
 	}
-	next := 0
-	for i := range t.calls {
-		if t.calls[i].mapped() {
-			t.calls[i].outcome = t.result.Outcomes[next]
-			next++
-		}
-	}
+	mappedTo(t.calls, t.result)
 	t.unread = false
 	t.folded = time.Now()
 	if t.before = nil; t.noEmail != "" {

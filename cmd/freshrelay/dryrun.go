@@ -39,11 +39,15 @@ func (p *program) printPreview(v admin.Preview) {
 	out := func(format string, args ...any) { fmt.Fprintf(p.stdout, format+"\n", args...) }
 	switch {
 	case v.Outcome == outcomeDelivered && len(v.Requests) == 0:
-		out("%s  nothing to send: the contact has it all", clean(v.ID, 0))
+		out("%s  nothing to send: %s", clean(v.ID, 0), clean(v.Note, 0))
+		v.Note = ""
 	case v.Outcome == outcomeDelivered:
 		out("%s", clean(v.ID, 0))
 	default:
 		out("%s  would be %s", clean(v.ID, 0), strings.TrimSpace(clean(v.Outcome+" "+v.Reason, 60)))
+	}
+	if v.Note != "" {
+		out("      %s", clean(v.Note, 0))
 	}
 	for _, r := range v.Requests {
 		out("      %s %s %s", clean(r.Method, 0), clean(r.Path, 0), clean(string(r.Body), 0))

@@ -63,7 +63,8 @@ func (c *eventsShowCmd) Run(ctx context.Context, p *program, g *globals) error {
 	if missing > 0 {
 		return &failure{
 			exitFailed, fmt.Sprintf("nothing is known of %d of %d", missing, len(ids)),
-			"it may be older than journal.max_age, wait in another process, or never have come in; userIds go with --user",
+			"it may have been dropped at the door (screen calls, and track and page calls that no source forwards), be older than journal.max_age, " +
+				"wait in another process, or never have come in; userIds go with --user",
 		}
 	}
 	return nil

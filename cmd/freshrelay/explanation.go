@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -17,13 +18,17 @@ func (p *program) printExplanation(e admin.Explanation) {
 	if e.Partial {
 		head += ", partial: it empties nothing"
 	}
+	if e.Type == "account" {
+		head = fmt.Sprintf("%s (the company of a group call), source %s", e.Type, clean(e.Source, 40))
+	}
 	out("%s", head)
-	if e.Outcome != outcomeDelivered {
-		about := admin.AboutDiscard
-		if e.Outcome == outcomeDead {
-			about = admin.AboutDead
-		}
-		advice := admin.Advise(about, string(e.Reason))
+	switch e.Outcome {
+	case outcomeDelivered:
+	case outcomeUnknown:
+		out("  unknown: what is needed to tell is not at hand")
+	default:
+		about := map[string]admin.About{outcomeDead: admin.AboutDead, outcomeDropped: admin.AboutDropped}[e.Outcome]
+		advice := admin.Advise(cmp.Or(about, admin.AboutDiscard), string(e.Reason))
 		out("  %s: %s\n  %s\n  %s", e.Outcome, e.Reason, advice.Meaning, advice.Mend)
 	}
 	rows := make([]table.Row, 0, len(e.Traits))
@@ -39,11 +44,18 @@ func (p *program) printExplanation(e admin.Explanation) {
 	if e.More > 0 {
 		out("  and %d more traits are left out", e.More)
 	}
-	if e.Outcome == outcomeDelivered && len(e.Requests) == 0 {
-		out("  no request: the contact has it all")
+	switch {
+	case e.Outcome == outcomeDelivered && len(e.Requests) == 0:
+		out("  no request: %s", e.Note)
+	case e.Note != "":
+		out("  note: %s", e.Note)
 	}
 	for i, r := range e.Requests {
-		out("  request %d: %s …/crm/sales/api%s", i+1, r.Method, r.Path)
+		path := r.Path
+		if !strings.HasPrefix(path, "/crm/") { // as that of an event does
+			path = "/crm/sales/api" + path
+		}
+		out("  request %d: %s …%s", i+1, r.Method, path)
 		if r.Body != nil {
 			body, err := json.MarshalIndent(r.Body, "    ", "  ")
 			if err == nil {

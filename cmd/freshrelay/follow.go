@@ -118,13 +118,7 @@ func (p *program) printEvent(head string, e admin.Event) {
 	switch e.Outcome {
 	case outcomeObserved:
 		out("%s not written: delivery.mode does not write this user. What would be done:", head)
-		if e.Reason != "" {
-			out("      not deliver it: %s", clean(e.Reason, 60))
-			break
-		}
-		for _, action := range actions(e.Fields) {
-			out("      %s %s", p.action(action), strings.Join(fieldsOf(e.Fields, action), ", "))
-		}
+		p.printPlanned(e)
 	case outcomeDelivered:
 		line := head
 		if e.ContactID != "" {
@@ -147,11 +141,35 @@ func (p *program) printEvent(head string, e admin.Event) {
 		explain(out, head, e.Reason, admin.Advise(admin.AboutDead, e.Reason))
 		out("      freshrelay dlq show %s", clean(letterID(e), 0))
 	}
-	for _, l := range e.LeftOut {
-		out("      %-10s %s: %s", "left out", clean(l.Trait, 60), admin.Advise(admin.AboutLeftOut, l.Reason).Meaning)
-	}
+	p.printLeftOut(e)
 	for _, c := range e.Calls {
 		out("      %-10s %s %s, %d ms", "API", clean(c.Operation, 0), statusText(c.Status), c.Millis)
+	}
+}
+
+func (p *program) printLeftOut(e admin.Event) {
+	for _, l := range e.LeftOut {
+		fmt.Fprintf(p.stdout, "      %-10s %s: %s\n", "left out", clean(l.Trait, 60), admin.Advise(admin.AboutLeftOut, l.Reason).Meaning)
+	}
+}
+
+// printPlanned shows what would be done with a call that waits for another mode.
+func (p *program) printPlanned(e admin.Event) {
+	out := func(format string, args ...any) { fmt.Fprintf(p.stdout, format+"\n", args...) }
+	if e.Reason != "" {
+		out("      not deliver it: %s", clean(e.Reason, 60))
+	}
+	for _, action := range actions(e.Fields) {
+		out("      %s %s", p.action(action), strings.Join(fieldsOf(e.Fields, action), ", "))
+	}
+	switch {
+	case len(e.Planned) > 0:
+		out("      %-10s %s", "API", clean(strings.Join(e.Planned, ", "), 0))
+	case e.Reason == "":
+		out("      %-10s no call", "API")
+	}
+	if e.Note != "" {
+		out("      %-10s %s", "note", clean(e.Note, 0))
 	}
 }
 

@@ -16,7 +16,11 @@ func (p *program) printLife(id string, list admin.EventList) {
 			fmt.Fprintln(p.stdout, "  the journal is switched off (journal.enabled)")
 		}
 	}
+	planned := plansOf(list)
 	for _, e := range list.Events {
+		if _, waits := planned[letterID(e)]; waits && e.Outcome == outcomeObserved {
+			continue // told below, where it waits
+		}
 		fmt.Fprintf(p.stdout, "%s  message id %s, source %s\n", clean(e.Type, 20), clean(e.MessageID, 80), clean(e.Source, 40))
 		if !e.Received.IsZero() {
 			fmt.Fprintf(p.stdout, "  %s  received\n", clock(e.Received))
@@ -35,17 +39,43 @@ func (p *program) printLife(id string, list admin.EventList) {
 			p.printCall("  ", c)
 		}
 		e.Calls = nil // shown above, with their times
-		p.printEvent("  "+clock(e.At)+" ", e)
+		head := "  " + clock(e.At) + " "
+		if e.Outcome == outcomeDelivered && e.ContactID == "" {
+			head += " delivered"
+		}
+		p.printEvent(head, e)
 		if content, ok := list.Contents[letterID(e)]; ok {
 			_ = p.printContent(content.Event, content.Masked) // it was JSON when it came
 		}
 	}
 	for _, w := range list.Waiting {
 		p.printWaiting(w)
+		if e := planned[waitingID(w)]; e != nil {
+			fmt.Fprintf(p.stdout, "  %s  what would be done:\n", clock(e.At))
+			p.printPlanned(*e)
+			p.printLeftOut(*e)
+		}
 	}
 	if list.WaitingPart {
 		fmt.Fprintln(p.stdout, "  so much waits that only the oldest part of it was looked at")
 	}
+}
+
+// waitingID is letterID for a call that waits.
+func waitingID(w admin.WaitingCall) string { return fmt.Sprintf("%s.%d", w.User, w.Position) }
+
+// plansOf are the newest lines about calls that wait for another mode, by the id of the call; nil where there is none yet.
+func plansOf(list admin.EventList) map[string]*admin.Event {
+	planned := map[string]*admin.Event{}
+	for _, w := range list.Waiting {
+		planned[waitingID(w)] = nil
+	}
+	for i, e := range list.Events {
+		if _, waits := planned[letterID(e)]; waits && e.Outcome == outcomeObserved {
+			planned[letterID(e)] = &list.Events[i]
+		}
+	}
+	return planned
 }
 
 // printWaiting shows a call that waits: where it stands, and why.

@@ -57,8 +57,17 @@ func (p *program) printForecast(f admin.Forecast) {
 	out("contacts    %d to create, or found by their address", f.Create)
 	out("            %d to update", f.Update)
 	out("            %d have it all already", f.Unchanged)
+	if f.Renamed > 0 {
+		out("            %d get the userId of an alias call", f.Renamed)
+	}
+	if f.Erased > 0 {
+		out("            %s", p.loud(fmt.Sprintf("%d users are erased, by delete calls", f.Erased)))
+	}
 	if f.Companies > 0 {
 		out("companies   %d accounts to make, find by their name, or change", f.Companies)
+	}
+	if f.Activities > 0 {
+		out("activities  %d track and page calls become activities or events", f.Activities)
 	}
 	if f.Nothing > 0 {
 		out("nothing     %d users of whom nothing would be delivered", f.Nothing)
@@ -89,15 +98,19 @@ func (p *program) printForecast(f admin.Forecast) {
 		printTable(p.stdout, table.Row{"TRAIT LEFT OUT", "CALLS", "WHY"}, rows)
 		out("lines for traits without a field: freshrelay mapping suggest")
 	}
-	p.printDiscards(f.Discarded)
+	p.printDiscards(f.Discarded, f.Dead)
 }
 
 // printDiscards says why calls would not be delivered.
-func (p *program) printDiscards(calls map[string]int) {
-	for _, reason := range slices.Sorted(maps.Keys(calls)) {
-		advice := admin.Advise(admin.AboutDiscard, reason)
-		fmt.Fprintf(p.stdout, "\n%d calls would be discarded: %s\n  %s\n  %s\n", calls[reason], clean(reason, 40), advice.Meaning, advice.Mend)
+func (p *program) printDiscards(discarded, dead map[string]int) {
+	say := func(calls map[string]int, about admin.About, what string) {
+		for _, reason := range slices.Sorted(maps.Keys(calls)) {
+			advice := admin.Advise(about, reason)
+			fmt.Fprintf(p.stdout, "\n%d calls would %s: %s\n  %s\n  %s\n", calls[reason], what, clean(reason, 40), advice.Meaning, advice.Mend)
+		}
 	}
+	say(discarded, admin.AboutDiscard, "be discarded")
+	say(dead, admin.AboutDead, "become dead letters")
 }
 
 type observeShowCmd struct {
@@ -145,8 +158,14 @@ func (p *program) printUserForecast(f admin.UserForecast) {
 	if f.Masked && len(f.Fields) > 0 {
 		fmt.Fprintln(p.stdout, "            values are masked; --reveal shows them")
 	}
+	for _, r := range f.Requests {
+		fmt.Fprintf(p.stdout, "API call    %s  %s %s\n", clean(r.Operation, 40), clean(r.Method, 10), clean(r.Path, 60))
+	}
+	for _, note := range f.Notes {
+		fmt.Fprintf(p.stdout, "            %s\n", clean(note, 0))
+	}
 	if len(f.Fields) == 0 {
-		fmt.Fprintln(p.stdout, "            nothing would change")
+		fmt.Fprintln(p.stdout, "            no field would change")
 	} else {
 		rows := make([]table.Row, len(f.Fields))
 		for i, c := range f.Fields {
@@ -165,7 +184,7 @@ func (p *program) printUserForecast(f admin.UserForecast) {
 	for _, l := range f.LeftOut {
 		fmt.Fprintf(p.stdout, "left out    %s: %s\n", clean(l.Trait, 60), admin.Advise(admin.AboutLeftOut, l.Reason).Meaning)
 	}
-	p.printDiscards(f.Discarded)
+	p.printDiscards(f.Discarded, f.Dead)
 }
 
 // valueText is a JSON value for people.
