@@ -275,3 +275,24 @@ func (c *child) untilSettled(ctx context.Context) (st admin.Status) {
 	}
 	return st
 }
+
+// replay sends up to n dead letters again, 0: all. It may meet a process that is dying.
+func (c *child) replay(ctx context.Context, n int) {
+	var list admin.LetterList
+	for !c.ask(ctx, http.MethodGet, "/api/letters", "", &list) {
+		if c.over() || ctx.Err() != nil {
+			return
+		}
+		pause(ctx, 50*time.Millisecond)
+	}
+	request := admin.ReplayRequest{Selection: admin.Selection{All: n == 0}}
+	for _, l := range list.Letters[:min(n, len(list.Letters))] {
+		request.IDs = append(request.IDs, l.ID)
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		c.t.Error(err)
+	}
+	var out admin.Replay
+	c.ask(ctx, http.MethodPost, "/api/replays", string(body), &out)
+}

@@ -34,6 +34,9 @@ var (
 // clusterLease is short so that a test need not wait half a minute for every take-over, and long against what a call takes.
 const clusterLease = 4 * time.Second
 
+// clusterPartitions are those of the processes that are killed and frozen.
+const clusterPartitions = 8
+
 // unwelcome ends the numbers that the API refuses: these calls become dead letters, as nothing else is in them.
 const unwelcome = ".5"
 
@@ -225,13 +228,24 @@ func (r *clusterRig) said() string {
 // freeze waits until a process has stopped itself at a failpoint, lets its leases run out, and continues it.
 func (r *clusterRig) freeze(ctx context.Context, n *child, at failpoint.Point) {
 	r.t.Helper()
+	r.frozen(ctx, n, at)
+	pause(ctx, clusterLease*3/2)
+	r.thaw(n)
+}
+
+// frozen waits until a process has stopped itself at a failpoint.
+func (r *clusterRig) frozen(ctx context.Context, n *child, at failpoint.Point) {
+	r.t.Helper()
 	for !strings.Contains(n.stderr.String(), fmt.Sprintf("failpoint %s: stop\n", at)) {
 		pause(ctx, 20*time.Millisecond)
 		if ctx.Err() != nil {
 			r.t.Fatalf("no process came to %s\n%s", at, r.said())
 		}
 	}
-	pause(ctx, clusterLease*3/2)
+}
+
+func (r *clusterRig) thaw(n *child) {
+	r.t.Helper()
 	if err := n.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		r.t.Error(err)
 	}
@@ -257,6 +271,7 @@ func TestProcessesThatShareABrokerLoseNothing(t *testing.T) {
 			failpoint.PublishBefore, failpoint.PublishAfter, failpoint.HorizonBefore, failpoint.HorizonAfter, failpoint.Fold, failpoint.EffectBefore,
 			failpoint.EffectAfter, failpoint.LetterBefore, failpoint.LetterAfter, failpoint.CommitBefore, failpoint.CommitAfter,
 			failpoint.TrimBefore, failpoint.TrimAfter, failpoint.LeaseBefore, failpoint.LeaseAfter,
+			failpoint.ReplayTaken, failpoint.ReplayCommitted, failpoint.ReplayDropped,
 		}
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), clusterPatience)
@@ -267,8 +282,13 @@ func TestProcessesThatShareABrokerLoseNothing(t *testing.T) {
 		for _, processes := range []int{2, 3} {
 			t.Run(fmt.Sprintf("%s/%d processes", at, processes), func(t *testing.T) {
 				prefix := fmt.Sprintf("%s-%d", at, processes)
-				r := newClusterRig(t, program, processes-2, processes, fmt.Sprintf("nats: {url: %q, durability: fsync, prefix: %s, partitions: 8, max_bytes: 128MiB}\n", queuetest.URLs(servers), prefix))
-				r.freezeAt(ctx, at)
+				r := newClusterRig(t, program, processes-2, processes, fmt.Sprintf("nats: {url: %q, durability: fsync, prefix: %s, partitions: %d, max_bytes: 128MiB}\n", queuetest.URLs(servers), prefix, clusterPartitions))
+				switch at {
+				case failpoint.ReplayTaken, failpoint.ReplayCommitted, failpoint.ReplayDropped:
+					r.freezeInReplay(ctx, at)
+				default:
+					r.freezeAt(ctx, at)
+				}
 			})
 		}
 	}
@@ -301,6 +321,69 @@ func (r *clusterRig) freezeAt(ctx context.Context, at failpoint.Point) {
 	<-done
 	r.settled(ctx)
 	r.stopAll()
+}
+
+// freezeInReplay has a process stop in the middle of the replay of a dead letter. The others take its partitions over, with what the
+// replay has left of the letter, and it goes on when they have.
+func (r *clusterRig) freezeInReplay(ctx context.Context, at failpoint.Point) {
+	r.t.Helper()
+	last := len(r.nodes) - 1
+	frozen, others := r.nodes[last], r.nodes[:last]
+	for _, n := range r.nodes {
+		n.start("")
+	}
+	<-r.traffic(ctx, clusterPace()) // not at once: what is sent together with a newer call is no letter
+	r.settled(ctx)
+	r.stopAll()
+
+	frozen.start(string(at) + "=1:stop") // alone, so every letter is in a partition of its own
+	asked := make(chan struct{})
+	go func() { defer close(asked); frozen.replay(ctx, 0) }() // it may stand still before it has answered
+	r.frozen(ctx, frozen, at)
+	for _, n := range others {
+		n.start("")
+	}
+	for st := (admin.Status{}); ctx.Err() == nil && !takenFrom(frozen, st); pause(ctx, 100*time.Millisecond) {
+		others[len(others)-1].ask(ctx, http.MethodGet, "/api/status", "", &st)
+	}
+	r.thaw(frozen)
+	<-asked
+	r.replayed(ctx, others[len(others)-1])
+	r.stopAll()
+}
+
+// takenFrom says whether the others own every partition.
+func takenFrom(frozen *child, st admin.Status) bool {
+	owned := 0
+	for _, p := range st.Processes {
+		if p.PID != frozen.cmd.Process.Pid {
+			owned += len(p.Partitions)
+		}
+	}
+	return owned == clusterPartitions
+}
+
+// replayed has every letter replayed that is left, and checks that each has become nothing: its user had newer calls.
+func (r *clusterRig) replayed(ctx context.Context, by *child) {
+	r.t.Helper()
+	for {
+		l, answered := r.ledger(ctx)
+		if answered && l.Pending == 0 && l.Dead == 0 {
+			if all := r.acked.Load(); l.Accepted != all || l.Difference != 0 || l.Delivered+l.Discarded != all || l.Discarded == 0 {
+				r.t.Errorf("after the replay of all letters: %+v\n%s", l, r.said())
+			}
+			break
+		}
+		r.alive()
+		if ctx.Err() != nil {
+			r.t.Fatalf("letters are left: %+v\n%s", l, r.said())
+		}
+		by.replay(ctx, 0)
+		pause(ctx, 500*time.Millisecond)
+	}
+	for _, c := range r.box.Contacts() {
+		r.checkContact(c)
+	}
 }
 
 // clusterPace spreads the traffic over the time that kills and take-overs need.

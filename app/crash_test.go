@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -262,27 +261,6 @@ func (r *crashRig) killAtReplay(ctx context.Context, at failpoint.Point) {
 		}
 	}
 	r.diedAt(at)
-}
-
-// replay sends up to n dead letters again, 0: all. It may meet a process that is dying.
-func (r *crashRig) replay(ctx context.Context, n int) {
-	var list admin.LetterList
-	for !r.ask(ctx, http.MethodGet, "/api/letters", "", &list) {
-		if r.over() || ctx.Err() != nil {
-			return
-		}
-		pause(ctx, 50*time.Millisecond)
-	}
-	request := admin.ReplayRequest{Selection: admin.Selection{All: n == 0}}
-	for _, l := range list.Letters[:min(n, len(list.Letters))] {
-		request.IDs = append(request.IDs, l.ID)
-	}
-	body, err := json.Marshal(request)
-	if err != nil {
-		r.t.Error(err)
-	}
-	var out admin.Replay
-	r.ask(ctx, http.MethodPost, "/api/replays", string(body), &out)
 }
 
 // check compares what the sandbox saw, what the senders know and what the ledger says.
