@@ -88,7 +88,11 @@ func theSame(t *testing.T, r *rig) {
 var behaviours = []behaviour{
 	// A contact that is known.
 	{name: "an update", known: true, ends: "delivered", most: 2, check: arrived},
-	{name: "an update without custom fields", known: true, calls: map[string]any{"seq": 0, "city": "Ulm"}, ends: "delivered", most: 1},
+	{name: "an update without custom fields", known: true, calls: map[string]any{"seq": 0, "city": "Ulm"}, ends: "delivered", most: 1, check: func(t *testing.T, r *rig) {
+		if c := r.contact("ann"); c.Fields["city"] != "Ulm" {
+			t.Errorf("%+v", c)
+		}
+	}},
 	{name: "nothing has changed", known: true, calls: map[string]any{"seq": 0}, ends: "delivered", most: 0},
 	{name: "the contact is in the recycle bin", known: true, given: gone, ends: "delivered", most: 2, check: theSame},
 	{name: "the contact was forgotten", known: true, given: func(r *rig) {
@@ -105,7 +109,11 @@ var behaviours = []behaviour{
 		if _, err := r.box.Edit(r.contact("ann").ID, map[string]any{"external_id": nil}); err != nil {
 			r.t.Fatal(err)
 		}
-	}, ends: "delivered", most: 2},
+	}, ends: "delivered", most: 2, check: func(t *testing.T, r *rig) {
+		if all := r.box.Contacts(); len(all) != 2 || fmt.Sprint(all[1].Custom["cf_seq"]) != "1" {
+			t.Errorf("%+v", all)
+		}
+	}},
 	{
 		name: "the new address is another user's", known: true, given: func(r *rig) { r.add(map[string]any{"emails": "b@example.test", "external_id": "bob"}) },
 		calls: map[string]any{"email": "b@example.test"}, ends: "delivered", most: 4, check: arrived, notes: map[string]string{"email": "email_conflict"},
