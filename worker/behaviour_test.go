@@ -9,6 +9,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // behaviour is one thing that the API does, and what comes of it: for the call, for the contact, and in API calls.
@@ -20,6 +21,7 @@ type behaviour struct {
 	fault sandbox.Fault              // what the API does, if it is a fault
 	calls map[string]any             // traits of the call; email and seq are added
 	ends  string                     // delivered, dead:reason or discarded:reason; "held": it waits
+	why   worker.Hold                // for "held": what status says within a minute
 	stays bool                       // the fault stays for good; otherwise it is taken away after an hour
 	most  int64                      // API calls, at most; 0: not the point
 	check func(t *testing.T, r *rig) // the contact and whatever else
@@ -186,16 +188,16 @@ var behaviours = []behaviour{
 	{name: "429", fault: sandbox.Fault{Next: 1, Status: 429, Headers: map[string]string{"Retry-After": "30"}}, ends: "delivered", check: theSame, lag: 29 * time.Second},
 	{name: "429 inside 400", fault: badRequest("UCR contact fetch failure :: response_code :: 429 :: response :: Too many requests"), ends: "delivered", check: theSame, lag: 50 * time.Second},
 	{name: "429 without a time", fault: sandbox.Fault{Next: 1, Status: 429, Operation: "create_contact"}, ends: "delivered", check: theSame, lag: 50 * time.Second},
-	{name: "401", fault: sandbox.Fault{Percent: 100, Status: 401}, ends: "held"},
-	{name: "302 to a sign-in page", fault: sandbox.Fault{Percent: 100, Status: 302}, ends: "held"},
-	{name: "403 for everything", fault: sandbox.Fault{Percent: 100, Status: 403}, ends: "held"},
-	{name: "a bare 404 for everything", fault: sandbox.Fault{Percent: 100, Status: 404}, ends: "held"},
-	{name: "a web page instead of JSON", fault: sandbox.Fault{Percent: 100, Status: 200, Body: "<html>wrong account</html>"}, ends: "held"},
+	{name: "401", fault: sandbox.Fault{Percent: 100, Status: 401}, ends: "held", why: worker.HoldKeyRefused},
+	{name: "302 to a sign-in page", fault: sandbox.Fault{Percent: 100, Status: 302}, ends: "held", why: worker.HoldMisconfigured},
+	{name: "403 for everything", fault: sandbox.Fault{Percent: 100, Status: 403}, ends: "held", why: worker.HoldMisconfigured},
+	{name: "a bare 404 for everything", fault: sandbox.Fault{Percent: 100, Status: 404}, ends: "held", why: worker.HoldMisconfigured},
+	{name: "a web page instead of JSON", fault: sandbox.Fault{Percent: 100, Status: 200, Body: "<html>wrong account</html>"}, ends: "held", why: worker.HoldMisconfigured},
 	{
 		name: "a contact that is shown and that no update finds", known: true, calls: map[string]any{"city": "Ulm"}, stays: true, ends: "dead:exhausted", most: 100, lag: 14 * time.Minute,
 		fault: sandbox.Fault{Next: 400, Status: 404, Operation: "update_contact", Body: `{"errors":{"code":404,"message":["Record not found"]}}`},
 	},
-	{name: "403 for one contact", known: true, fault: sandbox.Fault{Percent: 100, Status: 403, Operation: "update_contact"}, stays: true, ends: "dead:exhausted", lag: 14 * time.Minute},
+	{name: "403 for one contact", known: true, fault: sandbox.Fault{Percent: 100, Status: 403, Operation: "update_contact"}, stays: true, ends: "dead:exhausted", lag: 14 * time.Minute, check: probedAtOnce},
 	{name: "500 for one contact", known: true, fault: sandbox.Fault{Percent: 100, Status: 500, Operation: "update_contact"}, stays: true, ends: "dead:exhausted", lag: 14 * time.Minute},
 	{name: "a success that cannot be read", known: true, fault: sandbox.Fault{Percent: 100, Status: 200, Body: "true", Operation: "update_contact"}, stays: true, ends: "dead:exhausted"},
 	{name: "500 once", known: true, fault: sandbox.Fault{Next: 1, Status: 500, Operation: "update_contact"}, ends: "delivered", most: 4, check: arrived},
@@ -207,6 +209,21 @@ var behaviours = []behaviour{
 	{name: "an answer that is lost", known: true, fault: sandbox.Fault{Next: 1, DropAnswer: true, Operation: "update_contact"}, ends: "delivered", check: arrived},
 	{name: "no answer in time", known: true, fault: sandbox.Fault{Next: 1, Delay: time.Minute, Operation: "update_contact"}, ends: "delivered", check: arrived, lag: 10 * time.Second},
 	{name: "a status that nobody has seen", known: true, fault: sandbox.Fault{Next: 1, Status: 418, Operation: "update_contact"}, ends: "delivered", check: arrived},
+}
+
+// probedAtOnce says that the first refusal of an update was followed by a look at the account: whose trouble is it?
+func probedAtOnce(t *testing.T, r *rig) {
+	t.Helper()
+	calls := r.box.Calls()
+	for i, c := range calls {
+		if c.Operation == "update_contact" && c.Status >= 400 {
+			if i+1 == len(calls) || calls[i+1].Operation != "contact_filters" || calls[i+1].Time.Sub(c.Time) > time.Second {
+				t.Errorf("no probe after the first refusal")
+			}
+			return
+		}
+	}
+	t.Error("no update was refused")
 }
 
 func noContact(t *testing.T, r *rig) {
@@ -246,6 +263,10 @@ func (b behaviour) run(t *testing.T, r *rig) {
 	before, began := r.box.CallCount(), time.Now()
 	r.publish(r.identify("ann", traits))
 	if b.ends == "held" {
+		time.Sleep(time.Minute)
+		if pauses := r.pool.Status().Pauses; len(pauses) != 1 || pauses[0].Reason != b.why {
+			t.Errorf("paused: %+v, want %s", pauses, b.why)
+		}
 		time.Sleep(26 * time.Hour)
 		if l, err := r.store.Ledger(t.Context()); err != nil || l.Pending != 1 || l.Dead != 0 || len(r.pool.Status().Pauses) == 0 {
 			t.Errorf("it does not wait: %+v, %v, %+v", l, err, r.pool.Status().Pauses)
