@@ -221,3 +221,15 @@ func (r *rig) record(user string) mapping.Record {
 	}
 	return record
 }
+
+// TestAliasOfSomebodyWhoComesLater: that the previousId had no contact when its turn came stays true, however late the userId's turn is.
+func TestAliasOfSomebodyWhoComesLater(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.fault(sandbox.Fault{Operation: sandbox.OpCreateContact, Next: 2, Status: 503, MatchBody: "new@example.test"})
+		r.publish(append([]queue.Entry{r.identify("new", nil)}, append(r.alias("old", "new"), r.identify("old", nil))...)...)
+		l := r.drain(time.Hour)
+		if r.contact("old").ID == r.contact("new").ID || len(r.letters()) != 0 || count(l, "alias", queue.Discarded, "unknown_previous") != 1 {
+			t.Errorf("%+v %+v", l.Counts, r.letters())
+		}
+	})
+}
