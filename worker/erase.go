@@ -206,10 +206,47 @@ func (t *turn) eraseHere(last *call) (left *mapping.Record, _ error) {
 	if err := t.collectLetters(); err != nil {
 		return nil, err
 	}
+	if err := t.eraseAliases(last.event.UserID); err != nil {
+		return nil, err
+	}
 	if err := t.part.log.Erase(t.callCtx, t.lane.user, last.item); err != nil {
 		return nil, err
 	}
 	return left, t.erasePrevious(last)
+}
+
+// eraseAliases has the dead letters of alias calls given up that name the user as their previousId. They are other users', perhaps
+// in the care of another process, so each is given up in its own lane.
+func (t *turn) eraseAliases(user string) error {
+	ledger, err := t.p.store.Ledger(t.callCtx)
+	if err != nil {
+		return err
+	}
+	some := false // to look for none takes as long as for many
+	for c, n := range ledger.Counts {
+		some = some || n > 0 && c.Outcome == queue.Dead && c.Type == string(segment.Alias)
+	}
+	if !some {
+		return nil
+	}
+	var ids []string
+	err = t.p.store.EachLetter(t.callCtx, queue.LetterFilter{Type: string(segment.Alias)}, func(l queue.Letter) error {
+		whole, err := t.p.store.Letter(t.callCtx, l.ID)
+		if errors.Is(err, queue.ErrNoLetter) {
+			return nil // settled meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if received, err := segment.Decode(whole.Event); err == nil && received.PreviousID() == user && l.User != t.lane.user {
+			ids = append(ids, l.ID)
+		}
+		return nil
+	})
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return t.p.store.Command(t.callCtx, ids, queue.Order{Discard: string(mapping.ReasonErased)})
 }
 
 // drop discards a call whatever it is: also one that cannot be read, and a letter that is imported, would stay as a dead letter.
