@@ -65,6 +65,10 @@ const (
 
 	LetterReplaced Point = "letter-replaced" // a dead letter is stored anew; its former copy is still there
 
+	EraseNoted   Point = "erase-noted"   // the store knows that a user is to be erased, and that the log is to be pushed on
+	EraseFilled  Point = "erase-filled"  // the log is filled up for that and not trimmed
+	EraseTrimmed Point = "erase-trimmed" // it is trimmed, and the store does not know yet
+
 	ReplayTaken     Point = "replay-taken"     // a replay's letter has been read in its user's turn
 	ReplayCommitted Point = "replay-committed" // the replay is committed; its letter is still there
 	ReplayDropped   Point = "replay-dropped"   // its letter is gone
@@ -77,6 +81,6 @@ const (
 func Points() []Point {
 	return []Point{
 		PublishBefore, PublishAfter, HorizonBefore, HorizonAfter, Fold, EffectBefore, EffectAfter, LetterBefore, LetterReplaced, LetterAfter,
-		CommitBefore, CommitAfter, TrimBefore, TrimAfter, ReplayTaken, ReplayCommitted, ReplayDropped, LeaseBefore, LeaseAfter,
+		CommitBefore, CommitAfter, TrimBefore, TrimAfter, EraseNoted, EraseFilled, EraseTrimmed, ReplayTaken, ReplayCommitted, ReplayDropped, LeaseBefore, LeaseAfter,
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
+
+	"github.com/freshrelay/freshrelay/failpoint"
 )
 
 // Purging takes messages out of the broker's index and leaves their bytes in its files until a whole file is settled, which
@@ -52,6 +54,7 @@ func (p *Partition) Erase(ctx context.Context, user string, position uint64) err
 	if err := p.s.journal.Purge(ctx, jetstream.WithPurgeSubject(p.s.names.journal(user))); err != nil {
 		return fmt.Errorf("%w: erasing journal lines: %w", ErrUnavailable, err)
 	}
+	failpoint.Hit(failpoint.EraseNoted)
 	return nil
 }
 
@@ -138,6 +141,7 @@ func (t *trimmer) erase(ctx context.Context) error {
 	last, err := p.s.lastPack(ctx, p.id)
 	if err == nil && last != nil {
 		t.filled = last.Sequence
+		failpoint.Hit(failpoint.EraseFilled)
 	}
 	return err
 }
@@ -186,6 +190,7 @@ func (t *trimmer) filledErasure(ctx context.Context) error {
 
 // eraseDone forgets the erasures that were settled when the log was filled, and the calls that had come late.
 func (t *trimmer) eraseDone(ctx context.Context) error {
+	failpoint.Hit(failpoint.EraseTrimmed)
 	p := t.p
 	p.erased.mu.Lock()
 	defer p.erased.mu.Unlock()

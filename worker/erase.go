@@ -206,7 +206,7 @@ func (t *turn) eraseHere(last *call) (left *mapping.Record, _ error) {
 	if err := t.collectLetters(); err != nil {
 		return nil, err
 	}
-	if err := t.eraseAliases(last.event.UserID); err != nil {
+	if err := t.eraseAliases(); err != nil {
 		return nil, err
 	}
 	if err := t.part.log.Erase(t.callCtx, t.lane.user, last.item); err != nil {
@@ -217,7 +217,7 @@ func (t *turn) eraseHere(last *call) (left *mapping.Record, _ error) {
 
 // eraseAliases has the dead letters of alias calls given up that name the user as their previousId. They are other users', perhaps
 // in the care of another process, so each is given up in its own lane.
-func (t *turn) eraseAliases(user string) error {
+func (t *turn) eraseAliases() error {
 	ledger, err := t.p.store.Ledger(t.callCtx)
 	if err != nil {
 		return err
@@ -238,7 +238,11 @@ func (t *turn) eraseAliases(user string) error {
 		if err != nil {
 			return err
 		}
-		if received, err := segment.Decode(whole.Event); err == nil && received.PreviousID() == user && l.User != t.lane.user {
+		received, err := segment.Decode(whole.Event)
+		if err != nil || l.User == t.lane.user {
+			return nil //nolint:nilerr // it names nobody; the own letters go in this settlement
+		}
+		if previous := received.PreviousID(); previous != "" && t.p.store.User(segment.Received{UserID: previous}.Lane()) == t.lane.user {
 			ids = append(ids, l.ID)
 		}
 		return nil

@@ -214,6 +214,8 @@ func (c *forgetCmd) show(ctx context.Context, p *program, g *globals, service *c
 			"letters that were exported, backups of the data directory, and this list",
 			"the contact of an id that an alias call gave up for another: name the other",
 			"what Freshmarketer keeps of deleted contacts, and its recycle bin with deletion.contact: recycle_bin",
+			"people who sent calls without a userId (identity.without_user_id: by_email): delete their contacts in Freshmarketer",
+			"message ids and field names of removed journal lines, in the broker's file until it drops it, some time after journal.max_age",
 		}
 	}
 	if g.Output == "json" {
