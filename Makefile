@@ -64,8 +64,8 @@ test-prometheus: prometheus ## promtool on every alert, then the real Prometheus
 SEEDS ?= 1000
 
 .PHONY: test-sim
-test-sim: ## compare SEEDS (1000) seeded simulations of the delivery with an oracle, and do no harm to a large account
-	FRESHRELAY_SIM_SEEDS=$(SEEDS) FRESHRELAY_LONG=1 go test -count 1 -timeout 6h -run '^(TestSimulation|TestDoNoHarm|TestCallsPerContactInALargeBacklog)$$' ./worker
+test-sim: ## compare SEEDS (1000) seeded simulations, of identify and of all calls, with oracles, and do no harm to a large account
+	FRESHRELAY_SIM_SEEDS=$(SEEDS) FRESHRELAY_LONG=1 go test -count 1 -timeout 6h -run '^(TestSimulation|TestSimulationOfAllCalls|TestDoNoHarm|TestCallsPerContactInALargeBacklog)$$' ./worker
 
 .PHONY: test-long
 test-long: ## the long forms: a day of quota, a backfill of 50,000 contacts, a day of outage with the heap measured

@@ -138,7 +138,7 @@ func (s *simulation) step() {
 		s.box.ClearFaults()
 		s.fault(sandbox.Fault{Percent: 100, Status: 400, MatchBody: refusedPlan})
 	case 3, 4, 5:
-		s.fault(s.trouble())
+		s.fault(trouble(s.rng))
 	}
 	entries := make([]queue.Entry, 1+s.rng.IntN(25*s.users/6))
 	for i := range entries {
@@ -151,22 +151,23 @@ func (s *simulation) step() {
 	}
 }
 
-func (s *simulation) trouble() sandbox.Fault {
-	f := sandbox.Fault{Next: 1 + s.rng.IntN(12)}
-	if s.rng.IntN(3) == 0 {
-		f = sandbox.Fault{Percent: 10, Seed: s.rng.Uint64()}
+// trouble is any of the account's ways to fail.
+func trouble(rng *rand.Rand) sandbox.Fault {
+	f := sandbox.Fault{Next: 1 + rng.IntN(12)}
+	if rng.IntN(3) == 0 {
+		f = sandbox.Fault{Percent: 10, Seed: rng.Uint64()}
 	}
-	switch s.rng.IntN(7) {
+	switch rng.IntN(7) {
 	case 0:
 		f.Status = 500
 	case 1:
-		f.Status, f.Headers = 429, map[string]string{"Retry-After": fmt.Sprint(1 + s.rng.IntN(90))}
+		f.Status, f.Headers = 429, map[string]string{"Retry-After": fmt.Sprint(1 + rng.IntN(90))}
 	case 2:
-		f.Status, f.Headers = 503, map[string]string{"Retry-After": fmt.Sprint(1 + s.rng.IntN(90))}
+		f.Status, f.Headers = 503, map[string]string{"Retry-After": fmt.Sprint(1 + rng.IntN(90))}
 	case 3:
 		f.Cut = true
 	case 4:
-		f.Status = []int{401, 403, 302}[s.rng.IntN(3)]
+		f.Status = []int{401, 403, 302}[rng.IntN(3)]
 	case 5:
 		f.Delay = 15 * time.Second // longer than a call may take: it ends before its effect
 	default:
