@@ -131,7 +131,7 @@ func (s *callsSim) settle() {
 	s.box.ClearFaults()
 	for range 200 {
 		l := s.drain(6 * time.Hour)
-		if l.Accepted != s.total {
+		if l.Accepted < s.total { // erasing a user of several ids makes further ones
 			s.t.Fatalf("%d entries were published, %d accepted", s.total, l.Accepted)
 		}
 		if !slices.ContainsFunc(s.letters(), func(l queue.Letter) bool { return slices.Contains(comeAgain, l.Reason) }) {
@@ -147,7 +147,7 @@ func (s *callsSim) settle() {
 func (s *callsSim) call() {
 	user := fmt.Sprint("u", s.rng.IntN(s.users))
 	p := s.world.person(user)
-	if p.busy || p.retired {
+	if p.busy {
 		return
 	}
 	switch n := s.rng.IntN(40); {
@@ -161,12 +161,13 @@ func (s *callsSim) call() {
 		s.tracks = append(s.tracks, func() { s.world.track(user, title) })
 	case n < 37:
 		other := fmt.Sprint("u", s.rng.IntN(s.users))
-		if q := s.world.person(other); other != user && !q.busy && !q.retired {
+		// Not to one whose contact was given away: it may get one again, and then be said to be yet another's, see TestAliasBack.
+		if q := s.world.person(other); other != user && !q.busy && !q.old {
 			s.add(fmt.Sprintf("alias %s to %s", user, other), s.alias(user, other)...)
 			s.world.alias(user, other, fmt.Sprint("m", s.n))
 		}
 	case n < 38 || !p.erased:
-		if s.rng.IntN(3) == 0 && s.world.mayForget(user) {
+		if s.rng.IntN(3) == 0 {
 			e := s.forget(user, false)
 			s.add("forget "+user, e, worker.DeleteActivities(user, fmt.Sprint("m", s.n), time.Now()))
 			s.world.forget(user)
@@ -181,7 +182,7 @@ func (s *callsSim) call() {
 // because what an older one of theirs does is nobody's promise.
 func (s *callsSim) clock(p *person) time.Time {
 	at := time.Now().UTC().Truncate(time.Millisecond)
-	if s.rng.IntN(4) == 0 && !p.given {
+	if s.rng.IntN(4) == 0 && !p.old {
 		at = at.Add(-time.Duration(s.rng.IntN(120)) * time.Second)
 	}
 	return at

@@ -17,26 +17,24 @@ type world struct {
 
 // person is a userId.
 type person struct {
-	contact *simContact     // nil: there is none, or it is erased
+	contact *simContact     // its own; nil: there is none, it is erased, or another userId's
+	heir    string          // the userId to which an alias call gave the contact, for good; ""
 	firms   map[string]bool // that it was said to belong to
-	given   bool            // an alias call has made its contact another userId's
 	erased  bool
 	life    int             // counts how often an erased user was let come again
 	letters map[string]bool // message ids of alias calls that only people can decide
-	last    time.Time       // the newest clock of its calls
-	busy    bool            // its calls would race with an alias call in another lane, which may take any order
-	late    bool            // has made calls since everything was settled last
-	retired bool            // makes no calls any more
+	old     bool            // what it said before its contact was given away is remembered, and may be newer than late calls
+	busy    bool            // is about to be erased or let come again, as an id of another userId
 	mixed   bool            // was erased in the request that is being put together
 }
 
 // simContact is a contact as it should be.
 type simContact struct {
-	owner  string
 	former []string // userIds that it had before
 	said   stamped  // what its newest identify says, by trait
 	seq    int64    // of that call
 	firms  map[string]bool
+	gone   bool
 }
 
 // stamped is what the call with the newest clock says.
@@ -77,16 +75,38 @@ func (w *world) person(user string) *person {
 	return w.people[user]
 }
 
-// away says that the user's contact belongs to another userId.
-func (p *person) away(user string) bool { return p.contact != nil && p.contact.owner != user }
+// takes says whether the user's calls are heard.
+func (p *person) takes() bool { return !p.erased && p.heir == "" }
+
+// of is the contact that is the user's, or by alias calls another userId's.
+func (w *world) of(user string) *simContact {
+	p := w.person(user)
+	for p.heir != "" {
+		p = w.person(p.heir)
+	}
+	return p.contact
+}
+
+// ids are the other userIds that alias calls made one with the user, and whose contact is the user's.
+func (w *world) ids(user string) (ids []string) {
+	for id, p := range w.people {
+		for p.heir != "" && p.heir != user {
+			p = w.person(p.heir)
+		}
+		if p.heir == user {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
 
 func (w *world) identify(user string, at time.Time, seq int64, traits map[string]any) {
 	p := w.person(user)
-	if p.late = true; p.erased || p.away(user) {
+	if !p.takes() {
 		return
 	}
 	if p.contact == nil {
-		p.contact = &simContact{owner: user, firms: maps.Clone(p.firms)}
+		p.contact = &simContact{firms: maps.Clone(p.firms)}
 	}
 	if c := p.contact; !at.Before(c.said.at) { // of the same moment, the later in the log counts
 		c.said, c.seq = stamped{at, traits}, seq
@@ -110,7 +130,7 @@ func (w *world) group(user, company string, at time.Time, traits map[string]any)
 		return
 	}
 	p := w.person(user)
-	if p.late = true; p.erased || p.away(user) {
+	if !p.takes() {
 		return
 	}
 	p.firms[company] = true
@@ -122,60 +142,53 @@ func (w *world) group(user, company string, at time.Time, traits map[string]any)
 // alias says that two userIds are one person.
 func (w *world) alias(previous, user, id string) {
 	old, p := w.person(previous), w.person(user)
-	old.late, p.late, old.busy = true, true, true
 	switch {
-	case p.erased, old.erased, old.contact == nil, old.away(previous):
+	case p.erased, !old.takes(), old.contact == nil:
 		return
-	case p.contact != nil && !p.away(user):
+	case p.contact != nil:
 		p.letters[id] = true
 		return
 	}
 	c := old.contact
-	c.owner, c.former = user, append(c.former, previous)
-	for company := range p.firms {
-		c.firms[company] = true
-	}
-	for company := range c.firms {
-		p.firms[company] = true
-	}
-	p.contact, old.given = c, true
+	c.former = append(c.former, previous)
+	maps.Copy(c.firms, p.firms)
+	maps.Copy(p.firms, c.firms)
+	p.contact, p.heir = c, ""
+	old.contact, old.heir, old.old = nil, user, true
 	for _, h := range w.tracks { // one that still waits finds the contact that the user has now
 		h.moved = h.moved || h.user == user
+		h.perhaps = h.perhaps || p.life > 0 && h.contact == c // or that the user was let come again after it was sent
 	}
 }
 
-// forget erases a user.
+// forget erases a user, and the ids that are one with it.
 func (w *world) forget(user string) {
-	p := w.person(user)
-	if c := p.contact; c != nil && c.owner == user {
-		for _, former := range c.former {
-			if f := w.person(former); f.contact == c {
-				f.retired = true // its next call would make the contact anew, with whatever it still had to say
-			}
-		}
-		c.owner = ""
+	if c := w.person(user).contact; c != nil {
+		c.gone = true
+	}
+	ids := w.ids(user)
+	for _, id := range append(ids, user) {
+		p := w.person(id)
+		*p = person{erased: true, heir: p.heir, old: p.old, life: p.life, firms: map[string]bool{}, letters: map[string]bool{}, busy: p.busy || id != user, mixed: true}
 	}
 	for _, h := range w.tracks {
-		h.perhaps = h.perhaps || h.user == user || h.contact != nil && h.contact.owner == ""
+		h.perhaps = h.perhaps || h.user == user || slices.Contains(ids, h.user) || h.contact != nil && h.contact.gone
 	}
-	*p = person{erased: true, life: p.life, firms: map[string]bool{}, letters: map[string]bool{}, last: p.last, busy: p.busy, late: true, mixed: true}
 }
 
 // undo lets an erased user come again.
 func (w *world) undo(user string) {
-	p := w.person(user)
-	if p.late = true; !p.erased {
-		return
+	ids := w.ids(user)
+	for _, id := range append(ids, user) {
+		p := w.person(id)
+		p.erased, p.life, p.busy = false, p.life+1, p.busy || id != user
 	}
-	p.erased = false
-	p.life++
 }
 
 func (w *world) track(user, title string) {
-	p := w.person(user)
-	p.late = true
-	h := &happening{user: user, contact: p.contact, never: p.erased, perhaps: p.contact == nil || p.contact.owner == "" || p.mixed}
-	if p.contact != nil && !p.away(user) {
+	p, c := w.person(user), w.of(user)
+	h := &happening{user: user, contact: c, never: p.erased && !p.busy, perhaps: c == nil || p.mixed || p.busy}
+	if p.contact != nil { // those of another id do not wait for what came before for it
 		h.seq = p.contact.seq
 	}
 	w.tracks[title] = h
@@ -191,21 +204,15 @@ func (w *world) sent() {
 // settled is for a moment at which nothing waits any more.
 func (w *world) settled() {
 	for _, p := range w.people {
-		p.busy, p.late = false, false
+		p.busy = false
 	}
-}
-
-// mayForget says whether it is certain what erasing the user does to those whose contact it has by an alias call.
-func (w *world) mayForget(user string) bool {
-	p := w.person(user)
-	return p.contact == nil || !slices.ContainsFunc(p.contact.former, func(former string) bool { return w.person(former).late })
 }
 
 // contacts are those that should be there, by userId.
 func (w *world) contacts() map[string]*simContact {
 	all := map[string]*simContact{}
 	for user, p := range w.people {
-		if p.contact != nil && p.contact.owner == user {
+		if p.contact != nil {
 			all[user] = p.contact
 		}
 	}
