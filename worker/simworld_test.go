@@ -13,6 +13,7 @@ type world struct {
 	people map[string]*person // by userId
 	firms  map[string]*firm   // by groupId
 	tracks map[string]*happening
+	maybe  map[string]bool // message ids of alias calls that may be letters
 }
 
 // person is a userId.
@@ -21,11 +22,12 @@ type person struct {
 	heir    string          // the userId to which an alias call gave the contact, for good; ""
 	firms   map[string]bool // that it was said to belong to
 	erased  bool
-	life    int             // counts how often an erased user was let come again
-	letters map[string]bool // message ids of alias calls that only people can decide
-	old     bool            // what it said before its contact was given away is remembered, and may be newer than late calls
-	busy    bool            // is about to be erased or let come again, as an id of another userId
-	mixed   bool            // was erased in the request that is being put together
+	life    int               // counts how often an erased user was let come again
+	letters map[string]string // of alias calls that only people can decide, by message id: their previousId
+	old     bool              // what it said before its contact was given away is remembered, and may be newer than late calls
+	busy    bool              // is about to be erased or let come again, as an id of another userId
+	lately  bool              // was erased since nothing waited last: letters that name it may go with those from before
+	mixed   bool              // was erased in the request that is being put together
 }
 
 // simContact is a contact as it should be.
@@ -57,6 +59,7 @@ type stampedValue struct {
 // happening is a track call.
 type happening struct {
 	user    string
+	owner   string      // of the contact, when it came
 	contact *simContact // nil: there was none when it came
 	seq     int64       // of the newest identify that came before it
 	never   bool        // it must not be made
@@ -65,12 +68,12 @@ type happening struct {
 }
 
 func newWorld() *world {
-	return &world{people: map[string]*person{}, firms: map[string]*firm{}, tracks: map[string]*happening{}}
+	return &world{people: map[string]*person{}, firms: map[string]*firm{}, tracks: map[string]*happening{}, maybe: map[string]bool{}}
 }
 
 func (w *world) person(user string) *person {
 	if w.people[user] == nil {
-		w.people[user] = &person{firms: map[string]bool{}, letters: map[string]bool{}}
+		w.people[user] = &person{firms: map[string]bool{}, letters: map[string]string{}}
 	}
 	return w.people[user]
 }
@@ -78,13 +81,12 @@ func (w *world) person(user string) *person {
 // takes says whether the user's calls are heard.
 func (p *person) takes() bool { return !p.erased && p.heir == "" }
 
-// of is the contact that is the user's, or by alias calls another userId's.
-func (w *world) of(user string) *simContact {
-	p := w.person(user)
-	for p.heir != "" {
-		p = w.person(p.heir)
+// of is the userId to which alias calls gave the user's contact, or itself, and its contact.
+func (w *world) of(user string) (owner string, c *simContact) {
+	for w.person(user).heir != "" {
+		user = w.person(user).heir
 	}
-	return p.contact
+	return user, w.person(user).contact
 }
 
 // ids are the other userIds that alias calls made one with the user, and whose contact is the user's.
@@ -146,7 +148,9 @@ func (w *world) alias(previous, user, id string) {
 	case p.erased, !old.takes(), old.contact == nil:
 		return
 	case p.contact != nil:
-		p.letters[id] = true
+		if w.maybe[id] = old.lately; !old.lately {
+			p.letters[id] = previous
+		}
 		return
 	}
 	c := old.contact
@@ -169,7 +173,10 @@ func (w *world) forget(user string) {
 	ids := w.ids(user)
 	for _, id := range append(ids, user) {
 		p := w.person(id)
-		*p = person{erased: true, heir: p.heir, old: p.old, life: p.life, firms: map[string]bool{}, letters: map[string]bool{}, busy: p.busy || id != user, mixed: true}
+		*p = person{erased: true, heir: p.heir, old: p.old, life: p.life, firms: map[string]bool{}, letters: map[string]string{}, busy: p.busy || id != user, lately: true, mixed: true}
+	}
+	for _, p := range w.people { // and what alias calls said of them
+		maps.DeleteFunc(p.letters, func(_, previous string) bool { return previous == user || slices.Contains(ids, previous) })
 	}
 	for _, h := range w.tracks {
 		h.perhaps = h.perhaps || h.user == user || slices.Contains(ids, h.user) || h.contact != nil && h.contact.gone
@@ -186,8 +193,9 @@ func (w *world) undo(user string) {
 }
 
 func (w *world) track(user, title string) {
-	p, c := w.person(user), w.of(user)
-	h := &happening{user: user, contact: c, never: p.erased && !p.busy, perhaps: c == nil || p.mixed || p.busy}
+	p := w.person(user)
+	owner, c := w.of(user)
+	h := &happening{user: user, owner: owner, contact: c, never: p.erased && !p.busy, perhaps: c == nil || p.mixed || p.busy}
 	if p.contact != nil { // those of another id do not wait for what came before for it
 		h.seq = p.contact.seq
 	}
@@ -204,7 +212,7 @@ func (w *world) sent() {
 // settled is for a moment at which nothing waits any more.
 func (w *world) settled() {
 	for _, p := range w.people {
-		p.busy = false
+		p.busy, p.lately = false, false
 	}
 }
 
