@@ -39,12 +39,14 @@ func verdictOf(err error) verdict {
 		10118, 10194, // the stream is offline
 		10158,        // the first try is still being replicated
 		10163,        // a new leader is not ready to compare sequences yet
+		10167,        // more is written to the stream than the server queues
 		10210, 10211: // too many batches are under way; they end, or are given up after 10 s
 		return verdictAgain
 	case 10071, // wrong last sequence
 		10164: // likewise without the number: on replicas "one is in process"
 		return verdictConflict
-	case codeServerFull, codeStreamFull:
+	case codeServerFull, codeStreamFull,
+		10002: // the account's storage is used up, perhaps by streams that are not ours
 		return verdictFull
 	case 10176, // a batch is incomplete: its begin was lost, or went to the leader before
 		codeBatchTooLong:

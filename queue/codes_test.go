@@ -83,9 +83,11 @@ var codeActions = map[jetstream.ErrorCode]struct {
 	10163: {repeated, nil, repeated, nil}, // a new leader cannot compare yet
 	10210: {repeated, nil, repeated, nil}, // too many batches in flight
 	10211: {repeated, nil, repeated, nil}, // likewise, of the other kind
+	10167: {repeated, nil, repeated, nil}, // more is written to the stream than the server queues
 
 	10023: {turnedAway, ErrFull, repeated, nil}, // insufficient resources
 	10077: {turnedAway, ErrFull, repeated, nil}, // maximum bytes exceeded
+	10002: {turnedAway, ErrFull, repeated, nil}, // the account's storage is used up
 	10047: {turnedAway, ErrUnavailable, givenUp, nil},
 
 	10071: {stopped, ErrUnavailable, stopped, ErrConflict}, // wrong last sequence: somebody else writes

@@ -221,7 +221,7 @@ func (c *committer) commit(ctx context.Context, settlements []*Settlement) ([]ui
 		c.s.repeats(true)
 		if isFull(err) {
 			c.log.Error("STATE is full and nothing can be settled: give nats.max_bytes more room and start again; nothing is lost, everything waits",
-				zap.Int("records", len(settlements)), zap.Duration("wait", next))
+				zap.Int("records", len(settlements)), zap.Duration("wait", next), zap.Error(err))
 			return
 		}
 		c.log.Warn("a commit has no clear outcome, repeating it", zap.Int("records", len(settlements)), zap.Duration("wait", next), zap.Error(err))

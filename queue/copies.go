@@ -77,8 +77,8 @@ func (s *Store) takeCopies(ctx context.Context) error {
 		return nil
 	}
 	if s.cfg.External != nil { // nothing is changed on others' servers
-		s.log.Warn("letters that are set aside again leave their former copies in the broker's files; to have them overwritten, run: nats stream edit --max-msgs-per-subject=2",
-			zap.String("stream", cfg.Name))
+		s.log.Warn("letters that are set aside again leave their former copies in the broker's files until it uses these again",
+			zap.String("stream", cfg.Name), zap.String("mend", fmt.Sprintf("nats stream edit %s --max-msgs-per-subject=%d", cfg.Name, letterCopies)))
 		return nil
 	}
 	cfg.MaxMsgsPerSubject = letterCopies

@@ -225,12 +225,14 @@ func (s *Store) fill(ctx context.Context, id logID, size int) error {
 	}
 }
 
-// Erasing says whether the calls of erased users may still be in the log's files.
+// Erasing says whether calls of erased users may still be in the log's files, those that came later among them.
 func (s *Store) Erasing(ctx context.Context) (bool, error) {
 	for number := range s.identity.Partitions {
-		behind, _, err := s.readNumber(ctx, s.names.state("erase."+strconv.Itoa(number)))
-		if err != nil || behind > 0 {
-			return behind > 0, err
+		for _, mark := range []string{"erase.", "eraselate."} {
+			_, rev, err := s.readNumber(ctx, s.names.state(mark+strconv.Itoa(number)))
+			if err != nil || rev > 0 {
+				return rev > 0, err
+			}
 		}
 	}
 	return false, nil

@@ -112,3 +112,25 @@ func TestAnErasureIsOverWhenNothingIsLeft(t *testing.T) {
 		})
 	}
 }
+
+// What an erased user sends later is in the log's files for an hour or so, and nobody is told otherwise meanwhile.
+func TestCallsAfterAnErasureAreSaidToBeInTheLog(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := queuetest.Open(t, dir)
+		p := s.Partition()
+		r, stop := readBoth(t, p)
+		defer stop()
+		publish(t, s, queue.Entry{UserID: "ann", Data: []byte("zq-somebody-zq")})
+		if err := p.EraseLate(t.Context(), r.settle(t, p)); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []bool{true, false} {
+			erasing, err := s.Erasing(t.Context())
+			if err != nil || erasing != want || holds(t, dir, "zq-somebody-zq") != want {
+				t.Errorf("erasing %v, %v; wanted %v", erasing, err, want)
+			}
+			time.Sleep(65 * time.Minute)
+		}
+	})
+}

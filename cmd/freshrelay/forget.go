@@ -244,7 +244,8 @@ func (c *forgetCmd) show(ctx context.Context, p *program, g *globals, service *c
 }
 
 // stillInLog is about all erased users: the log's files do not say whose calls they hold.
-const stillInLog = "in the log  earlier calls of erased users, if there were any, until all before is settled and the log is trimmed: usually two minutes. " +
+const stillInLog = "in the log  earlier calls of erased users, if there were any, until all before is settled and the log is trimmed: usually two minutes, " +
+	"about an hour for calls that came after the erasure. " +
 	"Whether they are gone says: freshrelay forget --status"
 
 // exit is the error for what is not done yet.
