@@ -92,12 +92,15 @@ func (t *turn) given() (wait bool, _ error) {
 		r.Given = true
 	case waits:
 		if t.await(0) {
+			t.lane.hearing = true
 			return true, nil
 		}
 		for i := range r.Aliased { // in trouble for very long: the contact itself is looked at, see ours
 			r.Aliased[i].Over = true
 		}
 	}
-	t.lane.awaited = nil
+	if t.lane.hearing { // any other wait goes on
+		t.lane.hearing, t.lane.awaited = false, nil
+	}
 	return false, nil
 }

@@ -48,7 +48,8 @@ type lane struct {
 	recovered int   // items at the head that an earlier run may have sent, as any number of changes' worth
 
 	spread  uint64   // position of the delete call whose calls for previous ids are in the log
-	awaited *trouble // the wait of the head for the account of a company; nil: there is none
+	awaited *trouble // the wait of the head for another lane: for a company's account, or half of an alias call; nil: there is none
+	hearing bool     // it is for the end of an alias call of which the user is the previousId
 
 	watched // while the user is not written, see Mode
 

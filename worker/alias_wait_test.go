@@ -1,0 +1,26 @@
+package worker_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
+)
+
+// TestAliasWaitsEnd: whoever once was a previousId, in vain, does not wait for ever for the first half of an alias call of its own.
+func TestAliasWaitsEnd(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.identify("old", nil), r.identify("new", nil))
+		r.drain(time.Minute)
+		r.publish(r.alias("old", "new")...) // two contacts: old stays whose it is
+		r.drain(time.Minute)
+		r.publish(r.alias("other", "old")[1:]...) // of which the first half never comes
+		r.publish(r.identify("old", map[string]any{"plan": "on"}))
+		l := r.drain(time.Hour)
+		if count(l, "alias", queue.Dead, worker.ReasonExhausted) != 1 || r.contact("old").Custom["cf_plan"] != "on" {
+			t.Errorf("%+v %+v", l.Counts, r.box.Contacts())
+		}
+	})
+}
