@@ -60,6 +60,9 @@ func (r *Record) GivenTo(user string, alias Alias, heir *Record) bool {
 	return !heir.AliasedTo(user) || !slices.Contains(r.Previous, alias.To)
 }
 
+// Contested says that the contact may be another userId's by now: it is looked at before it is written.
+func (r *Record) Contested() bool { return len(r.Aliased) > 0 || r.Marked }
+
 // AliasedTo says whether an alias call to the user of a token had its first half when there was a contact to be given.
 func (r *Record) AliasedTo(token string) bool {
 	return slices.ContainsFunc(r.Aliased, func(a Alias) bool { return a.To == token })
@@ -79,7 +82,7 @@ func (r *Record) Heard(a Alias, now time.Time) bool {
 func (r Record) TakeOver(previous Record, self, token string) Record {
 	out := r.Clone()
 	out.Inherit(previous, self, token)
-	out.ContactID, out.Aliased, out.Given = previous.ContactID, nil, false
+	out.ContactID, out.Aliased, out.Given, out.Marked = previous.ContactID, nil, false, false
 	fields := maps.Clone(previous.Fields)
 	for name, own := range r.Fields {
 		if f, ok := fields[name]; !ok || f.Before(own.Clock) {

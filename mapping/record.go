@@ -37,6 +37,8 @@ type Record struct {
 	// off; Given says that one surely did.
 	Aliased []Alias `json:"h,omitempty"`
 	Given   bool    `json:"y,omitempty"`
+	// Marked is what former programs stored instead of both: there was an alias call, to whom and with what end is not known.
+	Marked bool `json:"q,omitempty"`
 	// Previous are the tokens of users whose contact alias calls gave to this one, and of those whom it came from in turn.
 	Previous []string `json:"o,omitempty"`
 	// Suppressed is when the user was erased, in unix seconds: nothing is taken of one who was. 0: was not, or may come again.

@@ -126,7 +126,7 @@ func (t *turn) mayFly() bool {
 			return false
 		}
 	}
-	if t.account() || len(t.links) > 0 || len(l.record.Aliased) > 0 {
+	if t.account() || len(t.links) > 0 || l.record.Contested() {
 		return false
 	}
 	for _, f := range t.result.Change.Fields {

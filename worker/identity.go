@@ -339,7 +339,7 @@ func (t *turn) ours(c freshmarketer.Contact) error {
 	if user := t.result.Change.UserID; c.ExternalID == "" || user == "" || c.ExternalID == user {
 		return nil
 	}
-	if len(t.lane.record.Aliased) > 0 {
+	if t.lane.record.Contested() {
 		return errAliased
 	}
 	t.p.log.Info("a contact has another external_id now, it is no longer the user's", zap.String("lane", t.lane.user), zap.String("contact", c.ID))

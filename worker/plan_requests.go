@@ -51,7 +51,7 @@ func (pl *planner) plannedContact(c mapping.Change, record mapping.Record, links
 		list, note = pl.plannedNew(c)
 	case len(c.Fields) > 0:
 		update := updating(id, write(c), "")
-		if len(record.Aliased) > 0 || reads(c, pl.customs(freshmarketer.OpUpdateContact)) {
+		if record.Contested() || reads(c, pl.customs(freshmarketer.OpUpdateContact)) {
 			list = append(list, reading(id))
 		}
 		if reads(c, pl.customs(freshmarketer.OpUpdateContact)) {
@@ -59,7 +59,7 @@ func (pl *planner) plannedContact(c mapping.Change, record mapping.Record, links
 		}
 		list = append(list, update)
 	}
-	if len(record.Aliased) > 0 {
+	if record.Contested() {
 		note = "an alias call named its userId as the previous one: if the contact is read to be another userId's, the call is discarded (aliased)"
 	}
 	return append(list, links.requests(id)...), note
@@ -185,7 +185,7 @@ func (pl *planner) plannedRename(ctx context.Context, c *call, id string, record
 	if own != "" && own != id {
 		out.requests = append(out.requests, reading(own))
 		has, there, ok := pl.looked(ctx, own)
-		given := len(record.Aliased) > 0 // as far as we remember, an alias call has given it to somebody else
+		given := record.Contested() // as far as we remember, an alias call has given it to somebody else
 		if ok {
 			given = !there || has.ExternalID != "" && has.ExternalID != user
 		} else if !given {

@@ -80,7 +80,7 @@ func write(c mapping.Change) freshmarketer.ContactWrite {
 
 // update changes the contact that is remembered for the user.
 func (t *turn) update(id string, w freshmarketer.ContactWrite) (freshmarketer.Contact, error) {
-	t.unread = !reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact)) && len(t.lane.record.Aliased) == 0
+	t.unread = !reads(t.result.Change, t.p.customs.mode(freshmarketer.OpUpdateContact)) && !t.lane.record.Contested()
 	if !t.unread {
 		contact, err := t.current(id)
 		if err != nil {

@@ -24,7 +24,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	if errors.Is(err, errHeld) || errors.Is(err, errMapAgain) {
 		return true, nil
 	}
-	if errors.Is(err, errAliased) || freshmarketer.KindOf(err) == freshmarketer.KindGone && len(t.lane.record.Aliased) > 0 {
+	if errors.Is(err, errAliased) || freshmarketer.KindOf(err) == freshmarketer.KindGone && t.lane.record.Contested() {
 		t.lane.record.Given = true // where it went only the account knows: it is not ours to make anew
 		return false, t.withoutEffect(mapping.ReasonAliased)
 	}
