@@ -12,7 +12,8 @@ import (
 // few and not at all there are. It is guarded by its partition.
 type strays struct {
 	from uint64            // every letter of the partition with a smaller sequence in DEAD counts, or is in gone
-	last uint64            // no letter stored from now on has a sequence up to this one; 0 until Reconcile has ended
+	last uint64            // once Reconcile has ended, no letter stored from now on has a sequence up to this one
+	told bool              // Reconcile has ended
 	open map[uint64]uint64 // by position of the item: the least sequence that its letter can have
 	gone map[string]bool   // ids
 }
@@ -27,7 +28,7 @@ func newStrays(c counters) strays {
 
 // next is what a commit of these settlements says about strays.
 func (s *strays) next(settlements []*Settlement) (from uint64, gone []string) {
-	if from = s.from; s.last > 0 {
+	if from = s.from; s.told {
 		from = s.last + 1
 	}
 	settled := map[uint64]bool{}
@@ -79,7 +80,7 @@ func (p *Partition) burying(l Letter) {
 func (p *Partition) buried(seq uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.strays.last > 0 {
+	if p.strays.told {
 		p.strays.last = max(p.strays.last, seq)
 	}
 }
@@ -139,6 +140,6 @@ func (p *Partition) Reconcile(ctx context.Context, counts func(Letter) (bool, er
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.strays.last = max(1, last)
+	p.strays.last, p.strays.told = last, true // 0 in a store that never had one: the first has sequence 1
 	return nil
 }

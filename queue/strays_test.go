@@ -106,3 +106,29 @@ func TestAStartLooksAtLettersOnTheirWayAlone(t *testing.T) {
 		}
 	})
 }
+
+// In a store without any letter the first one is on its way, too: it is stored, another user's call is settled, and the process dies.
+func TestTheFirstLetterOfAllIsLookedAt(t *testing.T) {
+	dir := t.TempDir()
+	var at uint64
+	synctest.Test(t, func(t *testing.T) {
+		s := queuetest.Open(t, dir)
+		reconcile(t, s)
+		publish(t, s, entry("u0", 0), entry("u1", 1))
+		items := queuetest.Collect(t, s.Partition(), 2)
+		at = items[0].Position
+		if err := s.Partition().PutLetter(t.Context(), queue.Letter{User: s.User("u0"), Position: at, Reason: "invalid"}, false); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, s.Partition(), queue.Settlement{Positions: []uint64{items[1].Position}})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s := queuetest.Open(t, dir)
+		if asked := reconcile(t, s, at); !slices.Equal(asked, []uint64{at}) {
+			t.Errorf("asked about %v", asked)
+		}
+		if left := stored(t, s); len(left) != 0 {
+			t.Errorf("%v are there", left)
+		}
+	})
+}
