@@ -156,7 +156,8 @@ func (f *folder) change() Change {
 	fields := make([]FieldChange, 0, len(f.pending))
 	for _, p := range f.pending {
 		was, is := f.before.field(p.Name), f.rec.field(p.Name)
-		if created && p.Value == nil || !created && !p.Add && !f.again && was.Hash == is.Hash && f.fresh(was.Sent) {
+		nothing := created && f.madeAs == "" // an account is found by its name, and may hold what an earlier try wrote
+		if nothing && p.Value == nil || !created && !p.Add && !f.again && was.Hash == is.Hash && f.fresh(was.Sent) {
 			is.Sent = was.Sent // a new contact has nothing to empty; a value that came back is there already
 			f.rec.setField(p.Name, is)
 			continue
