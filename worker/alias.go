@@ -71,12 +71,18 @@ func apart(record mapping.Record, token string) mapping.Record {
 	return record
 }
 
-// cutAtPrevious ends the head with the half of an alias call that is about the previousId: what comes later waits for the other.
+// cutAtPrevious has the half of an alias call that is about the previousId alone in its head: what comes later waits for the other half,
+// and with what comes before it would be set aside.
 func (t *turn) cutAtPrevious() {
-	if i := aliasIn(t.calls, segment.Previous, t.p.cfg.Mapping); i >= 0 {
-		at := slices.IndexFunc(t.items, func(it queue.Item) bool { return it.Position == t.calls[i].item })
-		t.calls, t.items = t.calls[:i+1], t.items[:at+1]
+	i := aliasIn(t.calls, segment.Previous, t.p.cfg.Mapping)
+	if i < 0 {
+		return
 	}
+	at := slices.IndexFunc(t.items, func(it queue.Item) bool { return it.Position == t.calls[i].item })
+	if i == 0 {
+		i, at = 1, at+1
+	}
+	t.calls, t.items = t.calls[:i], t.items[:at]
 }
 
 // aliases says whether the head begins with an alias call. One further back ends the head before it.

@@ -24,3 +24,21 @@ func TestAliasWaitsEnd(t *testing.T) {
 		}
 	})
 }
+
+// TestAliasBehindACallInTrouble: an identify of the previousId, whose contact is known, is set aside. The alias call behind it does
+// not go with it: it has nothing to send there.
+func TestAliasBehindACallInTrouble(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.identify("old", nil))
+		r.drain(time.Minute)
+		r.fault(sandbox.Fault{Next: 1000, Operation: sandbox.OpUpdateContact, MatchBody: "Gold", Status: 500})
+		r.publish(append([]queue.Entry{r.identify("old", map[string]any{"plan": "Gold"})}, r.alias("old", "new")...)...)
+		r.drain(time.Hour)
+		r.box.ClearFaults()
+		time.Sleep(2 * time.Hour) // letters come again
+		l := r.drain(time.Hour)
+		if r.contact("new"); count(l, "alias", queue.Delivered, "") != 1 || count(l, "alias_previous", queue.Delivered, "") != 1 {
+			t.Errorf("%+v", l.Counts)
+		}
+	})
+}

@@ -85,12 +85,12 @@ func (pl *planner) lane(ctx context.Context, user string, record mapping.Record,
 	return list, record, nil
 }
 
-// head is how many of the calls are one change, as a turn takes them: an alias call is one by itself, and its half about the
-// previousId and a delete call end one.
+// head is how many of the calls are one change, as a turn takes them: an alias call is one by itself, and so is its half about the
+// previousId, and a delete call ends one.
 func (pl *planner) head(ctx context.Context, user string, record mapping.Record, calls []call) (int, error) {
 	calls = calls[:min(len(calls), maxMerge)]
 	if i := aliasIn(calls, segment.Previous, pl.options); i >= 0 {
-		calls = calls[:i+1]
+		calls = calls[:max(1, i)]
 	}
 	switch i := aliasIn(calls, segment.Alias, pl.options); {
 	case i == 0:
