@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,6 +162,28 @@ func TestLettersThatFailAgainAreTriedOnce(t *testing.T) {
 		reports, err := r.runner.Reports(t.Context())
 		if err != nil || len(reports) != 3 || reports[0].Dead != 11 {
 			t.Errorf("%+v, %v", reports, err)
+		}
+	})
+}
+
+// DEAD is full, so letters that fail again stay as they were: the replay ends all the same.
+func TestAReplayEndsWhereNoLetterCanBeStoredAnew(t *testing.T) {
+	bubble(t, sandbox.Options{}, 0, func(t *testing.T, r *rig) {
+		r.close()
+		r.dir, r.maxBytes = t.TempDir(), queue.MinMaxBytes
+		r.open()
+		r.refuse("")
+		const all = 24 // DEAD takes no other
+		for i := range all {
+			r.publish(r.call(fmt.Sprint("u", i), map[string]any{"junk": strings.Repeat("x", 400<<10)}))
+			r.drain(time.Minute)
+		}
+		done := r.wait(r.start(replay.Job{}), time.Minute)
+		if done.State != replay.StateDone || done.Dead != all || done.Waiting != 0 {
+			t.Errorf("report %+v", done)
+		}
+		if l := r.drain(time.Minute); l.Dead != all {
+			t.Errorf("ledger %+v", l)
 		}
 	})
 }

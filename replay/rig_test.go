@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -37,6 +38,7 @@ type rig struct {
 	t         *testing.T
 	dir       string
 	retention time.Duration
+	maxBytes  int64
 	box       *sandbox.Sandbox
 	api       freshmarketer.Config
 	store     *queue.Store
@@ -62,7 +64,7 @@ func bubble(t *testing.T, opt sandbox.Options, retention time.Duration, body fun
 func (r *rig) open() {
 	r.t.Helper()
 	cfg := queuetest.Config(r.t, r.dir)
-	cfg.MaxBytes = 1 << 30
+	cfg.MaxBytes = cmp.Or(r.maxBytes, 1<<30)
 	var err error
 	if r.store, err = queue.Open(r.t.Context(), cfg); err != nil {
 		r.t.Fatal(err)

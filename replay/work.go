@@ -31,6 +31,7 @@ type worker struct {
 	edits []queue.Edit // with their values
 	rev   uint64
 	saved time.Time
+	again int // results of letters that were on the list when it was taken on, and are commanded once more
 }
 
 // work takes the job on and does it until it ends, is stopped, is lost to another process, or ctx ends.
@@ -76,7 +77,7 @@ func (w *worker) run(ctx context.Context, id uint64) error {
 			pause = firstPause
 		}
 		if time.Since(w.saved) >= beatEvery {
-			if err := w.keep(ctx); err != nil {
+			if err := errors.Join(w.unchanged(ctx), w.keep(ctx)); err != nil {
 				return err
 			}
 		}
@@ -102,6 +103,11 @@ func (w *worker) claim(ctx context.Context, id uint64) error {
 	if w.edits, err = w.Runner.edits(ctx, &w.job); err != nil {
 		return err
 	}
+	dead, err := w.deadAgain(ctx)
+	if err != nil {
+		return err
+	}
+	w.again = max(0, dead)
 	w.job.Owner = w.owner
 	return w.keep(ctx)
 }
@@ -137,6 +143,23 @@ func (w *worker) look(ctx context.Context) error {
 	}
 	w.job.Waiting = still
 	return nil
+}
+
+// unchanged takes letters off the list that have failed again and are as they were, because DEAD had no room for them. None of them
+// tells that, but once all that are waited for are such the results do.
+func (w *worker) unchanged(ctx context.Context) error {
+	n := len(w.job.Waiting)
+	dead, err := w.deadAgain(ctx)
+	if err == nil && n > 0 && dead-w.again >= n {
+		w.job.Waiting, w.job.Failed = nil, w.job.Failed+n
+	}
+	return err
+}
+
+// deadAgain is how many letters have failed again of which that was not seen.
+func (w *worker) deadAgain(ctx context.Context) (int, error) {
+	results, err := w.store.JobResults(ctx, w.job.ID)
+	return w.job.report(results).Dead - w.job.Failed, err
 }
 
 // fill commands further letters while there is room. The job is stored first: with it what is about to be commanded.
