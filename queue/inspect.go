@@ -79,7 +79,7 @@ func (s *Store) inspectIdentity(ctx context.Context) error {
 // DiskRoom is what an embedded broker finds on a disk.
 type DiskRoom struct {
 	Free    int64 // bytes
-	Streams int64 // bytes that all streams together may take: maxBytes, or what a start would choose
+	Streams int64 // bytes that all streams together may take after a start: what they may now or maxBytes, or what it would choose
 	Stored  int64 // bytes that they have taken
 	Needed  int64 // bytes without which no event is taken
 }
@@ -91,7 +91,7 @@ func RoomAt(dir string, maxBytes int64) (DiskRoom, error) {
 		return DiskRoom{}, fmt.Errorf("asking for the free space of %s: %w", dir, err)
 	}
 	r := DiskRoom{Free: int64(fs.Bavail) * int64(fs.Bsize), Streams: maxBytes, Stored: StoredBytes(dir), Needed: minFree} //nolint:unconvert // the fields' types differ between systems
-	if r.Streams == 0 {
+	if r.Streams = max(r.Streams, limitsAt(dir)); r.Streams == 0 {
 		total, err := defaultTotal(dir)
 		if err != nil {
 			return DiskRoom{}, err

@@ -99,3 +99,20 @@ func TestRoomAtIsThatOfTheDisk(t *testing.T) {
 		t.Error("there is room where there is nothing")
 	}
 }
+
+// Streams that are there keep their limits, whatever the disk has free today.
+func TestRoomAtIsThatOfTheStreamsThatAreThere(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const most = 128 << 20
+	s, err := Open(t.Context(), Config{Dir: dir, MaxBytes: most, Account: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	for asked, want := range map[int64]int64{0: most, 64 << 20: most, 256 << 20: 256 << 20} {
+		if room, err := RoomAt(dir, asked); err != nil || room.Streams > want || room.Streams < want-1000 {
+			t.Errorf("with nats.max_bytes %d: %+v, %v, want %d", asked, room, err, want)
+		}
+	}
+}

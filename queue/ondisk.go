@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -52,6 +53,23 @@ func storedStreams(dir string) ([]storedStream, error) {
 		streams = append(streams, s)
 	}
 	return streams, nil
+}
+
+// limitsAt is how many bytes the streams on disk may take together; 0 if there are none, or they are encrypted.
+func limitsAt(dir string) (total int64) {
+	streams, err := storedStreams(dir)
+	if err != nil {
+		return 0
+	}
+	for _, s := range streams {
+		var limits struct {
+			MaxBytes int64 `json:"max_bytes"`
+		}
+		if meta, err := os.ReadFile(filepath.Join(s.path, streamMeta)); err == nil && json.Unmarshal(meta, &limits) == nil {
+			total += limits.MaxBytes
+		}
+	}
+	return total
 }
 
 // StoredBytes is the size of what an embedded broker will read when it is started on dir.
