@@ -10,7 +10,7 @@ import (
 )
 
 // dropped is what happens to a call that nobody asked for.
-const dropped = "answered with 200 and dropped"
+const dropped = "answered 200 and dropped"
 
 // CallFates says in a line for each type of call what happens to it and how to have it otherwise; then come those that go
 // another way than the others of their type. It is the one source for check, status and README.
@@ -19,7 +19,7 @@ func CallFates(c config.Config) []admin.CallFate {
 	for _, typ := range []segment.Type{segment.Track, segment.Page} {
 		fates = append(fates, activityFate(c, typ))
 	}
-	fates = append(fates, admin.CallFate{Type: string(segment.Screen), Fate: dropped + " (screen)", Switch: "there is none: Freshmarketer has no use for it"})
+	fates = append(fates, admin.CallFate{Type: string(segment.Screen), Fate: dropped + " (screen)", Switch: "not to be had"})
 	return append(fates, exceptions(c)...)
 }
 
@@ -29,34 +29,34 @@ func identifyFate(c config.Config) admin.CallFate {
 		f.Fate, f.Switch = "stored; its user's contact is updated, and none is made", "contacts.create: true makes contacts"
 	}
 	if c.Mapping.MissingTraits == config.MissingClear {
-		f.Fate += "; what earlier ones of its source set and it leaves out is emptied"
-		f.Switch += "; mapping.missing_traits: keep empties nothing"
+		f.Fate += "; what it leaves out is emptied"
+		f.Switch += "; mapping.missing_traits: keep"
 	}
 	return f
 }
 
 func groupFate(c config.Config) admin.CallFate {
 	if c.Group == config.GroupOff {
-		return admin.CallFate{Type: string(segment.Group), Fate: "stored and discarded (not_forwarded)", Switch: "off; group: account makes sales accounts of companies"}
+		return admin.CallFate{Type: string(segment.Group), Fate: "stored and discarded (not_forwarded)", Switch: "off; group: account"}
 	}
 	return admin.CallFate{
-		Type: string(segment.Group), Fate: "stored; its company's sales account is found by traits.name or made, and the user's contact linked to it",
-		Switch: "on; group: off discards it",
+		Type: string(segment.Group), Fate: "stored; its account is found or made by traits.name, the contact linked to it",
+		Switch: "on; group: off",
 	}
 }
 
 func aliasFate(c config.Config) admin.CallFate {
 	if !c.Alias {
-		return admin.CallFate{Type: string(segment.Alias), Fate: "stored and discarded (not_forwarded)", Switch: "off; alias: true gives the contact of the previousId to the userId"}
+		return admin.CallFate{Type: string(segment.Alias), Fate: "stored and discarded (not_forwarded)", Switch: "off; alias: true"}
 	}
-	return admin.CallFate{Type: string(segment.Alias), Fate: "stored; the contact of the previousId becomes that of the userId", Switch: "on; alias: false discards it"}
+	return admin.CallFate{Type: string(segment.Alias), Fate: "stored; the contact of the previousId becomes the userId's", Switch: "on; alias: false"}
 }
 
 func deleteFate(c config.Config) admin.CallFate {
-	f := admin.CallFate{Type: string(segment.Delete), Switch: "on; deletion.webhooks: false discards it"}
+	f := admin.CallFate{Type: string(segment.Delete), Switch: "on; deletion.webhooks: false"}
 	switch {
 	case !c.Deletion.Webhooks:
-		f.Fate, f.Switch = "stored and discarded (not_forwarded)", "off; deletion.webhooks: true erases the user, as freshrelay forget always does"
+		f.Fate, f.Switch = "stored and discarded (not_forwarded)", "off; deletion.webhooks: true erases the user"
 	case c.Deletion.Contact == config.ContactRecycleBin:
 		f.Fate = "stored; its user is erased here, the contact moved to the recycle bin; later calls are discarded (suppressed)"
 	default:
@@ -83,11 +83,11 @@ func activityFate(c config.Config, typ segment.Type) admin.CallFate {
 		}
 	}
 	if len(some) == 0 {
-		return admin.CallFate{Type: string(typ), Fate: dropped + " (not_forwarded)", Switch: "off; " + key + " names those that become activities of the contact"}
+		return admin.CallFate{Type: string(typ), Fate: dropped + " (not_forwarded)", Switch: "off; " + key + " names those to make activities of"}
 	}
 	return admin.CallFate{
 		Type:   string(typ),
-		Fate:   "stored and made " + become + ", if named (" + strings.Join(some, "; ") + ") and the user has a contact; others are dropped (not_forwarded)",
+		Fate:   "stored and made " + become + " if named (" + strings.Join(some, "; ") + "), else dropped (not_forwarded)",
 		Switch: "on; " + key + " names them",
 	}
 }

@@ -22,7 +22,7 @@ func TestStatus(t *testing.T) {
 		"backlog     clear in about 1h30m",
 		"calls that came in 3h0m, and what happens to each",
 		"identify          12  stored; its user's contact is made or updated;",
-		"track              5  answered with 200 and dropped (not_forwarded) (off; sources[].forward.track names those that become activities of the contact)\n"+
+		"track              5  answered 200 and dropped (not_forwarded) (off; sources[].forward.track names those to make activities of)\n"+
 			"                      dropped: 4 not_forwarded, 1 repeated\uFFFD\n", "delete             0  stored and discarded",
 		"accepted          12", "delivered          7", "pending            1   the oldest for 1m",
 		"do not add up: accepted is off by 1", "2  missing_email (identify)", "Send email among the traits",
