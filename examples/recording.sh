@@ -2,7 +2,7 @@
 # What docs/recording.svg shows. To record it anew, with a service running (freshrelay serve --sandbox, in an empty directory that
 # has examples/calls in it) and freshrelay on the PATH:
 #
-#   termtosvg docs/recording.svg -g 104x30 -t window_frame -M 4000 -c examples/recording.sh
+#   termtosvg docs/recording.svg -g 130x36 -t window_frame -M 4000 -c examples/recording.sh
 show() {
 	printf '$ freshrelay %s\n' "$*"
 	sleep 1
