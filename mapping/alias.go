@@ -56,8 +56,11 @@ func (r *Record) GivenTo(user string, alias Alias, heir *Record) bool {
 	if !slices.Contains(heir.Previous, user) {
 		return false
 	}
-	// Unless it came back and was asked for anew, and the heir's own record tells of the first time.
-	return !heir.AliasedTo(user) || !slices.Contains(r.Previous, alias.To)
+	// The heir's record may tell of an earlier time: the user has got a contact since, by an alias call of its own, and this one is newer.
+	if taken, known := heir.Taken[user]; known {
+		return taken >= alias.Pos
+	}
+	return !heir.AliasedTo(user) || !slices.Contains(r.Previous, alias.To) // all that records of former programs tell
 }
 
 // Contested says that the contact may be another userId's by now: it is looked at before it is written.
@@ -66,6 +69,16 @@ func (r *Record) Contested() bool { return len(r.Aliased) > 0 || r.Marked }
 // AliasedTo says whether an alias call to the user of a token had its first half when there was a contact to be given.
 func (r *Record) AliasedTo(token string) bool {
 	return slices.ContainsFunc(r.Aliased, func(a Alias) bool { return a.To == token })
+}
+
+// aliasedAt is the log position of that call's first half, 0 without one.
+func (r *Record) aliasedAt(token string) uint64 {
+	for _, a := range r.Aliased {
+		if a.To == token {
+			return a.Pos
+		}
+	}
+	return 0
 }
 
 // Heard says whether the record, that of the userId of an alias call, tells that the call has had its turn. Erasing forgets the
@@ -114,10 +127,30 @@ func (r Record) TakeOver(previous Record, self, token string) Record {
 
 // Inherit makes a previous id, and those that were its own, ids of the user that has the record: its contact is this user's, or gone.
 func (r *Record) Inherit(previous Record, self, token string) {
-	r.Previous = slices.Clone(r.Previous)
+	r.Previous, r.Taken = slices.Clone(r.Previous), maps.Clone(r.Taken)
 	for _, id := range append(slices.Clone(previous.Previous), token) {
-		if id != self && !slices.Contains(r.Previous, id) {
+		if id == self {
+			continue
+		}
+		if !slices.Contains(r.Previous, id) {
 			r.Previous = append(r.Previous, id)
 		}
+		at := previous.Taken[id]
+		if id == token {
+			at = previous.aliasedAt(self)
+		}
+		if at > r.Taken[id] {
+			if r.Taken == nil {
+				r.Taken = map[string]uint64{}
+			}
+			r.Taken[id] = at
+		}
 	}
+}
+
+// Part is for a previous id that is another person than the user after all.
+func (r *Record) Part(token string) {
+	r.Previous = slices.DeleteFunc(slices.Clone(r.Previous), func(id string) bool { return id == token })
+	r.Taken = maps.Clone(r.Taken)
+	delete(r.Taken, token)
 }

@@ -2,6 +2,7 @@ package mapping
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ func TestGivenTo(t *testing.T) {
 		}
 		return list
 	}
+	at := func(pos uint64) []Alias { return []Alias{{To: "b", Pos: pos}} }
 	for name, c := range map[string]struct {
 		a, b Record
 		want bool
@@ -25,6 +27,9 @@ func TestGivenTo(t *testing.T) {
 		"b is asked to give it back": {Record{Aliased: to("b")}, Record{Previous: []string{"a"}, Aliased: to("a")}, true},
 		"it was given back, and is asked for anew": {Record{Aliased: to("b"), Previous: []string{"b"}}, Record{Previous: []string{"a"}, Aliased: to("a")}, false},
 		"it came off once more":                    {Record{Aliased: to("b"), Previous: []string{"b"}}, Record{Previous: []string{"a"}}, true},
+		"it came off by that call":                 {Record{Aliased: at(5)}, Record{Previous: []string{"a"}, Taken: map[string]uint64{"a": 5}}, true},
+		"it came off by a former call":             {Record{Aliased: at(5)}, Record{Previous: []string{"a"}, Taken: map[string]uint64{"a": 4}}, false},
+		"it came off, and b is asked to give it":   {Record{Aliased: at(5), Previous: []string{"b"}}, Record{Previous: []string{"a"}, Taken: map[string]uint64{"a": 5}, Aliased: to("a")}, true},
 	} {
 		if got := c.a.GivenTo("a", c.a.Aliased[0], &c.b); got != c.want {
 			t.Errorf("%s: %v", name, got)
@@ -60,23 +65,37 @@ func TestHeard(t *testing.T) {
 // TestTakeOver: what newer calls of the user said stays newer, and the ids of both become one person's, each once, without its own.
 func TestTakeOver(t *testing.T) {
 	previous := Record{
-		ContactID: "7", Previous: []string{"x", "b", "y"}, Aliased: []Alias{{To: "b"}}, Given: true,
+		ContactID: "7", Previous: []string{"x", "b", "y"}, Taken: map[string]uint64{"x": 2, "b": 1, "y": 4}, Given: true,
+		Aliased:  []Alias{{To: "c", Pos: 8}, {To: "b", Pos: 7}},
 		Fields:   map[string]FieldRecord{"city": {Clock: Clock{Time: 5}, Hash: 9, Sent: 3}, "plan": {Clock: Clock{Time: 5}, Hash: 9, Sent: 3}},
 		Replaced: map[string]Clock{"website": {Time: 5}},
 	}
 	own := Record{
-		Previous: []string{"x"}, Aliased: []Alias{{To: "a"}}, Given: true, Pos: 4,
+		Previous: []string{"x"}, Taken: map[string]uint64{"x": 3}, Aliased: []Alias{{To: "a"}}, Given: true, Pos: 4,
 		Fields: map[string]FieldRecord{"city": {Clock: Clock{Time: 6}, Hash: 8, Sent: 2}, "plan": {Clock: Clock{Time: 4}, Hash: 8, Sent: 2}},
 	}
 	got := own.TakeOver(previous, "b", "a")
 	if got.ContactID != "7" || got.Pos != 4 || got.Given || len(got.Aliased) != 0 || !slices.Equal(got.Previous, []string{"x", "y", "a"}) {
 		t.Errorf("%+v", got)
 	}
+	if want := map[string]uint64{"x": 3, "y": 4, "a": 7}; !maps.Equal(got.Taken, want) {
+		t.Errorf("taken %v, not %v", got.Taken, want)
+	}
 	if city, plan := got.Fields["city"], got.Fields["plan"]; city.Time != 6 || city.Sent != 0 || plan.Time != 5 || plan.Sent != 3 || got.Replaced["website"].Time != 5 {
 		t.Errorf("%+v", got)
 	}
-	if len(own.Previous) != 1 || !own.Given || own.Fields["city"].Sent != 2 {
+	if len(own.Previous) != 1 || len(own.Taken) != 1 || !own.Given || own.Fields["city"].Sent != 2 {
 		t.Errorf("the record itself was changed: %+v", own)
+	}
+}
+
+// TestPart: an id that is another person's is no previous id, and nothing of it is left.
+func TestPart(t *testing.T) {
+	r := Record{Previous: []string{"x", "a"}, Taken: map[string]uint64{"x": 3, "a": 7}}
+	before := r
+	r.Part("a")
+	if !slices.Equal(r.Previous, []string{"x"}) || !maps.Equal(r.Taken, map[string]uint64{"x": 3}) || len(before.Previous) != 2 || len(before.Taken) != 2 {
+		t.Errorf("%+v %+v", r, before)
 	}
 }
 

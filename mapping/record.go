@@ -41,6 +41,9 @@ type Record struct {
 	Marked bool `json:"q,omitempty"`
 	// Previous are the tokens of users whose contact alias calls gave to this one, and of those whom it came from in turn.
 	Previous []string `json:"o,omitempty"`
+	// Taken is, by their tokens, the log position of the newest alias call by which each came, of its first half: Alias.Pos. None
+	// where it is not known.
+	Taken map[string]uint64 `json:"k,omitempty"`
 	// Suppressed is when the user was erased, in unix seconds: nothing is taken of one who was. 0: was not, or may come again.
 	Suppressed int64 `json:"x,omitempty"`
 	// Allowed is the log position of the newest call that let an erased user come again.
@@ -109,7 +112,7 @@ func (r Record) Clone() Record {
 	r.Links = maps.Clone(r.Links)
 	r.Ring = r.Ring.clone()
 	r.Gone = slices.Clone(r.Gone)
-	r.Aliased, r.Previous = slices.Clone(r.Aliased), slices.Clone(r.Previous)
+	r.Aliased, r.Previous, r.Taken = slices.Clone(r.Aliased), slices.Clone(r.Previous), maps.Clone(r.Taken)
 	return r
 }
 

@@ -67,7 +67,7 @@ func judgeBoth(record, joined, old mapping.Record, self, heir string) aliasVerdi
 // apart is the record of a user whose contact and that of a previous id are two: two people until somebody merges them, whatever an
 // earlier alias call said.
 func apart(record mapping.Record, token string) mapping.Record {
-	record.Previous = slices.DeleteFunc(slices.Clone(record.Previous), func(id string) bool { return id == token })
+	record.Part(token)
 	return record
 }
 

@@ -55,6 +55,9 @@ func TestAliasTable(t *testing.T) {
 		"old and new forgotten, new may":       {steps: "a a>b !a !b ?b a b", want: "b=7", calls: "identify aliased 1"},
 		"given back, the former is no more":    {steps: "a a>b b>a c c>b !b a b c", want: "a=7", calls: "delete stale 2, identify suppressed 2"},
 		"given back, and a contact of its own": {steps: "a a>b b>a c c>b !a b", want: "b=7", calls: "delete stale 2"},
+		"given away, another one, in vain":     {steps: "a a>b c c>a !b a>b a", want: "a=7", calls: "alias suppressed 1, delete stale 2"},
+		"given away, another one, of a chain":  {steps: "a a>b b>c d d>a !c a>c a", want: "a=8", calls: "alias suppressed 1, delete stale 2"},
+		"given away, another one, given again": {steps: "a a>b c c>a !b ?b a>b a b", want: "b=9", calls: "delete stale 3, identify aliased 1"},
 	} {
 		for _, together := range []bool{false, true} {
 			if together && story.steady {

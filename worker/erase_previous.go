@@ -54,7 +54,8 @@ func (c *call) concerns(record mapping.Record, heirs func(mapping.Record) ([]str
 // by tokens alone: none of them may bring the person back.
 func leftOf(r mapping.Record) *mapping.Record {
 	return &mapping.Record{
-		ContactID: r.ContactID, Suppressed: time.Now().Unix(), Allowed: r.Allowed, Aliased: r.Aliased, Given: r.Given, Previous: r.Previous,
+		ContactID: r.ContactID, Suppressed: time.Now().Unix(), Allowed: r.Allowed, Aliased: r.Aliased, Given: r.Given,
+		Previous: r.Previous, Taken: r.Taken,
 	}
 }
 
