@@ -177,14 +177,15 @@ func (t *trimmer) filledErasure(ctx context.Context) error {
 	const half = fillPacks * maxEntryBytes / 2
 	left := info.State.Bytes
 	switch {
-	case t.passed > 0 && t.common >= t.passed, t.passed == 0 && !t.mixed && left < half:
+	case t.passed > 0 && t.common >= t.passed, t.since == 0 && left < half:
 		return t.eraseDone(ctx)
 	case left < half:
-		t.filled, t.passed, t.mixed = 0, 0, false
-	case t.passed == 0 && left >= brokerFile:
-		t.passed = info.State.LastSeq
+		t.filled, t.since, t.seen, t.passed = 0, 0, 0, 0
+	case t.passed == 0 && t.common > t.seen: // what is left has come since the last count
+		if t.since, t.seen = t.since+left, info.State.LastSeq; t.since >= brokerFile {
+			t.passed = t.seen
+		}
 	}
-	t.mixed = t.filled > 0
 	return nil
 }
 
@@ -194,7 +195,7 @@ func (t *trimmer) eraseDone(ctx context.Context) error {
 	p := t.p
 	p.erased.mu.Lock()
 	defer p.erased.mu.Unlock()
-	t.filled, t.passed, t.mixed = 0, 0, false
+	t.filled, t.since, t.seen, t.passed = 0, 0, 0, 0
 	for key, mark := range map[string]*uint64{p.eraseKey(): &p.erased.behind, p.eraseLateKey(): &p.erased.late} {
 		if *mark == 0 || *mark > t.filling {
 			continue // another round for those

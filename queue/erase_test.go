@@ -113,6 +113,36 @@ func TestAnErasureIsOverWhenNothingIsLeft(t *testing.T) {
 	}
 }
 
+// Where something always waits, though never a whole file of it, an erasure is over once as much has come and gone.
+func TestAnErasureIsOverThoughSomethingAlwaysWaits(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := queuetest.Open(t, dir)
+		p := s.Partition()
+		r, stop := readBoth(t, p)
+		defer stop()
+		publish(t, s, queue.Entry{UserID: "ann", Data: []byte("zq-somebody-zq")})
+		if err := p.Erase(t.Context(), s.User("ann"), r.settle(t, p)); err != nil {
+			t.Fatal(err)
+		}
+		erasing := true
+		for round := 0; erasing && round < 12; round++ {
+			r.settle(t, p)
+			for n := range 6 {
+				publish(t, s, queue.Entry{UserID: "other", Data: bytes.Repeat([]byte{byte(n)}, 400_000)})
+			}
+			time.Sleep(time.Minute)
+			var err error
+			if erasing, err = s.Erasing(t.Context()); err != nil || !erasing && holds(t, dir, "zq-somebody-zq") {
+				t.Errorf("round %d: erasing %v, %v, and it is there", round, erasing, err)
+			}
+		}
+		if erasing {
+			t.Error("it is never over")
+		}
+	})
+}
+
 // What an erased user sends later is in the log's files for an hour or so, and nobody is told otherwise meanwhile.
 func TestCallsAfterAnErasureAreSaidToBeInTheLog(t *testing.T) {
 	dir := t.TempDir()

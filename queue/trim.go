@@ -24,8 +24,9 @@ type trimmer struct {
 
 	filling uint64    // up to which pack all was settled when the log was filled for erasures last
 	filled  uint64    // the pack up to which it must be trimmed for that; 0: nothing is under way
+	since   uint64    // bytes that have come behind filled, as far as they were counted; not 0: too much to be sure at the first trim
+	seen    uint64    // the pack up to which they were counted
 	passed  uint64    // the same, so that none of the broker's files with such packs can be there any more; 0: not known
-	mixed   bool      // when it was trimmed up to filled, too much had come already
 	eraseAt time.Time // when it was filled last
 }
 
