@@ -90,8 +90,9 @@ func (b *bulks) take(t *turn) bool {
 		}
 		room := b.room
 		b.mu.Unlock()
-		if !away { // a job takes its time, in which other partitions have a use for the place
+		if !away { // a job takes its time, in which others have a use for the place, and for calls of the quota
 			away = true
+			t.leave()
 			t.p.end()
 		}
 		select {
