@@ -29,7 +29,7 @@ func identifyFate(c config.Config) admin.CallFate {
 		f.Fate, f.Switch = "stored; its user's contact is updated, and none is made", "contacts.create: true makes contacts"
 	}
 	if c.Mapping.MissingTraits == config.MissingClear {
-		f.Fate += "; what it leaves out is emptied"
+		f.Fate += "; what we set and it omits is emptied"
 		f.Switch += "; mapping.missing_traits: keep"
 	}
 	return f
