@@ -71,6 +71,12 @@ func (r *Record) AliasedTo(token string) bool {
 	return slices.ContainsFunc(r.Aliased, func(a Alias) bool { return a.To == token })
 }
 
+// Offered says whether such a call is about the contact that the user has now: what stays of one from before the user was erased, and
+// let come again, is not.
+func (r *Record) Offered(token string) bool {
+	return r.AliasedTo(token) && (r.Allowed == 0 || r.aliasedAt(token) > r.Allowed)
+}
+
 // aliasedAt is the log position of that call's first half, 0 without one.
 func (r *Record) aliasedAt(token string) uint64 {
 	for _, a := range r.Aliased {

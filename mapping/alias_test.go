@@ -89,6 +89,23 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
+func TestOffered(t *testing.T) {
+	for name, c := range map[string]struct {
+		r    Record
+		want bool
+	}{
+		"to nobody":                 {Record{}, false},
+		"to another":                {Record{Aliased: []Alias{{To: "c", Pos: 5}}}, false},
+		"to b":                      {Record{Aliased: []Alias{{To: "b", Pos: 5}}}, true},
+		"to b, in an earlier life":  {Record{Aliased: []Alias{{To: "b", Pos: 5}}, Allowed: 7}, false},
+		"to b, since it came again": {Record{Aliased: []Alias{{To: "b", Pos: 9}}, Allowed: 7}, true},
+	} {
+		if got := c.r.Offered("b"); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 // TestPart: an id that is another person's is no previous id, and nothing of it is left.
 func TestPart(t *testing.T) {
 	r := Record{Previous: []string{"x", "a"}, Taken: map[string]uint64{"x": 3, "a": 7}}

@@ -52,7 +52,7 @@ type aliasVerdict struct {
 // one; self is its token, and heir that of the user to whom an alias call gave the contact of the previousId.
 func judgeBoth(record, joined, old mapping.Record, self, heir string) aliasVerdict {
 	switch {
-	case old.ContactID == "" || !old.AliasedTo(self) && !old.Marked:
+	case old.ContactID == "" || !old.Offered(self) && !old.Marked:
 		return aliasVerdict{reason: mapping.ReasonUnknownPrevious}
 	case record.ContactID == old.ContactID && !record.Contested(): // else it was given away, and may come back now
 		return aliasVerdict{needless: true}

@@ -112,3 +112,25 @@ func TestForgetErasesLettersThatNameTheUser(t *testing.T) {
 		}
 	})
 }
+
+// TestAliasFromBeforeAnUndo: an alias call that came while its previousId was erased does nothing, also if its second half has its turn
+// when that user has come again, and had been said to be the same user before.
+func TestAliasFromBeforeAnUndo(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.identify("old", nil), r.identify("new", nil))
+		r.drain(time.Minute)
+		r.publish(r.alias("old", "new")...)
+		r.drain(time.Minute)
+		r.publish(r.forget("old", false))
+		r.drain(time.Minute)
+		call := r.alias("old", "new")
+		r.publish(call[0], r.forget("old", true), r.identify("old", nil))
+		r.drain(time.Minute)
+		r.publish(call[1])
+		l := r.drain(time.Minute)
+		if count(l, "alias", queue.Discarded, "unknown_previous") != 1 || len(r.letters()) != 0 {
+			t.Errorf("%+v %+v", l.Counts, r.letters())
+		}
+		r.contact("old")
+	})
+}
