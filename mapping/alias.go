@@ -19,6 +19,8 @@ type Alias struct {
 	Message  uint64 `json:"m,omitempty"` // hash of its message id
 	Received int64  `json:"r,omitempty"` // in unix seconds
 	Pos      uint64 `json:"p,omitempty"` // log position of its first half
+	// Said are hashes of the message ids of all calls that said it, the newest of them.
+	Said []uint64 `json:"s,omitempty"`
 	// Over says that the call has had its turn in the lane of its userId, or that it is not waited for any more.
 	Over bool `json:"o,omitempty"`
 }
@@ -40,15 +42,25 @@ func (f *folder) previous(c *Call) Outcome {
 	switch {
 	case !f.known, f.rec.Given && at < 0:
 		return Outcome{Reason: ReasonUnknownPrevious}
-	case f.rec.Given:
-		return Outcome{Delivered: true} // said once more
+	case f.rec.Given: // said once more
+		f.rec.Aliased[at].say(message)
+		return Outcome{Delivered: true}
 	}
+	alias := Alias{To: c.Heir, Message: message, Received: unixSeconds(ev.Received), Pos: c.Pos}
 	if at >= 0 {
+		alias.Said = f.rec.Aliased[at].Said
 		f.rec.Aliased = slices.Delete(f.rec.Aliased, at, at+1)
 	}
-	f.rec.Aliased = append(f.rec.Aliased, Alias{To: c.Heir, Message: message, Received: unixSeconds(ev.Received), Pos: c.Pos})
+	alias.say(message)
+	f.rec.Aliased = append(f.rec.Aliased, alias)
 	f.rec.Aliased = f.rec.Aliased[max(0, len(f.rec.Aliased)-maxAliased):]
 	return Outcome{Delivered: true}
+}
+
+// say adds a call.
+func (a *Alias) say(message uint64) {
+	a.Said = append(slices.Clone(a.Said), message)
+	a.Said = a.Said[max(0, len(a.Said)-maxAliased):]
 }
 
 // GivenTo says whether one of r.Aliased came off, as far as the record of its userId tells; user is the token of r's own.
@@ -75,6 +87,13 @@ func (r *Record) AliasedTo(token string) bool {
 // let come again, is not.
 func (r *Record) Offered(token string) bool {
 	return r.AliasedTo(token) && (r.Allowed == 0 || r.aliasedAt(token) > r.Allowed)
+}
+
+// OfferedBy says whether it was that call that offered it: another to the same user may have come when there was a contact.
+func (r *Record) OfferedBy(token, source, messageID string) bool {
+	return r.Offered(token) && slices.ContainsFunc(r.Aliased, func(a Alias) bool {
+		return a.To == token && slices.Contains(a.Said, hashMessage(source, messageID))
+	})
 }
 
 // aliasedAt is the log position of that call's first half, 0 without one.

@@ -106,6 +106,25 @@ func TestOffered(t *testing.T) {
 	}
 }
 
+func TestOfferedBy(t *testing.T) {
+	alias := Alias{To: "b", Pos: 5}
+	for i := range maxAliased + 1 {
+		alias.say(hashMessage("website", fmt.Sprint("m", i)))
+	}
+	r := Record{Aliased: []Alias{alias}}
+	for call, want := range map[string]bool{"m0": false, "m1": true, "m16": true, "m17": false} {
+		if got := r.OfferedBy("b", "website", call); got != want {
+			t.Errorf("%s: %v", call, got)
+		}
+	}
+	if r.OfferedBy("c", "website", "m1") || r.OfferedBy("b", "app", "m1") {
+		t.Error("another's call")
+	}
+	if r.Allowed = 7; r.OfferedBy("b", "website", "m1") {
+		t.Error("from an earlier life")
+	}
+}
+
 // TestPart: an id that is another person's is no previous id, and nothing of it is left.
 func TestPart(t *testing.T) {
 	r := Record{Previous: []string{"x", "a"}, Taken: map[string]uint64{"x": 3, "a": 7}}

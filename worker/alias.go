@@ -48,11 +48,17 @@ type aliasVerdict struct {
 	aside    string         // why it becomes a dead letter
 }
 
+// offers says whether the half of the call that is about the previousId, whose record old is, offered its contact to the userId. A
+// letter's did, however long ago that was.
+func (c *call) offers(old mapping.Record, self string) bool {
+	return old.Marked || old.OfferedBy(self, c.received.Source, c.received.MessageID) || c.letter != nil && old.Offered(self)
+}
+
 // judgeBoth goes on with the record of the previousId, after its half of the call. joined is the userId's own record if the two are
 // one; self is its token, and heir that of the user to whom an alias call gave the contact of the previousId.
-func judgeBoth(record, joined, old mapping.Record, self, heir string) aliasVerdict {
+func (c *call) judgeBoth(record, joined, old mapping.Record, self, heir string) aliasVerdict {
 	switch {
-	case old.ContactID == "" || !old.Offered(self) && !old.Marked:
+	case old.ContactID == "" || !c.offers(old, self):
 		return aliasVerdict{reason: mapping.ReasonUnknownPrevious}
 	case record.ContactID == old.ContactID && !record.Contested(): // else it was given away, and may come back now
 		return aliasVerdict{needless: true}
@@ -132,7 +138,7 @@ func (t *turn) alias() (done bool, _ error) {
 	}
 	joined := record.Clone() // if the two are one
 	joined.Inherit(old, t.lane.user, token)
-	switch v := judgeBoth(record, joined, old, t.lane.user, heir); {
+	switch v := c.judgeBoth(record, joined, old, t.lane.user, heir); {
 	case v.reason != "":
 		return discard(v.reason)
 	case v.needless:

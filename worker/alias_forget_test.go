@@ -113,6 +113,33 @@ func TestForgetErasesLettersThatNameTheUser(t *testing.T) {
 	})
 }
 
+// An alias call whose previousId had no contact does nothing, also when its second half comes after a later one found a contact there.
+// What comes later for the previousId waits until the second half has had its turn.
+func TestAliasOfEachCall(t *testing.T) {
+	aliasing(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		early, first, again := r.alias("old", "new"), r.alias("old", "new"), r.alias("old", "new")
+		r.publish(early[0])
+		r.drain(time.Minute)
+		r.publish(r.identify("old", nil))
+		r.drain(time.Minute)
+		r.publish(first[0])
+		r.drain(time.Minute)
+		r.publish(again[0], early[1])
+		time.Sleep(time.Second)
+		if l, err := r.store.Ledger(t.Context()); err != nil || count(l, "alias", queue.Discarded, "unknown_previous") != 1 || l.Pending != 1 {
+			t.Errorf("%+v %v", l.Counts, err)
+		}
+		r.contact("old")
+		r.publish(first[1])
+		r.drain(time.Minute)
+		r.contact("new")
+		r.publish(again[1])
+		if l := r.drain(time.Minute); count(l, "alias", queue.Delivered, "") != 2 || len(r.letters()) != 0 {
+			t.Errorf("%+v %+v", l.Counts, r.letters())
+		}
+	})
+}
+
 // TestAliasFromBeforeAnUndo: an alias call that came while its previousId was erased does nothing, also if its second half has its turn
 // when that user has come again, and had been said to be the same user before.
 func TestAliasFromBeforeAnUndo(t *testing.T) {

@@ -265,7 +265,7 @@ func (pl *planner) alias(ctx context.Context, user string, record mapping.Record
 	}
 	joined := p.result.Record.Clone()
 	joined.Inherit(old, user, token)
-	v := judgeBoth(record, joined, old, user, heir)
+	v := c.judgeBoth(record, joined, old, user, heir)
 	c.outcome, c.aside = mapping.Outcome{Delivered: v.reason == "", Reason: v.reason}, v.aside
 	switch {
 	case v.needless:
