@@ -141,15 +141,16 @@ func expecting(subject string, data []byte, rev uint64) *nats.Msg {
 }
 
 // shrink says what follows from an answer after which less is to be sent at once. The smallest batch can still get lost on its way
-// to a new leader, but is too long for no broker that this program can use.
-func (b *batch) shrink(why error) error {
+// to a new leader, but is too long for no broker that this program can use. An embedded broker loses it when it cannot write: mend says
+// what to do then.
+func (b *batch) shrink(why error, mend string) error {
 	switch {
 	case len(b.settlements) > 1:
 		return backoff.Permanent(fmt.Errorf("%w: %w", errSmaller, why))
 	case errorCode(why) == codeBatchTooLong:
 		return backoff.Permanent(fmt.Errorf("committing one record: %w: raise the server's limit of messages in a batch", why))
 	}
-	return b.refuse(why)
+	return b.refuse(fmt.Errorf("what a batch begins with is lost, or had no answer: %s: %w", mend, why))
 }
 
 // refuse gives a batch some more tries, and then up: what a process cannot find out about, its next start reads.

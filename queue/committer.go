@@ -270,7 +270,7 @@ func (c *committer) try(ctx context.Context, b *batch) (uint64, error) {
 		return last, readErr
 	}
 	if verdictOf(err) == verdictSmaller {
-		return 0, b.shrink(err)
+		return 0, b.shrink(err, c.s.silenceMend())
 	}
 	lost, readErr := b.lost(ctx, c.s)
 	switch {
