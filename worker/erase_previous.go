@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -118,26 +117,4 @@ func (t *turn) eraseNaming(last *call) (done bool, _ error) {
 	record.Remember(last.received.Source, last.received.MessageID, last.received.At)
 	t.result = mapping.Result{Record: record}
 	return true, t.settle(record, nil, "")
-}
-
-// meant says whether a letter is one of those that the turn erases.
-func (t *turn) meant(l queue.Letter) (bool, error) {
-	if t.naming == "" || l.Type != string(segment.Alias) {
-		return t.naming == "", nil
-	}
-	whole, err := t.p.store.Letter(t.callCtx, l.ID)
-	if errors.Is(err, queue.ErrNoLetter) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	c := call{stored: whole.Event, edits: whole.Edits}
-	c.decode()
-	for _, previous := range []string{c.received.PreviousID(), c.event.PreviousID} {
-		if t.p.store.User(segment.Received{UserID: previous}.Lane()) == t.naming {
-			return true, nil
-		}
-	}
-	return false, nil
 }
