@@ -133,6 +133,7 @@ func TestEventAnswers(t *testing.T) {
 		{"204", reply{204, nil, ``}, ""},
 		{"200 true", reply{200, nil, `true`}, ""},
 		{"200 text", reply{200, nil, `accepted`}, ""},
+		{"200 with numbers that are no error", reply{200, nil, `{"code":200,"error_code":0,"message":"ok"}`}, ""},
 		{"200 with an error", reply{200, nil, `{"errors":{"message":"no"}}`}, freshmarketer.KindTemporary},
 		{"200 with a page", reply{200, map[string]string{"Content-Type": "text/html"}, `<html>`}, freshmarketer.KindMisrouted},
 		{"200 throttled", reply{200, nil, `{"error_code":429}`}, freshmarketer.KindThrottled},

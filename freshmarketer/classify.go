@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -15,6 +17,10 @@ var (
 	throttleTexts = []string{"response_code :: 429", "too many requests"}          //nolint:gochecknoglobals // a list nobody writes to
 	conflictTexts = []string{"not unique", "already exists", "already been taken"} //nolint:gochecknoglobals // the same
 )
+
+// codeNotUnique is the number that goes with "Email is not unique" and "Contact is not unique", whose texts are localised.
+// Source: seen in client code.
+const codeNotUnique = 3002
 
 // classify makes the error of an answer that is not a success.
 func classify(cl call, got answer, labels map[string]string, now time.Time) *Error {
@@ -49,7 +55,7 @@ func classifyUnreadable(cl call, got answer, now time.Time) *Error {
 		e.Kind, e.Text = KindMisrouted, body.text
 	case body.loginFailed:
 		e.Kind, e.Text = KindAuth, cl.sent.redact(body.text)
-	case body.code == http.StatusTooManyRequests:
+	case body.has(http.StatusTooManyRequests):
 		e.Kind, e.Text = KindThrottled, cl.sent.redact(body.text)
 	case body.hasErrors:
 		e.Text = cl.sent.redact(body.text)
@@ -65,7 +71,7 @@ func kindOf(cl call, status int, body errorBody) Kind {
 		return KindAuth
 	case status < 400: // only 3xx come here
 		return KindMisrouted
-	case status == http.StatusTooManyRequests, body.code == http.StatusTooManyRequests:
+	case status == http.StatusTooManyRequests, body.has(http.StatusTooManyRequests):
 		return KindThrottled
 	case status == http.StatusMethodNotAllowed && cl.op == OpBulkUpsert:
 		return KindThrottled
@@ -82,6 +88,9 @@ func kindOf(cl call, status int, body errorBody) Kind {
 	case status == http.StatusBadRequest && body.html:
 		return KindMisrouted // a proxy's page: the API itself never refuses a change in HTML
 	case status == http.StatusBadRequest, status == http.StatusUnprocessableEntity:
+		if body.has(codeNotUnique) {
+			return KindConflict
+		}
 		return kindOfRefusal(cl.sent, body.text)
 	}
 	return KindUnknown
@@ -103,8 +112,10 @@ type errorBody struct {
 	html        bool
 	hasErrors   bool // a JSON object with "errors": the API itself speaks, not something in front of it
 	loginFailed bool
-	code        int // error_code, 0 if absent
+	codes       []string // the numbers it gives: error_code, and code inside "errors"
 }
+
+func (b errorBody) has(code int) bool { return slices.Contains(b.codes, strconv.Itoa(code)) }
 
 // readBody knows the shapes seen: {"errors":{"code","message":[…]}} with message also a bare string,
 // {"error_code":429}, {"login":"failed","message":null}, HTML, text and nothing.
@@ -122,18 +133,30 @@ func readBody(got answer) errorBody {
 	body.hasErrors = ok && string(raw) != "null"
 	var login string
 	body.loginFailed = json.Unmarshal(object["login"], &login) == nil && login == "failed"
-	// Ignoring the error: a code that is not a number is no code.
-	_ = json.Unmarshal(object["error_code"], &body.code)
+	body.codes = codesIn(object)
 
 	var texts []string
 	for _, key := range []string{"errors", "message", "error", "description"} {
 		texts = appendTexts(texts, object[key])
 	}
-	if len(texts) == 0 && body.code != 0 {
-		texts = append(texts, "error_code "+string(object["error_code"]))
+	if len(texts) == 0 && len(body.codes) > 0 {
+		texts = append(texts, "error_code "+body.codes[0])
 	}
 	body.text = strings.Join(texts, "; ")
 	return body
+}
+
+// codesIn are the numbers that say what is wrong, whatever the language of the texts.
+func codesIn(object map[string]json.RawMessage) (codes []string) {
+	var inner map[string]json.RawMessage
+	_ = json.Unmarshal(object["errors"], &inner) // ignoring the error: a list or a text has none
+	for _, raw := range []json.RawMessage{object["error_code"], inner["code"], inner["error_code"]} {
+		var code text
+		if json.Unmarshal(raw, &code) == nil && strings.Trim(string(code), "0") != "" && isID(string(code)) {
+			codes = append(codes, string(code))
+		}
+	}
+	return codes
 }
 
 // appendTexts collects the strings of a JSON value; of an object only those under "message".

@@ -66,6 +66,8 @@ func TestKindOfEveryAnswer(t *testing.T) {
 		{"429 in the body only", reply{400, nil, `{"error_code":429}`}, freshmarketer.KindThrottled},
 		{"429 in the body of a 200", reply{200, nil, `{"error_code":429}`}, freshmarketer.KindThrottled},
 		{"hidden 429", reply{400, nil, `{"errors":{"code":400,"message":["UCR contact fetch failure :: response_code :: 429 :: response :: Too many requests"]}}`}, freshmarketer.KindThrottled},
+		{"hidden 429 as the code of the errors, in Dutch", reply{400, nil, `{"errors":{"code":429,"message":["Te veel verzoeken"]}}`}, freshmarketer.KindThrottled},
+		{"the same in a 200", reply{200, nil, `{"errors":{"code":"429","message":"Te veel verzoeken"}}`}, freshmarketer.KindThrottled},
 		{"hidden 429 as plain text", reply{400, nil, `Too Many Requests`}, freshmarketer.KindThrottled},
 		{"a 429 that is part of an address", reply{400, nil, `{"errors":{"code":400,"message":["429@x.test is an invalid email address."]}}`}, freshmarketer.KindInvalid},
 
@@ -73,6 +75,9 @@ func TestKindOfEveryAnswer(t *testing.T) {
 		{"not unique", reply{400, nil, `{"errors":{"code":400,"message":["MobileNumber is not unique"]}}`}, freshmarketer.KindConflict},
 		{"taken, message as text", reply{400, nil, `{"errors":{"code":400,"message":"Name has already been taken"}}`}, freshmarketer.KindConflict},
 		{"taken, 422", reply{422, nil, `{"errors":["Email is Not Unique"]}`}, freshmarketer.KindConflict},
+		{"a clash by its number, in Spanish", reply{400, nil, `{"error_code":3002,"message":"El correo no es único"}`}, freshmarketer.KindConflict},
+		{"the same inside the errors", reply{400, nil, `{"errors":{"code":400,"error_code":3002,"message":["El contacto no es único"]}}`}, freshmarketer.KindConflict},
+		{"numbers that are part of a text", reply{400, nil, `{"errors":{"code":400,"message":["3002 and 429 are bad"]},"error_code":400}`}, freshmarketer.KindInvalid},
 		{"exists in Dutch cannot be known", reply{400, nil, `{"errors":{"code":400,"message":["a@b.test bestaat al."]}}`}, freshmarketer.KindInvalid},
 
 		{"invalid", reply{400, nil, invalid}, freshmarketer.KindInvalid},

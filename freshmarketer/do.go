@@ -181,7 +181,7 @@ func withoutURL(err error) error {
 // acknowledged takes any body that does not say otherwise, for calls of whose answer nothing else matters. A page is none:
 // somebody in front of the API answered.
 func acknowledged(got answer) error {
-	if body := readBody(got); body.html || body.loginFailed || body.hasErrors || body.code != 0 {
+	if body := readBody(got); body.html || body.loginFailed || body.hasErrors || len(body.codes) > 0 {
 		return errUnexpected
 	}
 	return nil
