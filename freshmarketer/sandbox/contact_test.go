@@ -187,6 +187,45 @@ func TestUpsert(t *testing.T) {
 	}
 }
 
+// An administrator can allow several contacts with one address: then no write clashes, and a lookup finds them all.
+func TestSharedAddresses(t *testing.T) {
+	t.Parallel()
+	box := newBox(t, sandbox.Options{SharedAddresses: true})
+	first := create(t, box, object{"email": "home@x.test", "external_id": "u-1"}).id()
+	second := create(t, box, object{"email": "HOME@x.test"}).id()
+	third := create(t, box, object{"email": "c@x.test"}).id()
+	found := func() string {
+		t.Helper()
+		contacts, _ := api(t, box, "GET", "lookup?q=home@x.test&f=email&entities=contact", nil).body["contacts"].(object)
+		list, _ := contacts["contacts"].([]any)
+		var ids []string
+		for _, c := range list {
+			ids = append(ids, fmt.Sprintf("%.0f", c.(object)["id"]))
+		}
+		return strings.Join(ids, " ")
+	}
+	if got := found(); got != first+" "+second {
+		t.Errorf("found %s, want %s and %s", got, first, second)
+	}
+	if res := api(t, box, "PUT", "contacts/"+third, object{"contact": object{"email": "home@x.test"}}); res.status != 200 || found() != first+" "+second+" "+third {
+		t.Errorf("an address that others have: %d %s, then found %s", res.status, res.raw, found())
+	}
+	upsert := api(t, box, "POST", "contacts/upsert", object{"unique_identifier": object{"emails": "home@x.test"}, "contact": object{"city": "Ulm"}})
+	if upsert.status != 200 || upsert.id() != first {
+		t.Errorf("an upsert took %s, want the first", upsert.id())
+	}
+	api(t, box, "DELETE", "contacts/"+first, nil)
+	if got := found(); got != second+" "+third {
+		t.Errorf("found %s after the first was deleted", got)
+	}
+	if res := api(t, box, "POST", "contacts", object{"contact": object{"email": "home@x.test", "mobile_number": "5550102"}}); res.status != 200 {
+		t.Errorf("a fourth: %d", res.status)
+	}
+	if res := api(t, box, "POST", "contacts", object{"contact": object{"email": "home@x.test", "mobile_number": "5550102"}}); res.status != 400 {
+		t.Errorf("a fifth, with the number of the fourth: %d", res.status)
+	}
+}
+
 func TestDeleteAndForget(t *testing.T) {
 	t.Parallel()
 	box := newBox(t, sandbox.Options{})

@@ -46,11 +46,15 @@ func (s *Sandbox) indexed(field, value string, now time.Time) []*contact {
 	return found
 }
 
-// candidates are the current states that may match: one for a unique field, all of them otherwise.
+// candidates are the current states that may match: those with the value for a unique field, all of them otherwise.
 func (s *Sandbox) candidates(field, value string) []*contact {
 	switch field {
 	case "email":
-		field = "emails"
+		var all []*contact
+		for _, id := range s.store.byEmail[emailKey(value)] {
+			all = append(all, s.store.contacts[id])
+		}
+		return all
 	case "mobile_number", "external_id":
 	default:
 		all := make([]*contact, 0, len(s.store.contacts))

@@ -74,6 +74,7 @@ type Options struct {
 	BulkCustomFieldMode    Mode          // for bulk upserts alone; "": UpsertCustomFieldMode
 	UpsertAlways200        bool          // do not tell a created contact by 201
 	RefuseExternalIDUpsert bool          // upsert knows no external_id identifier, as nobody documents it
+	SharedAddresses        bool          // several contacts may have one address, as an administrator can allow
 	RestoreClearsCustom    bool          // a restored contact has lost its custom fields
 	NoEvents               bool          // there is no events endpoint
 	EventsNeedContact      bool          // an event of an address that no contact has is refused

@@ -83,6 +83,7 @@ type accountJSON struct {
 	BulkCustomFieldMode    Mode     `json:"bulk_custom_field_mode"`
 	UpsertAlways200        bool     `json:"upsert_always_200"`
 	RefuseExternalIDUpsert bool     `json:"refuse_external_id_upsert"`
+	SharedAddresses        bool     `json:"shared_addresses"`
 	RestoreClearsCustom    bool     `json:"restore_clears_custom"`
 	NoEvents               bool     `json:"no_events"`
 	EventsNeedContact      bool     `json:"events_need_contact"`
@@ -101,7 +102,7 @@ func (a accountJSON) options() Options {
 		PerHour: a.PerHour, PerMinute: a.PerMinute, Throttle: a.Throttle, LimitHeaders: a.LimitHeaders,
 		IndexLag: time.Duration(a.IndexLag), CustomFieldMode: a.CustomFieldMode, UpsertCustomFieldMode: a.UpsertCustomFieldMode,
 		BulkCustomFieldMode: a.BulkCustomFieldMode, UpsertAlways200: a.UpsertAlways200, RefuseExternalIDUpsert: a.RefuseExternalIDUpsert,
-		RestoreClearsCustom: a.RestoreClearsCustom, NoEvents: a.NoEvents, EventsNeedContact: a.EventsNeedContact,
+		SharedAddresses: a.SharedAddresses, RestoreClearsCustom: a.RestoreClearsCustom, NoEvents: a.NoEvents, EventsNeedContact: a.EventsNeedContact,
 		LenientBody: a.LenientBody, Language: a.Language,
 		BulkWait: time.Duration(a.BulkWait), BulkDuration: time.Duration(a.BulkDuration), BulkPolls: a.BulkPolls, MaxJobs: a.MaxJobs,
 	}

@@ -39,6 +39,7 @@ account:
   bulk_custom_field_mode: replace
   upsert_always_200: true
   refuse_external_id_upsert: true
+  shared_addresses: true
   restore_clears_custom: true
   no_events: true
   events_need_contact: true
@@ -61,7 +62,7 @@ faults:
 	want := sandbox.Options{
 		Seed: 7, Contacts: 3, Changes: true, PerHour: 1000, PerMinute: 400, Throttle: sandbox.ThrottleHidden, LimitHeaders: true, IndexLag: 20 * time.Second,
 		CustomFieldMode: sandbox.Replace, UpsertCustomFieldMode: sandbox.Merge, BulkCustomFieldMode: sandbox.Replace,
-		UpsertAlways200: true, RefuseExternalIDUpsert: true, RestoreClearsCustom: true, NoEvents: true, EventsNeedContact: true, LenientBody: true,
+		UpsertAlways200: true, RefuseExternalIDUpsert: true, SharedAddresses: true, RestoreClearsCustom: true, NoEvents: true, EventsNeedContact: true, LenientBody: true,
 		Language: sandbox.Dutch, Required: []string{"last_name"}, ReadOnlyKeys: []string{"reader"},
 		BulkWait: 2 * time.Second, BulkDuration: time.Minute, BulkPolls: 2, MaxJobs: 9,
 		CustomFields:  []sandbox.Field{{Name: "cf_a", Label: "A", Type: sandbox.TypeDropdown, Choices: []string{"x"}}},

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"slices"
 	"strings"
 	"time"
 )
@@ -10,8 +11,9 @@ type store struct {
 	contacts map[int64]*contact // also those in the recycle bin, not the forgotten ones
 	order    []int64            // all ids ever given, ascending
 
-	// live contacts by what must be unique
-	byEmail, byMobile, byExternal map[string]int64
+	// live contacts by what must be unique; an account can be told that addresses need not be
+	byMobile, byExternal map[string]int64
+	byEmail              map[string][]int64
 
 	nextID, nextEmailID int64
 
@@ -37,7 +39,7 @@ type pendingWrite struct {
 func openStore(opt Options) (*store, error) {
 	st := &store{
 		contacts: map[int64]*contact{},
-		byEmail:  map[string]int64{}, byMobile: map[string]int64{}, byExternal: map[string]int64{},
+		byEmail:  map[string][]int64{}, byMobile: map[string]int64{}, byExternal: map[string]int64{},
 		nextID: firstContactID, nextEmailID: firstEmailID,
 		accounts: map[int64]*salesAccount{}, byAccount: map[string]int64{}, nextAccountID: firstAccountID,
 		lag:     opt.IndexLag,
@@ -127,11 +129,17 @@ func (st *store) placeAccount(before, a *salesAccount) {
 
 // index points the contact's unique values at id; 0 frees them for others.
 func (st *store) index(c *contact, id int64) {
+	if key := emailKey(c.email()); id != 0 && key != "" {
+		st.byEmail[key] = append(st.byEmail[key], id)
+	} else if left := slices.DeleteFunc(st.byEmail[key], func(other int64) bool { return other == c.ID }); len(left) > 0 {
+		st.byEmail[key] = left
+	} else {
+		delete(st.byEmail, key)
+	}
 	for _, entry := range []struct {
 		of  map[string]int64
 		key string
 	}{
-		{st.byEmail, emailKey(c.email())},
 		{st.byMobile, c.text("mobile_number")},
 		{st.byExternal, c.text("external_id")},
 	} {
@@ -146,12 +154,15 @@ func (st *store) index(c *contact, id int64) {
 // emailKey is what addresses are compared by. Source: duplicates differing in case only are refused (seen live).
 func emailKey(address string) string { return strings.ToLower(address) }
 
-// unique finds the live contact with this value of a unique field, nil if there is none.
+// unique finds the live contact with this value of a unique field, nil if there is none. Of several with one address it is the
+// one that has had it longest (inferred).
 func (st *store) unique(field, value string) *contact {
 	var id int64
 	switch field {
 	case "emails":
-		id = st.byEmail[emailKey(value)]
+		if ids := st.byEmail[emailKey(value)]; len(ids) > 0 {
+			id = ids[0]
+		}
 	case "mobile_number":
 		id = st.byMobile[withoutSeparators(value)]
 	case "external_id":

@@ -42,6 +42,9 @@ func (s *Sandbox) upsertContact(rq request) answer {
 	if err != nil {
 		return s.refuse(http.StatusBadRequest, err.Error())
 	}
+	if _, _, ok := s.identifier(body.Identifier); ok && body.Contact == nil {
+		return s.refuse(http.StatusBadRequest, s.say(needToFill, "Email")) // as on create and update
+	}
 	return s.upsert(rq, body.Identifier, body.Contact, s.opt.UpsertCustomFieldMode)
 }
 
@@ -147,14 +150,14 @@ func (s *Sandbox) missingRequired(c *contact) []string {
 }
 
 // clashes are the values that another live contact has already. Source: Freshworks support, "unique fields": the
-// primary address, mobile number and external id.
+// primary address (unless an administrator has it otherwise), mobile number and external id.
 func (s *Sandbox) clashes(c *contact) []string {
 	var problems []string
 	taken := func(field, value string) bool {
 		other := s.store.unique(field, value)
 		return value != "" && other != nil && other.ID != c.ID
 	}
-	if taken("emails", c.email()) {
+	if !s.opt.SharedAddresses && taken("emails", c.email()) {
 		problems = append(problems, s.say(alreadyExists, c.email()))
 	}
 	for _, f := range s.fields.standard {
