@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -80,6 +81,7 @@ func newCrashRig(t *testing.T) *crashRig {
 	t.Cleanup(api.Close)
 	r.child = newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), api.URL,
 		"nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
+	r.environ = []string{soonClear}
 	return r
 }
 
@@ -122,8 +124,14 @@ func TestCrashesLoseNothing(t *testing.T) {
 	}
 	r.begin("")
 	st = r.settled(ctx)
+	began := time.Now()
 	for r.replay(ctx, 0); st.Ledger.Dead > 0 && ctx.Err() == nil; st = r.settled(ctx) { // commands in the log are not pending events
-		pause(ctx, 50*time.Millisecond)
+		if pause(ctx, 50*time.Millisecond); time.Since(began) > processPatience {
+			var letters, jobs json.RawMessage
+			r.ask(ctx, http.MethodGet, "/api/letters", "", &letters)
+			r.ask(ctx, http.MethodGet, "/api/replays", "", &jobs)
+			t.Fatalf("the replay of all letters left some: %s\n%s\n%s", letters, jobs, r.stderr)
+		}
 	}
 	r.check(st)
 	r.signal(syscall.SIGTERM)

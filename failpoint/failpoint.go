@@ -33,6 +33,10 @@ const LeaseVariable = "FAILPOINTS_LEASE"
 // built with the tag.
 const LookupVariable = "FAILPOINTS_LOOKUP"
 
+// UnclearVariable of the environment replaces how long a start leaves a bulk alone whose POST was cut off by the end of the process
+// before it, in a program built with the tag.
+const UnclearVariable = "FAILPOINTS_UNCLEAR"
+
 // NoRoomVariable of the environment keeps the store from looking at the free space of its disk, in a program built with the
 // tag: what happens when the disk is full all the same can be seen then.
 const NoRoomVariable = "FAILPOINTS_NO_ROOM"

@@ -16,6 +16,9 @@ func Lease() time.Duration { return 0 }
 // Lookup is how long an unclear activity is left alone, 0 for the program's own time. In this build it is always 0.
 func Lookup() time.Duration { return 0 }
 
+// Unclear is how long a bulk that was cut off is left alone, 0 for the program's own time. In this build it is always 0.
+func Unclear() time.Duration { return 0 }
+
 // NoSync says whether the store is to go without fsync. In this build it never is.
 func NoSync() bool { return false }
 

@@ -59,6 +59,9 @@ func Lease() time.Duration { return duration(LeaseVariable) }
 // Lookup is how long an unclear activity is left alone, 0 for the program's own time.
 func Lookup() time.Duration { return duration(LookupVariable) }
 
+// Unclear is how long a bulk that was cut off is left alone, 0 for the program's own time.
+func Unclear() time.Duration { return duration(UnclearVariable) }
+
 func duration(variable string) time.Duration {
 	text := os.Getenv(variable)
 	if text == "" {

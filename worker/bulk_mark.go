@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 )
 
@@ -82,8 +84,8 @@ func (b *bulks) recover(waitCtx, callCtx context.Context) error {
 
 // outlast waits for the end of a job, or for as long as it may be at work if nobody tells.
 func (b *bulks) outlast(waitCtx, callCtx context.Context, m mark) error {
-	began := time.Now()
-	end := began.Add(min(bulkUnclear, max(0, time.Until(m.At.Add(bulkUnclear)))))
+	began, unclear := time.Now(), cmp.Or(failpoint.Unclear(), bulkUnclear)
+	end := began.Add(min(unclear, max(0, time.Until(m.At.Add(unclear)))))
 	for wait := time.Duration(0); m.Job != ""; wait = b.part.pool.pace.next(time.Since(began)) {
 		if !sleep(waitCtx, wait) {
 			return context.Cause(waitCtx)
