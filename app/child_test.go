@@ -74,16 +74,6 @@ func freeAddr(t testing.TB) string {
 	return l.Addr().String()
 }
 
-func buildProgram(t testing.TB, args ...string) string {
-	t.Helper()
-	program := filepath.Join(t.TempDir(), "freshrelay")
-	args = append(append([]string{"build"}, args...), "-o", program, "../cmd/freshrelay")
-	if out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
-	return program
-}
-
 // childAPI is a sandbox that children deliver to, and its address.
 func childAPI(t testing.TB, opt sandbox.Options, faults ...sandbox.Fault) (*sandbox.Sandbox, string) {
 	t.Helper()

@@ -26,11 +26,26 @@ func stepsOfAForget() []failpoint.Point {
 // each step of it. After the next life nothing of the user is in the directory, the contact is gone, and the ledger adds up.
 func TestAForgetSurvivesAKillAtEachStep(t *testing.T) {
 	t.Parallel()
+	for name, steps := range map[string][]failpoint.Point{
+		"its own": stepsOfAForget(),
+		"commit":  {failpoint.EffectAfter, failpoint.CommitBefore, failpoint.CommitAfter},
+		"others":  {failpoint.ReplayCommitted, failpoint.TrimAfter},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			forgetWithKills(t, steps)
+		})
+	}
+}
+
+// forgetWithKills goes through steps on one store, each with a user of its own.
+func forgetWithKills(t *testing.T, steps []failpoint.Point) {
+	t.Helper()
 	box, api := childAPI(t, sandbox.Options{}, sandbox.Fault{Percent: 100, MatchBody: refusedSeq + "}", Status: http.StatusUnprocessableEntity})
 	c := newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), api, "nats: {max_bytes: 128MiB}\n")
 	ctx := t.Context()
 	forgotten := map[string]bool{}
-	for i, step := range append(stepsOfAForget(), failpoint.EffectAfter, failpoint.CommitBefore, failpoint.CommitAfter, failpoint.ReplayCommitted, failpoint.TrimAfter) {
+	for i, step := range steps {
 		user := fmt.Sprintf("zq-somebody-%d-zq", i)
 		forgotten[user] = true
 		c.start("")
@@ -83,7 +98,7 @@ func TestAForgetSurvivesAKillAtEachStep(t *testing.T) {
 			select {
 			case <-ctx.Done():
 				t.Fatalf("%s: still in %v", step, left)
-			case <-time.After(time.Second):
+			case <-time.After(100 * time.Millisecond):
 			}
 		}
 		c.signal(syscall.SIGTERM)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,8 +19,6 @@ import (
 	"github.com/freshrelay/freshrelay/queue/queuetest"
 	"github.com/freshrelay/freshrelay/worker"
 )
-
-func TestMain(m *testing.M) { os.Exit(queuetest.Main(m)) }
 
 // For an hour of fake time the API hangs, or fails, or is cut off. The door answers every call, and as quickly as before:
 // in a bubble, time passes only when somebody waits for it.

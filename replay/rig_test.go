@@ -31,7 +31,7 @@ var (
 	userCount   = flag.Int("users", 80, "users they are of")
 )
 
-func TestMain(m *testing.M) { os.Exit(queuetest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(queuetest.InMemory(m)) }
 
 // rig is a store, a pool, a sandbox and a runner of jobs, on fake time.
 type rig struct {

@@ -74,8 +74,10 @@ func TestAnUnknownOutcomeIsForTheOperator(t *testing.T) {
 					t.Fatalf("letters %+v", letters)
 				}
 				r.publish(r.track("ann", "B", nil))
-				r.drain(time.Minute) // it holds nobody
-				time.Sleep(72 * time.Hour)
+				r.drain(time.Minute)     // it holds nobody
+				if order.Discard == "" { // one of the two is enough: three days are long for a computer, too
+					time.Sleep(72 * time.Hour)
+				}
 				if r.titles() != "B" || len(r.letters()) != 1 {
 					t.Errorf("made %q, letters %+v: it is sent again by itself", r.titles(), r.letters())
 				}

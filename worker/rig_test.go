@@ -27,7 +27,7 @@ import (
 	"github.com/freshrelay/freshrelay/worker"
 )
 
-func TestMain(m *testing.M) { os.Exit(queuetest.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(queuetest.InMemory(m)) }
 
 // rig is a real store, a real pool and a sandbox, over real HTTP on fake time.
 type rig struct {
@@ -222,6 +222,14 @@ func (r *rig) letters() []queue.Letter {
 		r.t.Fatal(page.Total, err)
 	}
 	return page.Letters
+}
+
+// noLetters waits until there are no dead letters, or for so long.
+func (r *rig) noLetters(limit time.Duration) {
+	r.t.Helper()
+	for end := time.Now().Add(limit); len(r.letters()) > 0 && time.Now().Before(end); {
+		time.Sleep(time.Minute)
+	}
 }
 
 // calls counts the sandbox's calls by operation since call number n.

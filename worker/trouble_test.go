@@ -216,7 +216,7 @@ func TestOneUsersTroubleDelaysNobodyAndEndsByItself(t *testing.T) {
 				time.Sleep(time.Minute)
 				r.box.ClearFaults()
 				r.drain(time.Hour)
-				time.Sleep(26 * time.Hour)
+				r.noLetters(26 * time.Hour)
 				if l := r.drain(time.Hour); l.Dead != 0 || len(r.letters()) != 0 {
 					t.Errorf("the letter was not tried again: %+v", l)
 				}
