@@ -208,7 +208,8 @@ func (g *gate) close(why Hold, failure *freshmarketer.Error) {
 	} else if g.hold != why {
 		g.metrics.SetPaused(string(g.hold), false)
 	}
-	g.notBefore(failure.RetryAfter) // a 503 may name a time as well
+	// A 503 may name a time as well. Unlike that of a 429 it is only believed within reason: a probe costs next to nothing.
+	g.notBefore(min(failure.RetryAfter, askedMost))
 	g.hold, g.ajar, g.passing, g.detail = why, false, false, failure.Error()
 	g.metrics.SetPaused(string(why), true)
 	select {

@@ -226,6 +226,25 @@ func TestNothingIsCalledBeforeTheTimeAnAnswerNames(t *testing.T) {
 	}
 }
 
+// A time that only a broken proxy would name does not stop everybody for days; that of a 429 is the account's own.
+func TestATimeOfAnOutageIsBelievedWithinReason(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	for kind, most := range map[fm.Kind]time.Duration{fm.KindTemporary: askedMost, fm.KindThrottled: week} {
+		t.Run(string(kind), func(t *testing.T) {
+			gateBubble(t, func(t *testing.T, g *gateRig) {
+				began := time.Now()
+				for i := range outageFailures {
+					g.report(fmt.Sprint(i), failure(kind, week))
+				}
+				g.enterWithin(2 * week)
+				if took := time.Since(began); took < most || took > most+5*time.Minute {
+					t.Errorf("somebody may pass after %v, want %v", took, most)
+				}
+			})
+		})
+	}
+}
+
 // After a 429 the heads of many users fail with 500 while the probe works: that must not become a loop of calls.
 func TestHeadsThatFailAreNotTriedInALoop(t *testing.T) {
 	for _, closer := range []fm.Kind{fm.KindThrottled, fm.KindAuth} {

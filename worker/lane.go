@@ -17,7 +17,7 @@ const maxMerge = 500
 // stallMax is the longest wait after trouble with our own store.
 const stallMax = 2 * time.Minute
 
-// askedMost is the longest wait for one user that an answer can ask for.
+// askedMost is the longest wait that an answer can ask for, other than a 429.
 const askedMost = 30 * time.Minute
 
 // lane is one user's queue. It exists while something waits. Its waiting items are guarded by the backlog; everything
