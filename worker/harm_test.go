@@ -28,14 +28,21 @@ func TestDoNoHarm(t *testing.T) {
 	if os.Getenv("FRESHRELAY_LONG") != "" {
 		contacts, calls, room, log = 50_000, 100_000, 4<<30, 1<<20
 	}
-	for _, mode := range []sandbox.Mode{sandbox.Merge, sandbox.Replace} {
-		bubbleNamed(t, string(mode), sandbox.Options{CustomFieldMode: mode, BulkWait: time.Second, BulkDuration: 5 * time.Second, CallLog: log, Changes: true}, func(t *testing.T, r *rig) {
+	for name, opt := range map[string]sandbox.Options{
+		"merge": {CustomFieldMode: sandbox.Merge}, "replace": {CustomFieldMode: sandbox.Replace}, "shared addresses": {SharedAddresses: true},
+	} {
+		opt.BulkWait, opt.BulkDuration, opt.CallLog, opt.Changes = time.Second, 5*time.Second, log, true
+		contacts, calls := contacts, calls
+		if opt.SharedAddresses { // what it adds does not depend on the size
+			contacts, calls = min(contacts, 4000), min(calls, 8000)
+		}
+		bubbleNamed(t, name, opt, func(t *testing.T, r *rig) {
 			r.quota = worker.Quota{PerHour: 1_000_000, PerMinute: 400, Reserve: 0.1}
 			r.maxBytes = room
 			r.mapping.Traits = map[string]string{"newsletter": "Subscription status"}
 			r.restart()
 			h := &harm{rig: r, rng: rand.New(rand.NewPCG(7, 7)), n: contacts, left: map[string]bool{}, addresses: map[string]map[string]bool{}}
-			h.fill()
+			h.fill(opt.SharedAddresses)
 			h.run(calls)
 			h.check()
 		})
@@ -54,8 +61,9 @@ type harm struct {
 }
 
 // user i is one of four kinds by i%4: the contact has the userId; it has only the address; the address is that of a
-// stranger's contact; there is none.
-func (h *harm) fill() {
+// stranger's contact; there is none. That of the last kind is a further address of the stranger before it. Where the account lets
+// contacts share an address, a stranger has that of every other one, too, and somebody without a userId that of some.
+func (h *harm) fill(shared bool) {
 	h.before = map[int64]sandbox.Contact{}
 	for i := range h.n {
 		fields := map[string]any{
@@ -67,11 +75,22 @@ func (h *harm) fill() {
 			fields["external_id"] = fmt.Sprint("u", i)
 		case 2:
 			fields["external_id"] = fmt.Sprint("stranger", i)
+			fields["emails"] = []map[string]any{{"value": fields["emails"], "is_primary": true}, {"value": fmt.Sprintf("u%d@example.test", i+1)}}
 		case 3:
 			continue
 		}
 		c := h.add(fields)
 		h.before[c.ID] = c
+		for _, other := range []struct {
+			userID any
+			has    bool
+		}{{fmt.Sprint("stranger of ", i), i%8 < 4}, {nil, i%10 < 3}} {
+			if shared && other.has {
+				fields["external_id"], fields["emails"] = other.userID, fmt.Sprintf("U%d@example.test", i)
+				c := h.add(fields)
+				h.before[c.ID] = c
+			}
+		}
 	}
 }
 

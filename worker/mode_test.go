@@ -78,15 +78,15 @@ func TestObserveWritesNothingAndLosesNothing(t *testing.T) {
 		r.inMode(r.mode) // a restart in the same mode
 		time.Sleep(time.Minute)
 		r.pending(4)
-		r.mapping.Traits = map[string]string{"colour": "Plan tier"}
+		r.mapping.Traits = map[string]string{"colour": "Job title"} // what was seen of it is what sets it up
 		r.inMode(worker.Mode{})
 		if l := r.drain(time.Minute); l.Delivered != 4 || l.Discarded != 1 {
 			t.Errorf("ledger %+v", l)
 		}
 		r.upTo("ann", 2)
 		r.upTo("bob", 7)
-		if got := r.contact("ann").Custom; got["cf_industry"] != nil {
-			t.Errorf("ann has %v", got)
+		if got := r.contact("ann"); got.Custom["cf_industry"] != nil || got.Fields["job_title"] != "blue" {
+			t.Errorf("ann has %v, %v: what waited was not mapped anew", got.Custom, got.Fields["job_title"])
 		}
 		r.neverBackwards("cf_seq")
 	})
