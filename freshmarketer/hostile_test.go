@@ -3,6 +3,7 @@ package freshmarketer_test
 import (
 	"compress/gzip"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
@@ -37,7 +38,7 @@ func allCalls() map[string]func(context.Context, *freshmarketer.Client) error {
 	type client = freshmarketer.Client
 	write := freshmarketer.ContactWrite{
 		Fields: freshmarketer.Fields{"first_name": secretName, "email": secretAddress, "external_id": secretUser, "tags": []string{secretCompany}},
-		Custom: freshmarketer.Fields{"cf_plan": secretPlan},
+		Custom: freshmarketer.Fields{"cf_plan": secretPlan, "cf_kept": json.RawMessage(`"` + secretNotes + `"`)}, // one as it was read
 	}
 	account := freshmarketer.AccountWrite{Fields: freshmarketer.Fields{"city": secretName}, Custom: freshmarketer.Fields{"cf_plan": secretPlan}}
 	rows := []freshmarketer.BulkRow{{Identifier: "email", Value: secretAddress, Write: write}, {Identifier: "external_id", Value: secretUser, Write: write}}

@@ -71,7 +71,7 @@ func TestErrorsLeakNothing(t *testing.T) {
 func valuesOf(name string) []string {
 	switch name {
 	case "upsert", "create", "update", "bulk":
-		return []string{secretName, secretAddress, secretPlan, secretUser, secretCompany}
+		return []string{secretName, secretAddress, secretPlan, secretUser, secretCompany, secretNotes}
 	case "account":
 		return []string{secretCompany, secretName, secretPlan}
 	case "putaccount":

@@ -1,6 +1,7 @@
 package freshmarketer
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -36,6 +37,13 @@ func (s *sent) add(v any) {
 		}
 	case json.Number:
 		s.add(string(v))
+	case json.RawMessage: // as it was read of the contact, and goes back with the rest
+		var read any
+		decoder := json.NewDecoder(bytes.NewReader(v))
+		decoder.UseNumber()
+		if decoder.Decode(&read) == nil {
+			s.add(read)
+		}
 	case int, int64, float64:
 		s.add(fmt.Sprint(v))
 	case []string:

@@ -28,6 +28,7 @@ func TestRedact(t *testing.T) {
 		{"number", json.Number("4155550102"), "4155550102 is not unique", "[value] is not unique"},
 		{"Go number", map[string]any{"n": 4155550102, "f": 1234.5}, "4155550102 or 1234.5", "[value] or [value]"},
 		{"list", []string{"Sailing"}, "Sailing?", "[value]?"},
+		{"as a contact was read", Fields{"cf_a": json.RawMessage(`"Gr\u00fcn"`), "cf_b": json.RawMessage(`[4155550102]`)}, "Grün, 4155550102?", "[value], [value]?"},
 		{"as JSON writes it", "Müller & \"Söhne\"\n", `unexpected token at '{"a":"Müller & \"Söhne\"\n"}'`, `unexpected token at '{"a":"[value]"}'`},
 		{"pattern characters", "a.*b", "axxb a.*b", "axxb [value]"},
 		{"nothing sent", nil, "Invalid or missing attributes", "Invalid or missing attributes"},
