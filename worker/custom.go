@@ -228,8 +228,9 @@ func (t *turn) learnCustom(contact freshmarketer.Contact, custom freshmarketer.F
 }
 
 // noteLost looks at the answer to an update that was made without reading the contact first. If all other custom fields
-// that are remembered as set are gone, the account does not merge any more: it is no longer relied on, and what is gone is
-// sent again when a call carries it. One that is gone was emptied by somebody.
+// that are remembered as set are gone, the account may not merge any more: that is found out anew, and no longer relied on
+// until then. Or a person has emptied them all. Either way what is gone is sent again when a call carries it. One alone that is
+// gone was emptied by somebody.
 func (t *turn) noteLost(record *mapping.Record, contact freshmarketer.Contact, custom freshmarketer.Fields) {
 	var gone []string
 	for _, name := range record.Filled() {
@@ -245,8 +246,8 @@ func (t *turn) noteLost(record *mapping.Record, contact freshmarketer.Contact, c
 	if len(gone) < several {
 		return
 	}
-	t.p.log.Warn("the account does not keep custom fields any more that a write does not name; from now on they are sent along", zap.Int("lost", len(gone)))
-	t.p.customs.learn(t.callCtx, freshmarketer.OpUpdateContact, CustomFieldsReplace)
+	t.p.log.Warn("custom fields are gone that a write did not name: somebody has emptied them, or the account does not keep them any more, which is found out anew", zap.Int("lost", len(gone)))
+	t.p.customs.forget(t.callCtx)
 	for _, name := range gone {
 		record.ForgetSent(name)
 	}

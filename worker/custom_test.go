@@ -118,3 +118,23 @@ func TestAnAccountThatNoLongerMergesIsNoticed(t *testing.T) {
 		}
 	})
 }
+
+// TestEmptyingByHandIsNoReplacing: a person who empties what we set makes it look as if the account did not merge any more. That is
+// found out, and does not cost a read with every change for ever.
+func TestEmptyingByHandIsNoReplacing(t *testing.T) {
+	bubble(t, sandbox.Options{CallLog: 1 << 16}, func(t *testing.T, r *rig) {
+		all := func(seq int) map[string]any { return map[string]any{"plan": "growth", "industry": "Music", "seq": seq} }
+		r.send("ann", all(1))
+		r.send("bob", all(1))
+		r.edit("ann", map[string]any{"custom_field": map[string]any{"cf_plan": nil, "cf_industry": nil}})
+		r.wantCalls("the lost values are seen", r.send("ann", all(2)), map[string]int{"update_contact": 1})
+		r.send("ann", all(3))
+		r.wantCalls("afterwards", r.send("bob", all(2), all(3)), map[string]int{"update_contact": 2})
+		want := map[string]any{"cf_plan": "growth", "cf_industry": "Music", "cf_seq": json.Number("3")}
+		for _, user := range []string{"ann", "bob"} {
+			if diff := cmp.Diff(want, r.contact(user).Custom); diff != "" {
+				t.Errorf("%s: %s", user, diff)
+			}
+		}
+	})
+}
