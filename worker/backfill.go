@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"strconv"
 	"time"
@@ -139,16 +140,17 @@ func (b *backfill) upToDate(pages int) {
 }
 
 // failing notes that a check has failed. Without checks the index must not be relied on.
-func (b *backfill) failing(err error) error {
+func (b *backfill) failing(waitCtx, callCtx context.Context, err error) error {
+	give, given := errors.AsType[giveUp](err)
+	if !given && (apiError(err) == nil || b.notOurs(waitCtx, callCtx, err)) {
+		return err
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	give, given := errors.AsType[giveUp](err)
 	switch {
 	case given:
 	case untold(err):
 		give = giveUp{endedRefused, retryRefused}
-	case apiError(err) == nil, freshmarketer.KindOf(err) == freshmarketer.KindCanceled:
-		return err
 	default:
 		if b.failed++; b.failed < maxChecks {
 			return err

@@ -45,7 +45,7 @@ func (b *backfill) check(ctx context.Context, pass *pass) error {
 			return errStale
 		}
 		if err != nil {
-			return b.failing(err)
+			return b.failing(ctx, ctx, err)
 		}
 	}
 	return b.caughtUp(ctx, r, now)
@@ -72,7 +72,7 @@ func (b *backfill) catchUp(waitCtx, callCtx context.Context) error {
 			return nil
 		})
 		if err != nil && !errors.Is(err, errHeld) {
-			return b.failing(err)
+			return b.failing(waitCtx, callCtx, err)
 		}
 	}
 	return b.caughtUp(callCtx, r, now)

@@ -57,12 +57,12 @@ func (b *backfill) read(waitCtx, callCtx context.Context) error {
 	}
 	for failures := 0; !b.now().Done; {
 		err := b.pages(waitCtx, callCtx, run)
-		switch kind := freshmarketer.KindOf(err); {
+		switch {
 		case err == nil, errors.Is(err, errHeld):
 			failures = 0
 		case apiError(err) == nil:
 			return err
-		case kind == freshmarketer.KindThrottled, kind == freshmarketer.KindAuth, kind == freshmarketer.KindCanceled:
+		case b.notOurs(waitCtx, callCtx, err):
 			if waitCtx.Err() != nil {
 				return context.Cause(waitCtx)
 			}
@@ -146,6 +146,8 @@ func (b *backfill) survey(waitCtx, callCtx context.Context, run string) error {
 			failures = 0
 		case apiError(err) == nil:
 			return err
+		case b.notOurs(waitCtx, callCtx, err):
+			failures = 0
 		case untold(err):
 			return giveUp{endedRefused, retryRefused}
 		case failures >= maxPageFailures:
@@ -232,14 +234,26 @@ func (b *backfill) calls(ctx context.Context, n int, do func(call func(func() er
 	return do(func(call func() error) error { return oneCall(pass, call) })
 }
 
-// oneCall makes a call about no user in particular. What is refused for good says nothing about the account's health.
+// notOurs says that a call has failed for the account's trouble and not for that of its lists: everything is held for it, and the
+// call is worth another try when nothing is. That one is refused, or answered by something else than the API, may be either.
+func (b *backfill) notOurs(waitCtx, callCtx context.Context, err error) bool {
+	switch freshmarketer.KindOf(err) {
+	case freshmarketer.KindThrottled, freshmarketer.KindAuth, freshmarketer.KindCanceled:
+		return true
+	case freshmarketer.KindPermission, freshmarketer.KindMisrouted:
+		return !b.gate.verify(waitCtx, callCtx)
+	}
+	return b.gate.heldNow()
+}
+
+// oneCall makes a call about no user in particular. What the API itself refuses for good says nothing about the account's health.
 func oneCall(pass *pass, call func() error) error {
 	if err := pass.admit(); err != nil {
 		return err
 	}
 	err := call()
 	told := err
-	if untold(err) {
+	if untold(err) && !troubled(freshmarketer.KindOf(err)) {
 		told = nil
 	}
 	pass.report("", told)

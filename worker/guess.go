@@ -166,7 +166,7 @@ func (b *bulks) verified(ctx context.Context, pass *pass, turns []*turn) []*turn
 		stale, err = backfill.claim(ctx, guessed)
 	}
 	if err = noRoom(err); errors.As(err, new(giveUp)) {
-		_ = backfill.failing(err) // which has it ended
+		_ = backfill.failing(ctx, ctx, err) // which has it ended
 	}
 	return slices.DeleteFunc(turns, func(t *turn) bool {
 		switch g := t.lane.guess; {
