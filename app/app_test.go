@@ -236,7 +236,7 @@ func TestTheSamplesBecomeTheirContacts(t *testing.T) {
 				t.Error(err)
 			}
 			for _, e := range p.logs.All() {
-				line := fmt.Sprint(e.Message, e.ContextMap())
+				line := fmt.Sprintf("%s %[2]v %[2]s", e.Message, e.ContextMap()) // bytes as text, too
 				for _, secret := range []string{"@", "Okafor", "cust-1001", config.SandboxAPIKey, config.SandboxWriteKey} {
 					if strings.Contains(line, secret) {
 						t.Errorf("a log line tells %q: %s", secret, line)

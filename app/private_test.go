@@ -71,7 +71,7 @@ func TestNoTypeOfCallTellsOfItsUser(t *testing.T) {
 		t.Errorf("only %d log lines", len(lines))
 	}
 	for _, e := range lines {
-		private(t, "a log line", fmt.Append(nil, e.Message, e.ContextMap()))
+		private(t, "a log line", fmt.Appendf(nil, "%s %[2]v %[2]s", e.Message, e.ContextMap())) // bytes as text, too
 	}
 }
 

@@ -132,7 +132,7 @@ func (r *rig) close() {
 	}
 	queuetest.Close(r.t, r.store)
 	for _, entry := range r.logs.All() {
-		line := fmt.Sprint(entry.Message, entry.ContextMap())
+		line := fmt.Sprintf("%s %[2]v %[2]s", entry.Message, entry.ContextMap()) // bytes as text, too
 		if strings.Contains(line, "@") || strings.Contains(line, r.api.APIKey) {
 			r.t.Errorf("a log line tells an address or the key: %s", line)
 		}
