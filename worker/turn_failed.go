@@ -19,7 +19,7 @@ func (t *turn) after(err error) (again bool, _ error) {
 }
 
 // failed acts on what went wrong. again means that the turn is to be made anew as soon as the gate lets it; otherwise
-// the lane is settled, planned for later or given back.
+// the lane is settled, planned for later or given back. On an error nothing has been done with it.
 func (t *turn) failed(err error) (again bool, _ error) {
 	if errors.Is(err, errHeld) || errors.Is(err, errMapAgain) {
 		return true, nil
@@ -39,9 +39,9 @@ func (t *turn) failed(err error) (again bool, _ error) {
 		t.part.retryLater(l, time.Duration(wait))
 		return false, nil
 	}
-	api := new(freshmarketer.Error)
-	if !errors.As(err, &api) {
-		api = &freshmarketer.Error{Kind: freshmarketer.KindUnknown, Err: err}
+	api := apiError(err)
+	if api == nil {
+		return false, err // our own store: nobody's try
 	}
 	f := Failure{
 		Kind: api.Kind, Counts: t.counts, Known: l.record.ContactID != "", Merged: len(t.calls), Age: l.age(gate.idleFor()),
