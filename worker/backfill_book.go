@@ -104,6 +104,17 @@ func (l *library) now() backfillBook {
 	return l.book
 }
 
+// here changes what this process alone knows of the book. What ctx ends before is not changed.
+func (l *library) here(ctx context.Context, do func()) {
+	if l.acquire(ctx) != nil {
+		return
+	}
+	defer l.release()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	do()
+}
+
 // sync reads what other processes, or an earlier run, have written.
 func (l *library) sync(ctx context.Context) error {
 	if err := l.acquire(ctx); err != nil {

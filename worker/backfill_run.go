@@ -15,14 +15,12 @@ func (b *backfill) run(waitCtx, callCtx context.Context) {
 	if err := b.sync(callCtx); err != nil && waitCtx.Err() == nil {
 		b.log.Warn("what is known of a backfill could not be read", zap.Error(err))
 	}
-	b.mu.Lock()
 	if b.alone {
-		b.book.Checked = 0 // what an earlier run was about to adopt is not in STATE
+		b.here(callCtx, func() { b.book.Checked = 0 }) // what an earlier run was about to adopt is not in STATE
 	}
-	if b.book.active() {
+	if b.now().active() {
 		signal(b.wake)
 	}
-	b.mu.Unlock()
 	for waitCtx.Err() == nil {
 		pause := backfillTick
 		if b.alone && !b.now().active() {
@@ -70,7 +68,7 @@ func (b *backfill) step(waitCtx, callCtx context.Context) {
 	}
 	if give, ok := errors.AsType[giveUp](noRoom(err)); ok {
 		if err = b.end(callCtx, give); err != nil || !time.Now().Before(b.now().NotUntil) { // or there was no room to begin
-			b.abandon(give) // here at least: nobody must wait for it
+			b.abandon(callCtx, give) // here at least: nobody must wait for it
 		}
 	}
 	if err != nil && !errors.Is(err, errNotOurs) {
@@ -141,10 +139,8 @@ func (b *backfill) end(ctx context.Context, why giveUp) error {
 }
 
 // abandon gives the index up in this process alone, until STATE can be written.
-func (b *backfill) abandon(why giveUp) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.book.Ended, b.book.NotUntil, b.index = why.why, time.Now().Add(why.pause).UTC(), &contactIndex{}
+func (b *backfill) abandon(ctx context.Context, why giveUp) {
+	b.here(ctx, func() { b.book.Ended, b.book.NotUntil, b.index = why.why, time.Now().Add(why.pause).UTC(), &contactIndex{} })
 }
 
 func (b *backfill) set(busy string) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
@@ -198,6 +199,32 @@ func TestABackfillThatCannotBeginIsNotWaitedFor(t *testing.T) {
 		time.Sleep(retryWorth)
 		if !b.consult(ann) {
 			t.Error("there is never another one")
+		}
+	})
+}
+
+// Whoever has the lock reads the book without another: it does not change under its hands, not even when it is given up without STATE.
+func TestABookIsGivenUpBetweenTwoReaders(t *testing.T) {
+	doorBubble(t, sandbox.Options{}, func(t *testing.T, d *door) {
+		b := d.sharer("one")
+		if _, err := b.take(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			b.abandon(t.Context(), giveUp{endedRoom, retryWorth})
+			close(ended)
+		}()
+		synctest.Wait()
+		if !b.book.active() {
+			t.Error("it has changed while somebody read it")
+		}
+		b.release()
+		if <-ended; b.book.active() {
+			t.Error("it is still used")
 		}
 	})
 }
