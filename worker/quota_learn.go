@@ -158,7 +158,7 @@ func (q *quota) observe(total, remaining int, reset time.Duration) {
 	}
 	until := time.Now().Add(pause)
 	if reset > 0 {
-		until = time.Now().Add(reset)
+		until = time.Now().Add(min(reset, time.Hour)) // no window is longer: it is no time of one
 	}
 	q.cap = &seenCap{left: left, until: until, pause: pause}
 	if before != nil && before.left < q.cap.left {

@@ -143,6 +143,22 @@ func TestLimitHeadersAreBelieved(t *testing.T) {
 	})
 }
 
+// No window is longer than an hour: a later reset, like a Unix time in milliseconds, would stop everything for days.
+func TestALimitHeaderHoldsForAnHourAtMost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		runQuota(t, &flakyAccount{}, DefaultQuota(), func(q *quota, _ *gate) {
+			q.observe(1000, 0, 7*24*time.Hour)
+			began := time.Now()
+			g, err := q.acquire(t.Context(), classContact, 1)
+			if took := time.Since(began); err != nil || took < 59*time.Minute || took > 61*time.Minute {
+				t.Errorf("%v after %v", err, took)
+			}
+			g.giveBack()
+		})
+	})
+}
+
 // A process that is alone knows at any time what it has used.
 func TestStatusOfTheQuota(t *testing.T) {
 	t.Parallel()
