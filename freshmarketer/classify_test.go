@@ -173,6 +173,8 @@ func TestRetryAfter(t *testing.T) {
 		{"nothing", nil, 0},
 		{"seconds", map[string]string{"Retry-After": "8"}, 8 * time.Second},
 		{"zero", map[string]string{"Retry-After": "0"}, 0},
+		{"a Unix time, by the server's clock", map[string]string{"Retry-After": "1772443050", "Date": date}, 150 * time.Second},
+		{"a Unix time in milliseconds", map[string]string{"Retry-After": "1772443050000", "Date": date}, 150 * time.Second},
 		{"absurd", map[string]string{"Retry-After": "9999999999999"}, 7 * 24 * time.Hour},
 		{"negative", map[string]string{"Retry-After": "-5"}, 0},
 		{"a word", map[string]string{"Retry-After": "soon"}, 0},

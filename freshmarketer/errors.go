@@ -101,7 +101,7 @@ func refuse(op, text string) *Error { return &Error{Op: op, Kind: KindInvalid, T
 // maxRetryAfter only keeps absurd values from overflowing; how long to believe a server is the caller's decision.
 const maxRetryAfter = 7 * 24 * time.Hour
 
-// retryAfter reads the header's two forms, seconds and an HTTP date (RFC 9110, 10.2.3). A date is compared with the
+// retryAfter reads the header's two forms, seconds and an HTTP date (RFC 9110, 10.2.3), and a Unix time. A date is compared with the
 // server's own Date where there is one, because our clock may differ from theirs.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
@@ -109,7 +109,7 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		return 0
 	}
 	if seconds, err := strconv.ParseUint(value, 10, 63); err == nil {
-		return time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+		return untilReset(int64(seconds), h, now)
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {

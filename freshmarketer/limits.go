@@ -30,9 +30,13 @@ func readLimits(h http.Header, now time.Time) (Limits, bool) {
 	return l, l.Total >= 0 || l.Remaining >= 0 || l.Reset > 0 || l.RetryAfter > 0
 }
 
-// untilReset takes small numbers for seconds and large ones for a Unix time, of the server's clock if it gives one.
+// untilReset takes small numbers for seconds and large ones for a Unix time, in seconds or milliseconds, of the server's clock if
+// it gives one.
 func untilReset(reset int64, h http.Header, now time.Time) time.Duration {
 	const smallestUnixTime = 1_000_000_000 // the year 2001
+	if reset >= smallestUnixTime*1000 {
+		reset /= 1000
+	}
 	if reset >= smallestUnixTime {
 		if served, err := http.ParseTime(h.Get("Date")); err == nil {
 			now = served
