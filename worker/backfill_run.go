@@ -140,7 +140,9 @@ func (b *backfill) end(ctx context.Context, why giveUp) error {
 
 // abandon gives the index up in this process alone, until STATE can be written.
 func (b *backfill) abandon(ctx context.Context, why giveUp) {
-	b.here(ctx, func() { b.book.Ended, b.book.NotUntil, b.index = why.why, time.Now().Add(why.pause).UTC(), &contactIndex{} })
+	b.here(ctx, func() {
+		b.book.Ended, b.book.NotUntil, b.index = why.why, time.Now().Add(why.pause).UTC(), &contactIndex{}
+	})
 }
 
 func (b *backfill) set(busy string) {

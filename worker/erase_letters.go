@@ -69,9 +69,14 @@ func (t *turn) meant(l queue.Letter) (bool, error) {
 	if t.naming == "" || l.Type != string(segment.Alias) {
 		return t.naming == "", nil
 	}
+	return t.names(l, t.naming)
+}
+
+// names says whether the letter of an alias call names a user, by its token, as the previousId.
+func (t *turn) names(l queue.Letter, user string) (bool, error) {
 	whole, err := t.p.store.Letter(t.callCtx, l.ID)
 	if errors.Is(err, queue.ErrNoLetter) {
-		return false, nil
+		return false, nil // settled meanwhile
 	}
 	if err != nil {
 		return false, err
@@ -79,7 +84,7 @@ func (t *turn) meant(l queue.Letter) (bool, error) {
 	c := call{stored: whole.Event, edits: whole.Edits}
 	c.decode()
 	for _, previous := range []string{c.received.PreviousID(), c.event.PreviousID} {
-		if t.p.store.User(segment.Received{UserID: previous}.Lane()) == t.naming {
+		if previous != "" && t.p.store.User(segment.Received{UserID: previous}.Lane()) == user {
 			return true, nil
 		}
 	}
@@ -87,7 +92,8 @@ func (t *turn) meant(l queue.Letter) (bool, error) {
 }
 
 // eraseAliases has the dead letters of alias calls given up that name the user as their previousId. They are other users', perhaps
-// in the care of another process, so each is given up in its own lane.
+// in the care of another process, so each is given up in its own lane; in whatever mode that lane waits, and though nothing of the
+// alias call may stand in the user's record. What is no letter yet is for erasePrevious.
 func (t *turn) eraseAliases() error {
 	ledger, err := t.p.store.Ledger(t.callCtx)
 	if err != nil {
@@ -102,21 +108,14 @@ func (t *turn) eraseAliases() error {
 	}
 	var ids []string
 	err = t.p.store.EachLetter(t.callCtx, queue.LetterFilter{Type: string(segment.Alias)}, func(l queue.Letter) error {
-		whole, err := t.p.store.Letter(t.callCtx, l.ID)
-		if errors.Is(err, queue.ErrNoLetter) {
-			return nil // settled meanwhile
+		if l.User == t.lane.user {
+			return nil // the own letters go in this settlement
 		}
-		if err != nil {
-			return err
-		}
-		received, err := segment.Decode(whole.Event)
-		if err != nil || l.User == t.lane.user {
-			return nil //nolint:nilerr // it names nobody; the own letters go in this settlement
-		}
-		if previous := received.PreviousID(); previous != "" && t.p.store.User(segment.Received{UserID: previous}.Lane()) == t.lane.user {
+		named, err := t.names(l, t.lane.user)
+		if named {
 			ids = append(ids, l.ID)
 		}
-		return nil
+		return err
 	})
 	if err != nil || len(ids) == 0 {
 		return err

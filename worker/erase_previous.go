@@ -59,7 +59,7 @@ func leftOf(r mapping.Record) *mapping.Record {
 }
 
 // erasePrevious puts a call into the lanes of the user's previous ids that does with them what last does, and one into those of
-// users whose dead letters may name this one, once for each try.
+// users whose alias calls may become dead letters that name this one: those that are letters by now go by eraseAliases.
 func (t *turn) erasePrevious(last *call) error {
 	var entries []queue.Entry
 	if last.heir() == "" {
