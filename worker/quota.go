@@ -165,6 +165,7 @@ func (q *quota) acquire(ctx context.Context, c class, calls int) (*grant, error)
 		}
 	}
 	q.mu.Unlock()
+	signal(q.wake) // for those behind
 	select {
 	case g := <-w.ready: // granted at the same moment
 		g.giveBack()

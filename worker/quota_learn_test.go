@@ -159,6 +159,38 @@ func TestALimitHeaderHoldsForAnHourAtMost(t *testing.T) {
 	})
 }
 
+// Somebody who waits for many calls and gives up keeps nobody waiting who stood behind, nor does the time count as one in which
+// nothing could be sent.
+func TestWhoGivesUpWaitingLetsTheNextGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		runQuota(t, &flakyAccount{}, Quota{PerHour: 100}, func(q *quota, g *gate) {
+			spend(t, q, 80)
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() { _, _ = q.acquire(ctx, classContact, 90) }()
+			synctest.Wait()
+			taken := make(chan time.Time)
+			go func() {
+				if grant, err := q.acquire(t.Context(), classContact, 1); err == nil {
+					grant.giveBack()
+				}
+				taken <- time.Now()
+			}()
+			time.Sleep(time.Minute)
+			cancel()
+			asked := time.Now()
+			if waited := (<-taken).Sub(asked); waited > time.Second {
+				t.Errorf("it went %v later", waited)
+			}
+			synctest.Wait()
+			before := g.idleFor()
+			if time.Sleep(time.Minute); g.idleFor() > before {
+				t.Error("calls are still said to be short")
+			}
+		})
+	})
+}
+
 // A process that is alone knows at any time what it has used.
 func TestStatusOfTheQuota(t *testing.T) {
 	t.Parallel()
