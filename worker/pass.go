@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer"
 )
@@ -17,6 +18,8 @@ type pass struct {
 	extra []*grant // calls beyond those that were asked for
 	used  *grant   // of the call under way
 	Calls int      // admitted so far
+	// patience is how long a call beyond those that were asked for is waited for, before all others.
+	patience time.Duration
 	// Short says that the last admit failed for want of calls: enter anew for more of them.
 	Short bool
 }
@@ -64,7 +67,7 @@ func (g *gate) mayPass() bool {
 func (p *pass) admit() error {
 	p.used, p.Short = p.grant, false
 	if !p.grant.spend() {
-		more, err := p.gate.quota.more()
+		more, err := p.gate.quota.more(p.patience)
 		if err != nil || !more.spend() {
 			p.Short = true
 			return errHeld
@@ -103,7 +106,9 @@ func (t *turn) enter() (waited bool, err error) {
 	}
 	t.part.backlog.queue(t.lane, true)
 	defer t.part.backlog.queue(t.lane, false)
-	t.pass, waited, err = t.p.gate.enter(t.waitCtx, t.class(), max(t.more, t.needs()))
+	if t.pass, waited, err = t.p.gate.enter(t.waitCtx, t.class(), max(t.more, t.needs())); err == nil {
+		t.pass.patience = freshFor // what it has read by then is still so
+	}
 	return waited, err
 }
 
@@ -132,13 +137,18 @@ func (t *turn) needs() int {
 	return calls + 1 // a new one is made with everything
 }
 
-// leave gives back the calls that were not made, and remembers if there were too few.
+// unforeseen is how many calls a change is likely to take that takes more than it needs if all goes well: as many as it takes to
+// find a contact by its address, with the update.
+const unforeseen = 4
+
+// leave gives back the calls that were not made, and remembers if there were too few: the change begins anew then, so it asks for
+// plenty the next time.
 func (t *turn) leave() {
 	if t.pass == nil {
 		return
 	}
 	if t.pass.Short {
-		t.more = t.pass.Calls + 1
+		t.more = max(unforeseen, 2*t.pass.Calls)
 	}
 	t.p.effort.add(t.pass.Calls, 0)
 	t.pass.leave()

@@ -180,6 +180,16 @@ func (q *quota) most(calls int) int {
 	return max(1, min(calls, allowed.hour, allowed.minute))
 }
 
+// reach is how many of so many calls can be given at once, if one waits for them.
+func (q *quota) reach(calls int) int {
+	if q.cfg.off() {
+		return calls
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.most(calls)
+}
+
 // tryAcquire grants calls if they are at hand and nobody waits for them.
 func (q *quota) tryAcquire(c class, calls int) (*grant, error) {
 	if q.cfg.off() {
@@ -201,17 +211,24 @@ func (q *quota) tryAcquire(c class, calls int) (*grant, error) {
 	return nil, errNoCalls
 }
 
-// more grants one call to a change under way. It does not queue: what the change has read must not grow old.
-func (q *quota) more() (*grant, error) {
+// more grants one call to a change under way, which would have to begin anew without: before all who wait, if one is at hand or comes
+// free within patience. It does not wait for longer: what the change has read must not grow old.
+func (q *quota) more(patience time.Duration) (*grant, error) {
 	if q.cfg.off() {
 		return &grant{}, nil
 	}
 	q.mu.Lock()
-	defer q.mu.Unlock()
-	if g := q.grantLocked(1); g != nil {
+	g := q.grantLocked(1)
+	q.mu.Unlock()
+	switch {
+	case g != nil:
 		return g, nil
+	case patience == 0:
+		return nil, errNoCalls
 	}
-	return nil, errNoCalls
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return q.acquire(ctx, classSystem, 1)
 }
 
 func (q *quota) grantLocked(calls int) *grant {

@@ -14,7 +14,7 @@ import (
 // field. Where the answer names the field, that costs one more call; where it does not, the field is searched by halves,
 // on the contact itself: what is taken on the way is part of the change.
 
-// maxSearch bounds the calls of one search by halves. What it has not cleared by then is left out too.
+// maxSearch bounds the calls of one search by halves, which fits into one pass. What it has not cleared by then is left out too.
 const maxSearch = 12
 
 // maxSearches bounds the searches of one turn: a change of many events can hold a refused value in each. maxEarlier bounds
@@ -83,7 +83,9 @@ func (t *turn) blame(refused error) (found bool, _ error) {
 
 // search finds out which fields of a refused change of a known contact the API does not take, if it takes any of them.
 func (t *turn) search() ([]string, error) {
-	s := &search{t: t, id: t.lane.record.ContactID, whole: write(t.result.Change), left: maxSearch}
+	s := &search{t: t, id: t.lane.record.ContactID, whole: write(t.result.Change)}
+	// No more than the quota ever gives at once: the pass would fall short, and the search begin anew, for ever.
+	s.left = max(0, t.p.gate.quota.reach(t.pass.Calls+1+maxSearch)-t.pass.Calls-1) // one to read the contact
 	if reads(t.result.Change, CustomFieldsAuto) {
 		before, err := t.current(s.id)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/worker"
 )
 
 // entry is the journal's line of the last call that was made.
@@ -143,6 +144,35 @@ func TestRefusedValuesCostABoundedNumberOfCalls(t *testing.T) {
 		}
 		if l.Delivered+l.Dead != 201 {
 			t.Errorf("ledger %+v", l)
+		}
+	})
+}
+
+// A search for refused fields fits into what the quota gives at once, however little that is: otherwise it would begin anew for ever.
+func TestASearchFitsIntoASmallQuota(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.known("ann")
+		r.quota = worker.Quota{PerHour: 10_000, PerMinute: 12, Reserve: 0.1}
+		r.restart()
+		r.fault(sandbox.Fault{Percent: 100, Status: 400, MatchBody: "Refuse me"})
+		before := r.box.CallCount()
+		r.publish(r.identify("ann", map[string]any{
+			"seq": 1, "plan": "Refuse me", "industry": "Music", "job title": "Refuse me", "city": "Ulm", "first name": "Ann", "last name": "Refuse me",
+		}))
+		if l := r.drain(2 * time.Hour); l.Dead != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		if n := r.box.CallCount() - before; n > 40 {
+			t.Errorf("%d calls: %v", n, r.calls(before))
+		}
+		left := r.leftOut()
+		for _, field := range []string{"cf_plan", "job_title", "last_name"} {
+			if left[field] != "refused" {
+				t.Errorf("%s is not left out: %v", field, left)
+			}
+		}
+		if len(left) > 5 {
+			t.Errorf("nearly nothing was sent: %v", left)
 		}
 	})
 }
