@@ -37,8 +37,10 @@ type flight struct {
 	rows             []freshmarketer.BulkRow
 	mark             mark
 	calls            []queue.JournalCall
-	alone            bool   // it is about finding something out
-	landed           func() // makes room for another job; may be called twice
+	alone            bool      // it is about finding something out
+	landed           func()    // makes room for another job; may be called twice
+	until            time.Time // when no job is at work any more that its changes may be in already
+	halving          *halving  // nil: nothing was halved
 }
 
 func newFlight(waitCtx, callCtx context.Context, b *bulks, slot int, pass *pass, turns []*turn) *flight {
@@ -53,28 +55,31 @@ func newFlight(waitCtx, callCtx context.Context, b *bulks, slot int, pass *pass,
 func (f *flight) run() {
 	defer f.releaseClaims()
 	job, err := f.post()
-	if api := apiError(err); api != nil && troubled(api.Kind) {
+	if api := apiError(err); api != nil && troubled(api.Kind) && f.halving == nil {
 		// Nobody says whose trouble it is, and no other call may be under way that would: without asking, an outage is taken
 		// for a bulk's own trouble until changes go one by one.
 		f.b.part.pool.gate.verify(f.waitCtx, f.callCtx)
 	}
 	switch {
 	case err == nil:
-		f.conclude(f.follow(job))
+		f.went(true)
+		status, certain := f.follow(job)
+		f.landed()
+		f.conclude(status, certain)
 	case f.waitCtx.Err() != nil:
 	case unclear(err):
 		f.ended(metrics.BulkUnclear)
-		f.b.log.Warn("a bulk was not answered, waiting until it cannot be at work any more", zap.Int("contacts", len(f.turns)), zap.Duration("wait", bulkUnclear))
-		if sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear))) {
-			f.clear()
-			f.vain()
-		}
+		f.went(false)
+		f.halve()
 	default:
 		if !errors.Is(err, errHeld) { // else it was never sent
 			f.ended(metrics.BulkRefused)
 		}
 		f.clear()
-		f.refusedWhole(err)
+		f.landed()
+		if sleep(f.waitCtx, time.Until(f.until)) {
+			f.refusedWhole(err)
+		}
 	}
 }
 
@@ -178,12 +183,12 @@ func (f *flight) note(op string, began time.Time, err error) {
 // became of each row; then it returns only when the job cannot be at work any more, or when we are stopping.
 func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain bool) {
 	pace, trust := &f.b.part.pool.pace, &f.b.part.pool.trust
-	wait := pace.first()
+	wait, late := pace.first(), false
 	if !f.alone && f.proven() && trust.skips() {
 		if done, ok := f.outwait(); ok {
 			return done, true
 		}
-		wait = 0
+		wait, late = 0, true
 	}
 	for ; ; wait = pace.next(time.Since(f.mark.At)) {
 		if !sleep(f.waitCtx, wait) {
@@ -194,7 +199,9 @@ func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain boo
 		f.note(freshmarketer.OpJobStatus, began, err)
 		switch {
 		case err == nil && (status.State == freshmarketer.JobDone || status.State == freshmarketer.JobFailed):
-			pace.took(time.Since(f.mark.At))
+			if !late { // else it had ended long ago
+				pace.took(time.Since(f.mark.At))
+			}
 			trust.asked(status.Certain() && status.Failed == 0)
 			if status.Certain() {
 				return status, true
@@ -246,6 +253,10 @@ func (f *flight) conclude(status freshmarketer.JobStatus, certain bool) {
 		return // the mark stays: whoever comes next follows the job
 	}
 	f.clear()
+	sleep(f.waitCtx, time.Until(f.until)) // a settlement of what is certain does no harm when we are stopping
+	if f.waitCtx.Err() != nil && !certain {
+		return
+	}
 	f.releaseClaims()
 	failed := map[int]bool{}
 	for _, row := range status.Failures {

@@ -12,8 +12,10 @@ import (
 	"github.com/freshrelay/freshrelay/worker"
 )
 
-// heap is what the process holds, in MiB.
+// heap is what the process holds, in MiB. A collection leaves what was put into a pool, such as the broker's 4 MiB buffers; the
+// second one takes it.
 func heap() float64 {
+	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -53,7 +55,7 @@ func TestAnOutageDoesNotGrowInMemory(t *testing.T) {
 		if most > readAhead+64<<10 {
 			t.Errorf("%d bytes in memory, the bound is %d", most, readAhead)
 		}
-		if long && after > before+8 {
+		if long && after > before+2 {
 			t.Errorf("the heap grew from %.1f MiB to %.1f MiB", before, after)
 		}
 		r.box.ClearFaults()
