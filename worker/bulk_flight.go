@@ -199,7 +199,7 @@ func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain boo
 		f.note(freshmarketer.OpJobStatus, began, err)
 		switch {
 		case err == nil && (status.State == freshmarketer.JobDone || status.State == freshmarketer.JobFailed):
-			if !late { // else it had ended long ago
+			if !late && time.Since(began) < paceStart { // else it may have ended long before: the question waited for calls
 				pace.took(time.Since(f.mark.At))
 			}
 			trust.asked(status.Certain() && status.Failed == 0)

@@ -20,6 +20,7 @@ const maxLost = 5
 
 // halving is what the parts of one bulk share.
 type halving struct {
+	end  time.Time     // of the bulk's own bulkUnclear: later no part begins
 	one  chan struct{} // capacity 1: a single part is at work at a time, in the place of the bulk itself
 	lost int           // bulks that failed less those that were taken; belongs to whoever is at work
 }
@@ -38,10 +39,8 @@ func (f *flight) went(taken bool) {
 // halve goes on after a POST that may have made a job. It returns with all lanes settled, given back or, on stopping, let go.
 func (f *flight) halve() {
 	end := f.mark.At.Add(bulkUnclear)
-	within, cancel := context.WithDeadline(f.waitCtx, end)
-	defer cancel()
 	if f.halving == nil {
-		f.halving = &halving{one: make(chan struct{}, 1), lost: 1}
+		f.halving = &halving{end: end, one: make(chan struct{}, 1), lost: 1}
 	} else {
 		f.landed()
 	}
@@ -49,7 +48,7 @@ func (f *flight) halve() {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	for _, half := range f.halves(end) {
-		parts.Go(func() { half.part(within) })
+		parts.Go(half.part)
 	}
 	if !sleep(f.waitCtx, time.Until(end)) {
 		return // the mark stays: whoever comes next waits
@@ -74,9 +73,9 @@ func (f *flight) halves(end time.Time) []*flight {
 	return []*flight{part(0, n), part(n, len(f.turns))}
 }
 
-// part runs a part of a bulk that was halved, if it can begin in time: until no job of the whole can be at work any more.
-func (f *flight) part(within context.Context) {
-	begun, broken := f.begin(within)
+// part runs a part of a bulk that was halved, if it can begin in time.
+func (f *flight) part() {
+	begun, broken := f.begin()
 	if begun {
 		f.run()
 		f.landed()
@@ -94,7 +93,9 @@ func (f *flight) part(within context.Context) {
 }
 
 // begin gets a part what it needs to be sent. broken says that so many failed that it had better not.
-func (f *flight) begin(within context.Context) (begun, broken bool) {
+func (f *flight) begin() (begun, broken bool) {
+	within, cancel := context.WithDeadline(f.waitCtx, f.halving.end)
+	defer cancel()
 	select {
 	case f.halving.one <- struct{}{}:
 	case <-within.Done():

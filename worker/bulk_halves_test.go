@@ -151,7 +151,7 @@ func TestNothingNewerIsWrittenWhileAFailedBulkMayBeAtWork(t *testing.T) {
 			before := r.box.CallCount()
 			g.fail(after...)
 			r.round(n, 2)
-			time.Sleep(30 * time.Second)
+			time.Sleep(time.Minute)
 			if behind := r.behind(n, 2); len(behind) > 0 {
 				t.Errorf("%d wait on: %v", len(behind), r.calls(before))
 			}
