@@ -118,7 +118,8 @@ func TestA429HoldsCallsOfEveryKind(t *testing.T) {
 		"a page of a backfill": {
 			op: "contact_view",
 			arrange: func(r *rig) {
-				r.quota = worker.Quota{PerHour: 50_000, PerMinute: 300, Reserve: 0.1}
+				// By the hour alone, and so much that a page is left when that is lowered to what was used, but no further than to a tenth.
+				r.quota = worker.Quota{PerHour: 3000, Reserve: 0.1}
 				r.restart()
 				r.existing(1200)
 				r.fault(sandbox.Fault{Percent: 100, Operation: "contact_view", Delay: time.Second})
