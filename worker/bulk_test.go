@@ -207,7 +207,7 @@ func TestBulksInTrouble(t *testing.T) {
 // one of 100,000 contacts, and there all calls count; among fewer those before the first bulk and after the last weigh more, so
 // the 60 are about the bulks' own calls there (55 at least: the first ones are small), and half of that about all.
 func TestCallsPerContactInALargeBacklog(t *testing.T) {
-	n, long := 2400, os.Getenv("FRESHRELAY_LONG") != ""
+	n, long := 6000, os.Getenv("FRESHRELAY_LONG") != ""
 	perMinute := 12 // so that the backlog outlasts its first jobs
 	if long {
 		n, perMinute = 100_000, 100
