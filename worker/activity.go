@@ -85,8 +85,12 @@ func (t *turn) happenNext() (again bool, _ error) {
 		return false, t.withoutContact(c, contact.Broken)
 	}
 	t.target = contact.ContactID
+	if t.stepsBack() {
+		return false, nil
+	}
 	err = t.perform(c)
 	if err == nil {
+		t.p.gate.delivered(t.lane.user)
 		t.attempted(metrics.WaySingle, metrics.AttemptDone, nil, 0)
 		return false, t.accomplished()
 	}
@@ -204,7 +208,7 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 	switch action {
 	case ActionHold:
 		t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, 0)
-		t.part.backlog.giveBack(l)
+		t.giveBackHeld(f.Kind)
 		return false, nil
 	case ActionSetAside:
 		t.attempted(metrics.WaySingle, metrics.AttemptSetAside, api, 0)

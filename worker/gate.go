@@ -69,6 +69,7 @@ type gate struct {
 
 	failures int
 	users    map[string]bool
+	own      ownTrouble
 
 	lastSuccess, lastFailure time.Time
 	lastError                *freshmarketer.Error
@@ -155,8 +156,12 @@ func troubled(k freshmarketer.Kind) bool {
 }
 
 func (g *gate) fail(user string, failure *freshmarketer.Error) (counts bool) {
-	if g.hold != "" {
+	g.own.failed(user)
+	switch {
+	case g.hold != "":
 		return g.ajar && g.failFirst(user, failure)
+	case g.own.proven(user):
+		return true
 	}
 	g.failures++
 	g.users[user] = true

@@ -35,6 +35,7 @@ type lane struct {
 	letters []string // ids of letters whose replay is committed and which are to be dropped
 
 	trouble  *trouble
+	suspect  bool      // its call failed, and that may be the account's trouble
 	alone    bool      // the next change does not go into a bulk
 	vain     int       // bulks in a row that came to nothing
 	guess    *guess    // the contact that an index names for a user of whom none is known; nil: none
@@ -141,7 +142,7 @@ func (l *lane) split(items int) {
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
 	l.trouble, l.alone, l.vain, l.doubted, l.sure, l.limit, l.stalls, l.awaited = nil, false, 0, time.Time{}, false, 0, nil, nil
-	l.guess, l.searched, l.vacant = nil, false, time.Time{}
+	l.guess, l.searched, l.vacant, l.suspect = nil, false, time.Time{}, false
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

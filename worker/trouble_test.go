@@ -345,3 +345,79 @@ func TestAHoldDoesNotAgeAUsersTrouble(t *testing.T) {
 		r.upTo("ann", 1)
 	})
 }
+
+// Several users' calls fail for good, and hardly anybody else's come: that looks like an outage, as long as nobody else shows that it
+// is none. Whoever comes goes first, so nobody waits for long, nobody waits once that has been shown twice, and it is the end of the
+// pause. Those in trouble are set aside like one alone.
+func TestSeveralUsersTroubleHoldsNobodyForLong(t *testing.T) {
+	for _, status := range []int{500, 403} {
+		bubbleNamed(t, fmt.Sprint(status), sandbox.Options{History: true}, func(t *testing.T, r *rig) {
+			const poison = 12 // more than there are runners
+			r.known("ann")
+			for u := range poison {
+				user := fmt.Sprint("poison", u)
+				r.known(user)
+				r.fault(sandbox.Fault{Percent: 100, Status: status, Match: fmt.Sprint("/", r.contact(user).ID)})
+			}
+			for u := range poison {
+				r.publish(r.identify(fmt.Sprint("poison", u), map[string]any{"seq": 1}))
+			}
+			before := r.box.CallCount()
+			for seq := 1; seq <= 12; seq++ {
+				time.Sleep(5 * time.Minute)
+				began := time.Now()
+				r.publish(r.identify("ann", map[string]any{"seq": seq}))
+				for fmt.Sprint(r.contact("ann").Custom["cf_seq"]) != fmt.Sprint(seq) && time.Since(began) < time.Hour {
+					time.Sleep(time.Second)
+				}
+				most := 5 * time.Second
+				if seq <= 3 {
+					most = 5 * time.Minute // two probes
+				}
+				if took := time.Since(began); took > most {
+					t.Errorf("call %d took %v", seq, took)
+				}
+			}
+			if pauses := r.pool.Status().Pauses; len(pauses) > 0 {
+				t.Errorf("paused: %+v", pauses)
+			}
+			if n := r.box.CallCount() - before; n > 40*(poison+12) { // about twenty tries each, some with a probe
+				t.Errorf("%d calls: %v", n, r.calls(before))
+			}
+			letters := r.letters()
+			for _, l := range letters {
+				if l.Reason != worker.ReasonExhausted || l.Status != status {
+					t.Errorf("letter %+v", l)
+				}
+			}
+			if len(letters) != poison {
+				t.Errorf("%d letters", len(letters))
+			}
+			r.box.ClearFaults()
+			if l := r.redelivered(); l.Dead != 0 || l.Delivered != 1+12+2*poison {
+				t.Errorf("ledger %+v", l)
+			}
+			r.neverBackwards("cf_seq")
+		})
+	}
+}
+
+// A key that may no longer write anything is nobody's own trouble: everything waits, and nothing is set aside.
+func TestAKeyThatMayNotWriteHoldsEverything(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.load(10, 1)
+		r.drain(time.Minute)
+		r.fault(sandbox.Fault{Percent: 100, Status: 403, Operation: "create_contact|update_contact|upsert_contact|bulk_upsert"})
+		for u := range 10 {
+			r.publish(r.identify(fmt.Sprint("new", u), nil))
+		}
+		time.Sleep(26 * time.Hour)
+		if p := r.pool.Status().Pauses; len(p) != 1 || p[0].Reason != worker.HoldMisconfigured || len(r.letters()) > 0 {
+			t.Errorf("paused: %+v, %d letters", p, len(r.letters()))
+		}
+		r.box.ClearFaults()
+		if l := r.drain(time.Hour); l.Delivered != 20 || l.Dead != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+	})
+}

@@ -154,6 +154,9 @@ func (t *turn) run() error {
 		if t.part.bulks.take(t) {
 			return nil
 		}
+		if t.stepsBack() {
+			return nil
+		}
 		if waited, err := t.enter(); err != nil {
 			return err
 		} else if waited {
@@ -161,6 +164,9 @@ func (t *turn) run() error {
 		}
 		sent, err := t.send()
 		if err == nil {
+			if len(t.api) > 0 {
+				t.p.gate.delivered(t.lane.user)
+			}
 			t.attempted(metrics.WaySingle, metrics.AttemptDone, nil, 0)
 			return t.settle(sent, t.linkFailure, "")
 		}

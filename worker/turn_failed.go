@@ -75,7 +75,7 @@ func (t *turn) failed(err error) (again bool, _ error) {
 	switch action {
 	case ActionHold:
 		t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, 0)
-		t.part.backlog.giveBack(l) // behind the others: when the gate is ajar, each head has its turn at being first
+		t.giveBackHeld(f.Kind)
 		return false, nil
 	case ActionRetry:
 		l.failed(t.p.cfg.Retry, gate.idleFor())
