@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"strings"
@@ -22,6 +23,7 @@ type behaviour struct {
 	calls map[string]any             // traits of the call; email and seq are added
 	ends  string                     // delivered, dead:reason or discarded:reason; "held": it waits
 	why   worker.Hold                // for "held": what status says within a minute
+	held  time.Duration              // for "held": for how long at least; 0: 26 h
 	stays bool                       // the fault stays for good; otherwise it is taken away after an hour
 	most  int64                      // API calls, at most; 0: not the point
 	check func(t *testing.T, r *rig) // the contact and whatever else
@@ -188,8 +190,8 @@ var behaviours = []behaviour{
 	{name: "429", fault: sandbox.Fault{Next: 1, Status: 429, Headers: map[string]string{"Retry-After": "30"}}, ends: "delivered", check: theSame, lag: 29 * time.Second},
 	{name: "429 inside 400", fault: badRequest("UCR contact fetch failure :: response_code :: 429 :: response :: Too many requests"), ends: "delivered", check: theSame, lag: 50 * time.Second},
 	{name: "429 without a time", fault: sandbox.Fault{Next: 1, Status: 429, Operation: "create_contact"}, ends: "delivered", check: theSame, lag: 50 * time.Second},
-	{name: "401", fault: sandbox.Fault{Percent: 100, Status: 401}, ends: "held", why: worker.HoldKeyRefused},
-	{name: "302 to a sign-in page", fault: sandbox.Fault{Percent: 100, Status: 302}, ends: "held", why: worker.HoldMisconfigured},
+	{name: "401", fault: sandbox.Fault{Percent: 100, Status: 401}, ends: "held", why: worker.HoldKeyRefused, held: time.Hour},                      // a day: TestARefusedKeyPausesAndDeadLettersNothing
+	{name: "302 to a sign-in page", fault: sandbox.Fault{Percent: 100, Status: 302}, ends: "held", why: worker.HoldMisconfigured, held: time.Hour}, // a day: TestAnOutageOfADayCostsNothingButTime
 	{name: "403 for everything", fault: sandbox.Fault{Percent: 100, Status: 403}, ends: "held", why: worker.HoldMisconfigured},
 	{name: "a bare 404 for everything", fault: sandbox.Fault{Percent: 100, Status: 404}, ends: "held", why: worker.HoldMisconfigured},
 	{name: "a web page instead of JSON", fault: sandbox.Fault{Percent: 100, Status: 200, Body: "<html>wrong account</html>"}, ends: "held", why: worker.HoldMisconfigured},
@@ -267,7 +269,7 @@ func (b behaviour) run(t *testing.T, r *rig) {
 		if pauses := r.pool.Status().Pauses; len(pauses) != 1 || pauses[0].Reason != b.why {
 			t.Errorf("paused: %+v, want %s", pauses, b.why)
 		}
-		time.Sleep(26 * time.Hour)
+		time.Sleep(cmp.Or(b.held, 26*time.Hour))
 		if l, err := r.store.Ledger(t.Context()); err != nil || l.Pending != 1 || l.Dead != 0 || len(r.pool.Status().Pauses) == 0 {
 			t.Errorf("it does not wait: %+v, %v, %+v", l, err, r.pool.Status().Pauses)
 		}

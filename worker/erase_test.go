@@ -224,8 +224,12 @@ func TestForgetBurst(t *testing.T) {
 		r.unknown(known, 0)
 		r.drain(12 * time.Hour)
 		before := r.box.CallCount()
-		for i := range users {
-			r.publish(r.forget(fmt.Sprint("u", i), false))
+		for from := 0; from < users; from += 100 {
+			calls := make([]queue.Entry, 100)
+			for i := range calls {
+				calls[i] = r.forget(fmt.Sprint("u", from+i), false)
+			}
+			r.publish(calls...)
 		}
 		l := r.drain(12 * time.Hour)
 		made := r.calls(before)
