@@ -421,3 +421,37 @@ func TestAKeyThatMayNotWriteHoldsEverything(t *testing.T) {
 		}
 	})
 }
+
+// Users who were found to be in trouble of their own are in an outage like anybody, when one begins then and nobody else is there: nothing
+// is set aside because of it: before that, the API is asked whether it works.
+func TestAnOutageAfterUsersOwnTroubleSetsNothingAside(t *testing.T) {
+	bubble(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		const failing = 4
+		r.known("ann")
+		for u := range failing {
+			user := fmt.Sprint("poison", u)
+			r.known(user)
+			r.fault(sandbox.Fault{Percent: 100, Status: 500, Match: fmt.Sprint("/", r.contact(user).ID)})
+		}
+		for u := range failing {
+			r.publish(r.identify(fmt.Sprint("poison", u), map[string]any{"seq": 1}))
+		}
+		for seq := 1; seq <= 4; seq++ {
+			time.Sleep(30 * time.Second)
+			r.publish(r.identify("ann", map[string]any{"seq": seq}))
+		}
+		time.Sleep(time.Minute)
+		if l, err := r.store.Ledger(t.Context()); err != nil || l.Pending != failing || len(r.pool.Status().Pauses) > 0 {
+			t.Errorf("their trouble was to be their own: %+v, %v, %+v", l, err, r.pool.Status().Pauses)
+		}
+		r.fault(sandbox.Fault{Percent: 100, Status: 503})
+		time.Sleep(26 * time.Hour)
+		if p := r.pool.Status().Pauses; len(p) != 1 || p[0].Reason != worker.HoldOutage || len(r.letters()) > 0 {
+			t.Errorf("paused: %+v, letters %+v", p, r.letters())
+		}
+		r.box.ClearFaults()
+		if l := r.drain(time.Hour); l.Delivered != 1+failing+4+failing || l.Dead != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+	})
+}
