@@ -120,12 +120,13 @@ func TestWhoWaitsForABulkTakesNoPlace(t *testing.T) {
 		r.many(1000)
 		r.round(1000, 1)
 		r.drain(time.Hour)
-		r.fault(sandbox.Fault{Next: 3, Operation: "bulk_upsert", DropAnswer: true})
+		r.fault(sandbox.Fault{Percent: 100, Operation: "bulk_upsert", DropAnswer: true})
 		r.round(1000, 2)
 		time.Sleep(time.Minute) // all bulks that may be under way are, and nobody knows for two minutes what became of them
 		if d := r.pool.Depth(); d.Lanes < 900 || d.InFlight != 0 {
 			t.Errorf("%+v", d)
 		}
+		r.box.ClearFaults()
 		r.drain(time.Hour)
 		r.at(1000, 2)
 	})
