@@ -51,7 +51,7 @@ func (s *Store) AuditLog(ctx context.Context, after uint64, limit int) ([]AuditE
 	}
 	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1}
 	var list []AuditEntry
-	err := s.scan(ctx, "AUDIT", cfg, func(msg jetstream.Msg) (bool, error) {
+	err := s.scan(ctx, s.audit, cfg, func(msg jetstream.Msg) (bool, error) {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return false, fmt.Errorf("reading the audit log: %w", err)

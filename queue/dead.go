@@ -218,7 +218,7 @@ func (s *Store) scanLetters(ctx context.Context, scan letterScan, each func(seq 
 	if scan.from > 1 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, scan.from
 	}
-	return s.scan(ctx, "DEAD", cfg, func(msg jetstream.Msg) (bool, error) {
+	return s.scan(ctx, s.dead, cfg, func(msg jetstream.Msg) (bool, error) {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return false, fmt.Errorf("reading the dead letters: %w", err)

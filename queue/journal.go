@@ -157,7 +157,7 @@ func (s *Store) readJournal(ctx context.Context, q JournalQuery, cfg jetstream.O
 	if err != nil {
 		return nil, first, fmt.Errorf("encoding a message id: %w", err)
 	}
-	err = s.scan(ctx, "JOURNAL", cfg, func(msg jetstream.Msg) (bool, error) {
+	err = s.scan(ctx, s.journal, cfg, func(msg jetstream.Msg) (bool, error) {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return false, fmt.Errorf("reading the journal: %w", err)
@@ -221,7 +221,7 @@ func (s *Store) JournalTail(ctx context.Context, after uint64, limit int) ([]Jou
 func (s *Store) journalAfter(ctx context.Context, after uint64, limit int) ([]JournalEntry, uint64, error) {
 	cfg := jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1}
 	var lines []JournalEntry
-	err := s.scan(ctx, "JOURNAL", cfg, func(msg jetstream.Msg) (bool, error) {
+	err := s.scan(ctx, s.journal, cfg, func(msg jetstream.Msg) (bool, error) {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return false, fmt.Errorf("reading the journal: %w", err)

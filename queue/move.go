@@ -38,16 +38,16 @@ func (m *move) copy(ctx context.Context) error {
 			return fmt.Errorf("creating stream %s: %w", kind, mendCreate(err))
 		}
 	}
-	if m.done.Records, err = m.copyStream(ctx, "STATE", m.movable); err != nil {
+	if m.done.Records, err = m.copyStream(ctx, m.src.state, m.movable); err != nil {
 		return err
 	}
-	if _, err := m.copyStream(ctx, "AUDIT", func(string) bool { return true }); err != nil {
+	if _, err := m.copyStream(ctx, m.src.audit, func(string) bool { return true }); err != nil {
 		return err
 	}
 	if err := m.splitBooks(ctx); err != nil {
 		return err
 	}
-	if m.done.Letters, err = m.copyStream(ctx, "DEAD", func(string) bool { return true }); err != nil {
+	if m.done.Letters, err = m.copyStream(ctx, m.src.dead, func(string) bool { return true }); err != nil {
 		return err
 	}
 	return m.openBooks(ctx)
@@ -68,14 +68,15 @@ func (m *move) movable(subject string) bool {
 const copyWindow = 256
 
 // copyStream copies messages with their own headers, in order, and waits until all are stored.
-func (m *move) copyStream(ctx context.Context, kind string, wanted func(subject string) bool) (n int, err error) {
+func (m *move) copyStream(ctx context.Context, stream jetstream.Stream, wanted func(subject string) bool) (n int, err error) {
+	name := stream.CachedInfo().Config.Name
 	var acks []jetstream.PubAckFuture
 	settle := func() error {
 		for _, ack := range acks {
 			select {
 			case <-ack.Ok():
 			case err := <-ack.Err():
-				return fmt.Errorf("copying %s: %w", kind, err)
+				return fmt.Errorf("copying %s: %w", name, err)
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -83,20 +84,20 @@ func (m *move) copyStream(ctx context.Context, kind string, wanted func(subject 
 		acks = acks[:0]
 		return nil
 	}
-	err = m.src.scan(ctx, kind, jetstream.OrderedConsumerConfig{}, func(msg jetstream.Msg) (bool, error) {
+	err = m.src.scan(ctx, stream, jetstream.OrderedConsumerConfig{}, func(msg jetstream.Msg) (bool, error) {
 		if !wanted(msg.Subject()) {
 			return true, nil
 		}
 		out := nats.NewMsg(m.dst.cfg.Prefix + strings.TrimPrefix(msg.Subject(), m.src.cfg.Prefix))
 		out.Data = msg.Data()
-		for name, values := range msg.Headers() {
-			if !strings.HasPrefix(name, "Nats-") { // the broker's own
-				out.Header[name] = values
+		for header, values := range msg.Headers() {
+			if !strings.HasPrefix(header, "Nats-") { // the broker's own
+				out.Header[header] = values
 			}
 		}
 		ack, err := m.dst.js.PublishMsgAsync(out)
 		if err != nil {
-			return false, fmt.Errorf("copying %s: %w", kind, err)
+			return false, fmt.Errorf("copying %s: %w", name, err)
 		}
 		n++
 		if acks = append(acks, ack); len(acks) == copyWindow {

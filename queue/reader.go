@@ -66,7 +66,7 @@ func (p *Partition) read(ctx context.Context, deliver func(context.Context, []It
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}
-	defer p.s.dropConsumer("EVENTS", consumer)
+	defer p.s.dropConsumer(p.s.names.stream("EVENTS"), consumer)
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(readAhead))
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)

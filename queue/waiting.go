@@ -50,7 +50,7 @@ func (p *Partition) eachWaiting(ctx context.Context, user string, left *int, eac
 	cfg := jetstream.OrderedConsumerConfig{FilterSubjects: []string{p.s.names.packs(p.id)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from}
 	ahead, more := 0, true
 	ofUser := map[string]int{}
-	err = p.s.scan(ctx, "EVENTS", cfg, func(msg jetstream.Msg) (bool, error) {
+	err = p.s.scan(ctx, p.s.events, cfg, func(msg jetstream.Msg) (bool, error) {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return false, fmt.Errorf("reading the log: %w", err)
