@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -16,7 +15,8 @@ type Activity struct {
 	N         int64          `json:"n"` // of the Call that made it
 	At        time.Time      `json:"at"`
 	ContactID int64          `json:"contact_id"`
-	Fields    map[string]any `json:"fields"` // the object as it was sent
+	Fields    map[string]any `json:"fields"`              // the object as it was sent
+	UpdatedAt time.Time      `json:"updated_at,omitzero"` // of the last update, if there was one
 }
 
 // createActivity is POST /sales_activities. Two equal calls make two activities. Source: Freshworks CRM API, "Sales
@@ -26,6 +26,21 @@ func (s *Sandbox) createActivity(rq request) answer {
 	if in == nil {
 		return refusal
 	}
+	if refusal, ok := s.checkActivity(in); !ok {
+		return refusal
+	}
+	c, missing := s.target(in)
+	if c == nil {
+		return missing
+	}
+	a := Activity{ID: firstActivityID + s.activitiesMade, N: rq.n, At: rq.at, ContactID: c.ID, Fields: in}
+	s.activities = append(s.activities, a)
+	s.activitiesMade++
+	return answer{status: http.StatusCreated, body: map[string]any{"sales_activity": a.object()}, contactID: c.ID, effect: true}
+}
+
+// checkActivity checks the fields of a new or changed activity, but for the contact.
+func (s *Sandbox) checkActivity(in map[string]any) (refusal answer, ok bool) {
 	var problems []string
 	for _, key := range []string{"title", "sales_activity_type_id", "targetable_type", "targetable_id", "owner_id"} {
 		if v := in[key]; v == nil || strings.TrimSpace(fmt.Sprint(v)) == "" {
@@ -39,21 +54,15 @@ func (s *Sandbox) createActivity(rq request) answer {
 		}
 	}
 	if len(problems) > 0 {
-		return s.refuse(http.StatusBadRequest, problems...)
+		return s.refuse(http.StatusBadRequest, problems...), false
 	}
 	if !hasChoice(activityTypes(), in["sales_activity_type_id"]) {
-		return s.refuse(http.StatusNotFound, s.say(notInCRM))
+		return s.refuse(http.StatusNotFound, s.say(notInCRM)), false
 	}
 	if !hasChoice(owners(), in["owner_id"]) {
-		return s.refuse(http.StatusBadRequest, s.say(invalidChoice, "owner"))
+		return s.refuse(http.StatusBadRequest, s.say(invalidChoice, "owner")), false
 	}
-	c, missing := s.target(in)
-	if c == nil {
-		return missing
-	}
-	a := Activity{ID: firstActivityID + int64(len(s.activities)), N: rq.n, At: rq.at, ContactID: c.ID, Fields: in}
-	s.activities = append(s.activities, a)
-	return answer{status: http.StatusCreated, body: map[string]any{"sales_activity": a.object()}, contactID: c.ID, effect: true}
+	return answer{}, true
 }
 
 // target is the contact that an activity or a note is about.
@@ -101,27 +110,10 @@ func (a Activity) object() map[string]any {
 		}
 		o[key] = v
 	}
+	if !a.UpdatedAt.IsZero() {
+		o["updated_at"], o["updater_id"] = timestamp(a.UpdatedAt), userID
+	}
 	return o
-}
-
-// listActivities is GET /sales_activities, newest last, and GET /sales_activities/:id.
-func (s *Sandbox) listActivities(rq request) answer {
-	if rq.op == OpGetActivity {
-		id, err := strconv.ParseInt(rq.id, 10, 64)
-		if err != nil {
-			return answer{status: http.StatusNotFound}
-		}
-		if id < firstActivityID || id >= firstActivityID+int64(len(s.activities)) {
-			return s.refuse(http.StatusNotFound, s.say(notInCRM))
-		}
-		return answer{status: http.StatusOK, body: map[string]any{"sales_activity": s.activities[id-firstActivityID].object()}}
-	}
-	rows, meta := page(rq, s.activities)
-	objects := make([]any, len(rows))
-	for i, a := range rows {
-		objects[i] = a.object()
-	}
-	return answer{status: http.StatusOK, body: map[string]any{"sales_activities": objects, "meta": meta}}
 }
 
 // createNote is POST /notes. Source: seen live, also the 400 for a blank description.

@@ -29,14 +29,19 @@ type bulk struct {
 	updated  time.Time
 }
 
-// bulkUpsert is POST /contacts/bulk_upsert. Source: seen in client code, as are the 405 for too many jobs under way and
-// the absolute URL; that more than 100 records are refused as a whole is inferred.
+// bulkUpsert is POST /contacts/bulk_upsert, and /sales_accounts/bulk_upsert with its records under "sales_accounts" (seen in one
+// client). Source: seen in client code, as are the 405 for too many jobs under way and the absolute URL; that more than 100
+// records are refused as a whole, and that jobs of both kinds count together, is inferred.
 func (s *Sandbox) bulkUpsert(rq request) answer {
 	whole, err := s.decodeObject(rq)
 	if err != nil {
 		return s.refuse(http.StatusBadRequest, err.Error())
 	}
-	list, ok := whole["contacts"].([]any)
+	key, message := "contacts", "The contacts are being upserted."
+	if rq.op == OpBulkUpsertAccounts {
+		key, message = "sales_accounts", "The accounts are being upserted."
+	}
+	list, ok := whole[key].([]any)
 	if !ok || len(list) == 0 || len(list) > maxBulk {
 		return s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
 	}
@@ -59,7 +64,7 @@ func (s *Sandbox) bulkUpsert(rq request) answer {
 	s.jobs, s.running = append(s.jobs, job), append(s.running, job)
 	s.advance(rq.at)
 	return answer{status: http.StatusOK, body: map[string]any{
-		"message":        "The contacts are being upserted.",
+		"message":        message,
 		"job_status_url": rq.base + apiPrefix + "job_statuses/" + strconv.FormatInt(job.id, 10),
 	}}
 }
@@ -142,7 +147,12 @@ func (s *Sandbox) upsertRecord(job *bulk, record map[string]any, at time.Time) {
 			identifier[name] = v
 		}
 	}
-	ans := s.upsert(rq, identifier, data, s.opt.BulkCustomFieldMode)
+	var ans answer
+	if rq.op == OpBulkUpsertAccounts {
+		ans = s.upsertAccountRecord(rq, identifier, data)
+	} else {
+		ans = s.upsert(rq, identifier, data, s.opt.BulkCustomFieldMode)
+	}
 	if ans.effect {
 		s.effects = append(s.effects, Call{
 			N: rq.n, Time: at, Operation: rq.op, Method: rq.method, Path: rq.path, Status: http.StatusOK, ContactID: ans.contactID, Effect: true,

@@ -28,14 +28,10 @@ func (s *Sandbox) serveLists(rq request) answer {
 	case OpCreateList:
 		return s.createList(rq)
 	}
-	id, err := strconv.ParseInt(rq.id, 10, 64)
-	if err != nil {
-		return answer{status: http.StatusNotFound}
+	l, missing := s.findList(rq.id)
+	if l == nil {
+		return missing
 	}
-	if id < firstListID || id >= firstListID+int64(len(s.lists)) {
-		return s.refuse(http.StatusNotFound, s.say(notInCRM))
-	}
-	l := s.lists[id-firstListID]
 	if rq.op == OpListMembers {
 		var members []*contact
 		for _, id := range l.members {
@@ -45,17 +41,31 @@ func (s *Sandbox) serveLists(rq request) answer {
 		}
 		return s.contactPage(rq, members)
 	}
+	switch rq.op {
+	case OpRenameList:
+		return s.renameList(rq, l)
+	case OpMoveToList:
+		return s.moveToList(rq, l)
+	}
 	return s.changeList(rq, l)
 }
 
-func (s *Sandbox) createList(rq request) answer {
-	whole, err := s.decodeObject(rq)
+// findList returns the list, or the answer for one that is not there.
+func (s *Sandbox) findList(id string) (*marketingList, answer) {
+	n, err := strconv.ParseInt(id, 10, 64)
 	if err != nil {
-		return s.refuse(http.StatusBadRequest, err.Error())
+		return nil, answer{status: http.StatusNotFound}
 	}
-	name, _ := whole["name"].(string)
-	if strings.TrimSpace(name) == "" {
-		return s.refuse(http.StatusBadRequest, s.say(cannotBeBlank, "Name"))
+	if n < firstListID || n >= firstListID+int64(len(s.lists)) {
+		return nil, s.refuse(http.StatusNotFound, s.say(notInCRM))
+	}
+	return s.lists[n-firstListID], answer{}
+}
+
+func (s *Sandbox) createList(rq request) answer {
+	name, refusal := s.listName(rq)
+	if name == "" {
+		return refusal
 	}
 	l := &marketingList{id: firstListID + int64(len(s.lists)), name: name}
 	s.lists = append(s.lists, l)
@@ -84,6 +94,62 @@ func (s *Sandbox) changeList(rq request, l *marketingList) answer {
 		case rq.op == OpRemoveFromList && at >= 0:
 			l.members = slices.Delete(l.members, at, at+1)
 		}
+	}
+	return answer{status: http.StatusOK, body: map[string]any{"message": "The contacts are being updated."}, effect: true}
+}
+
+// listName reads {"name"}; "" goes with the answer to a body without one.
+func (s *Sandbox) listName(rq request) (string, answer) {
+	whole, err := s.decodeObject(rq)
+	if err != nil {
+		return "", s.refuse(http.StatusBadRequest, err.Error())
+	}
+	name, _ := whole["name"].(string)
+	if strings.TrimSpace(name) == "" {
+		return "", s.refuse(http.StatusBadRequest, s.say(cannotBeBlank, "Name"))
+	}
+	return name, answer{}
+}
+
+// renameList is PUT /lists/:id {"name"}. Two lists may have one name: clients have been seen to make such.
+func (s *Sandbox) renameList(rq request, l *marketingList) answer {
+	name, refusal := s.listName(rq)
+	if name == "" {
+		return refusal
+	}
+	l.name = name
+	return answer{status: http.StatusOK, body: map[string]any{"list": map[string]any{"id": l.id, "name": l.name}}, effect: true}
+}
+
+// moveToList is PUT /lists/:id/move_contacts {"from_list_id", "ids" or "all"}: contacts leave that list for this one. Which of the
+// two the path names, and that ids which are not in the other list are passed over, is inferred.
+func (s *Sandbox) moveToList(rq request, to *marketingList) answer {
+	whole, err := s.decodeObject(rq)
+	if err != nil {
+		return s.refuse(http.StatusBadRequest, err.Error())
+	}
+	given, ok := whole["ids"].([]any)
+	if _, err := strconv.ParseInt(fmt.Sprint(whole["from_list_id"]), 10, 64); err != nil || !ok && whole["all"] != true {
+		return s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
+	}
+	from, missing := s.findList(fmt.Sprint(whole["from_list_id"]))
+	if from == nil {
+		return missing
+	}
+	ids := map[string]bool{}
+	for _, v := range given {
+		ids[fmt.Sprint(v)] = true
+	}
+	var stay []int64
+	for _, id := range from.members {
+		if whole["all"] != true && !ids[strconv.FormatInt(id, 10)] {
+			stay = append(stay, id)
+		} else if !slices.Contains(to.members, id) {
+			to.members = append(to.members, id)
+		}
+	}
+	if from != to {
+		from.members = stay
 	}
 	return answer{status: http.StatusOK, body: map[string]any{"message": "The contacts are being updated."}, effect: true}
 }

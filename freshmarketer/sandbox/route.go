@@ -51,6 +51,21 @@ const (
 	OpUpdateTask      = "update_task"
 	OpDeleteTask      = "delete_task"
 
+	OpListAccounts        = "list_accounts"
+	OpAccountFilters      = "account_filters"
+	OpAccountView         = "account_view"
+	OpBulkUpsertAccounts  = "bulk_upsert_accounts"
+	OpBulkDestroyAccounts = "bulk_destroy_accounts"
+	OpForgetAccount       = "forget_account"
+	OpCloneAccount        = "clone_account"
+	OpUpdateActivity      = "update_activity"
+	OpDeleteActivity      = "delete_activity"
+	OpActivityFields      = "activity_fields"
+	OpActivityTypes       = "activity_types"
+	OpPipelineStages      = "pipeline_stages"
+	OpRenameList          = "rename_list"
+	OpMoveToList          = "move_to_list"
+
 	OpUnknown = "unknown"
 )
 
@@ -71,19 +86,31 @@ var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals /
 	{http.MethodPut, "contacts/:id/restore", OpRestoreContact},
 	{http.MethodGet, "contacts/lists/:id", OpListMembers},
 	{http.MethodPost, "sales_accounts", OpCreateAccount},
+	{http.MethodGet, "sales_accounts", OpListAccounts},
 	{http.MethodPost, "sales_accounts/upsert", OpUpsertAccount},
+	{http.MethodPost, "sales_accounts/bulk_upsert", OpBulkUpsertAccounts},
+	{http.MethodPost, "sales_accounts/bulk_destroy", OpBulkDestroyAccounts},
+	{http.MethodGet, "sales_accounts/filters", OpAccountFilters},
+	{http.MethodGet, "sales_accounts/view/:id", OpAccountView},
+	{http.MethodPost, "sales_accounts/:id/clone", OpCloneAccount},
+	{http.MethodDelete, "sales_accounts/:id/forget", OpForgetAccount},
 	{http.MethodGet, "sales_accounts/:id", OpGetAccount},
 	{http.MethodPut, "sales_accounts/:id", OpUpdateAccount},
 	{http.MethodDelete, "sales_accounts/:id", OpDeleteAccount},
 	{http.MethodPost, "sales_activities", OpCreateActivity},
 	{http.MethodGet, "sales_activities", OpListActivities},
 	{http.MethodGet, "sales_activities/:id", OpGetActivity},
+	{http.MethodPut, "sales_activities/:id", OpUpdateActivity},
+	{http.MethodDelete, "sales_activities/:id", OpDeleteActivity},
 	{http.MethodPost, "notes", OpCreateNote},
 	{http.MethodGet, "lists", OpLists},
 	{http.MethodPost, "lists", OpCreateList},
+	{http.MethodPut, "lists/:id", OpRenameList},
 	{http.MethodPut, "lists/:id/add_contacts", OpAddToList},
+	{http.MethodPut, "lists/:id/move_contacts", OpMoveToList},
 	{http.MethodPut, "lists/:id/remove_contacts", OpRemoveFromList},
 	{http.MethodGet, "selector/:id", OpSelector},
+	{http.MethodGet, "selector/deal_pipelines/:id/deal_stages", OpPipelineStages},
 	{http.MethodGet, "lookup", OpLookupContacts},
 	{http.MethodGet, "search", OpSearch},
 	{http.MethodPost, "filtered_search/:id", OpFilteredSearch},
@@ -97,6 +124,8 @@ var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals /
 	{http.MethodDelete, "tasks/:id", OpDeleteTask},
 	{http.MethodGet, "settings/contacts/fields", OpContactFields},
 	{http.MethodGet, "settings/sales_accounts/fields", OpAccountFields},
+	{http.MethodGet, "settings/sales_activities/fields", OpActivityFields},
+	{http.MethodGet, "settings/sales_activity_types", OpActivityTypes},
 }
 
 // route finds the operation and the id in the path.

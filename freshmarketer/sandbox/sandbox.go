@@ -113,7 +113,8 @@ type Sandbox struct {
 	accountFields  *catalogue
 	quota          quota
 	throttledCalls int
-	activities     []Activity
+	activities     []Activity // by id, without the deleted ones
+	activitiesMade int64      // also those
 	notes          []Activity
 	tasks          []*task
 	tracked        []Tracked

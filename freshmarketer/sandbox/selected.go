@@ -10,13 +10,9 @@ import (
 // {"selected_ids":[…]}. That the destroyed ones are in the recycle bin, and that ids which are no contact's are passed over, is
 // inferred. Source: Freshworks CRM API, as restated by a connector's documentation.
 func (s *Sandbox) onSelected(rq request) answer {
-	whole, err := s.decodeObject(rq)
-	if err != nil {
-		return s.refuse(http.StatusBadRequest, err.Error())
-	}
-	ids, _ := whole["selected_ids"].([]any)
-	if len(ids) == 0 {
-		return s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
+	ids, whole, refusal := s.selected(rq)
+	if whole == nil {
+		return refusal
 	}
 	in, message := map[string]any(nil), "The selected contacts have been deleted."
 	if rq.op == OpBulkAssignOwner {
@@ -26,10 +22,9 @@ func (s *Sandbox) onSelected(rq request) answer {
 		in, message = map[string]any{"owner_id": whole["owner_id"]}, "The owner of the selected contacts is being changed."
 	}
 	changed := false
-	for _, v := range ids {
-		id, err := strconv.ParseInt(fmt.Sprint(v), 10, 64)
+	for _, id := range ids {
 		before := s.store.contacts[id]
-		if err != nil || !before.live() {
+		if !before.live() {
 			continue
 		}
 		next := before.edit(rq.at)
@@ -43,6 +38,25 @@ func (s *Sandbox) onSelected(rq request) answer {
 		changed = true
 	}
 	return answer{status: http.StatusOK, body: map[string]any{"message": message}, effect: changed}
+}
+
+// selected reads {"selected_ids":[…]}, numbers or text, and passes over what is no id; no whole body goes with the answer to one
+// that names nothing.
+func (s *Sandbox) selected(rq request) (ids []int64, whole map[string]any, refusal answer) {
+	whole, err := s.decodeObject(rq)
+	if err != nil {
+		return nil, nil, s.refuse(http.StatusBadRequest, err.Error())
+	}
+	list, _ := whole["selected_ids"].([]any)
+	if len(list) == 0 {
+		return nil, nil, s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
+	}
+	for _, v := range list {
+		if id, err := strconv.ParseInt(fmt.Sprint(v), 10, 64); err == nil {
+			ids = append(ids, id)
+		}
+	}
+	return ids, whole, answer{}
 }
 
 // cloneContact is POST /contacts/:id/clone, answered with the new contact. What is in it nobody has been seen to state; inferred:

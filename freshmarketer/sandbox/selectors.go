@@ -95,7 +95,10 @@ func (s *Sandbox) selector(rq request) answer {
 	case "business_types":
 		add(numberedChoices(atBusinesses, choiceNames["businesses"]), nil)
 	default:
-		return answer{status: http.StatusNotFound}
+		var known bool
+		if rows, known = dealRows(rq.id); !known {
+			return answer{status: http.StatusNotFound}
+		}
 	}
 	return answer{status: http.StatusOK, body: map[string]any{key: rows}}
 }

@@ -167,19 +167,27 @@ func (s *Sandbox) perform(rq request) answer {
 		return s.removeContact(rq)
 	case OpRestoreContact:
 		return s.restoreContact(rq)
-	case OpUpsertAccount, OpCreateAccount, OpGetAccount, OpUpdateAccount, OpDeleteAccount, OpAccountFields:
+	case OpUpsertAccount, OpCreateAccount, OpGetAccount, OpUpdateAccount, OpDeleteAccount, OpAccountFields,
+		OpListAccounts, OpAccountFilters, OpAccountView, OpBulkDestroyAccounts, OpForgetAccount, OpCloneAccount:
 		return s.serveAccounts(rq)
 	case OpCreateActivity:
 		return s.createActivity(rq)
-	case OpListActivities, OpGetActivity:
-		return s.listActivities(rq)
+	case OpListActivities, OpGetActivity, OpUpdateActivity, OpDeleteActivity:
+		return s.serveActivities(rq)
+	case OpActivityFields:
+		return answer{status: http.StatusOK, body: map[string]any{"fields": activityFields()}}
 	case OpCreateNote:
 		return s.createNote(rq)
 	case OpSelector:
 		return s.selector(rq)
+	case OpActivityTypes: // the same under another name (seen live)
+		rq.id = "sales_activity_types"
+		return s.selector(rq)
+	case OpPipelineStages:
+		return s.pipelineStages(rq)
 	case OpSendEvent:
 		return s.sendEvent(rq)
-	case OpLists, OpCreateList, OpListMembers, OpAddToList, OpRemoveFromList:
+	case OpLists, OpCreateList, OpListMembers, OpAddToList, OpRemoveFromList, OpRenameList, OpMoveToList:
 		return s.serveLists(rq)
 	case OpSearch:
 		return s.search(rq)
@@ -195,7 +203,7 @@ func (s *Sandbox) perform(rq request) answer {
 		return s.classic(rq)
 	case OpCreateTask, OpListTasks, OpGetTask, OpUpdateTask, OpDeleteTask:
 		return s.serveTasks(rq)
-	case OpBulkUpsert:
+	case OpBulkUpsert, OpBulkUpsertAccounts:
 		return s.bulkUpsert(rq)
 	case OpJobStatus:
 		return s.jobStatus(rq)

@@ -20,7 +20,7 @@ type store struct {
 	lag     time.Duration
 	pending []pendingWrite // writes that lookups may not see yet, oldest first
 
-	accounts      map[int64]*salesAccount // also those that are deleted
+	accounts      map[int64]*salesAccount // also those that are deleted, not the forgotten ones
 	byAccount     map[string]int64        // live ones by accountKey
 	nextAccountID int64
 
@@ -117,13 +117,16 @@ func (st *store) putAccount(before, a *salesAccount) error {
 }
 
 func (st *store) placeAccount(before, a *salesAccount) {
-	if before != nil {
+	if before != nil && !before.Deleted { // the name of a deleted one may be another's by now
 		delete(st.byAccount, accountKey(before.name()))
 	}
 	if !a.Deleted {
 		st.byAccount[accountKey(a.name())] = a.ID
 	}
 	st.accounts[a.ID] = a
+	if a.Forgotten {
+		delete(st.accounts, a.ID)
+	}
 	st.nextAccountID = max(st.nextAccountID, a.ID+1)
 }
 

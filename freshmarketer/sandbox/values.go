@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -176,4 +177,16 @@ func withoutSeparators(phone string) string {
 		}
 		return r
 	}, phone)
+}
+
+// asNumber takes a number, or text that is one (numeric strings in number fields are seen in client code).
+func asNumber(v any) (json.Number, bool) {
+	switch v := v.(type) {
+	case json.Number:
+		return v, true
+	case string:
+		_, err := strconv.ParseFloat(v, 64)
+		return json.Number(v), err == nil && json.Valid([]byte(v))
+	}
+	return "", false
 }

@@ -41,12 +41,16 @@ func viewID(i int) int64 { return firstOtherID + 500 + int64(i) }
 func filters(now time.Time) []map[string]any {
 	rows := make([]map[string]any, len(views))
 	for i, v := range views {
-		rows[i] = map[string]any{
-			"id": viewID(i), "name": v.name, "model_class_name": "Contact", "user_id": userID,
-			"is_default": true, "is_public": true, "updated_at": timestamp(now),
-		}
+		rows[i] = filter(viewID(i), v.name, "Contact", now)
 	}
 	return rows
+}
+
+func filter(id int64, name, model string, now time.Time) map[string]any {
+	return map[string]any{
+		"id": id, "name": name, "model_class_name": model, "user_id": userID,
+		"is_default": true, "is_public": true, "updated_at": timestamp(now),
+	}
 }
 
 // view is GET /contacts/view/:id?page&per_page&sort&sort_type. Like a lookup it sees writes late (inferred). An unknown view is answered 403, a page past the end by
