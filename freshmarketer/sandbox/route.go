@@ -63,6 +63,11 @@ const (
 	OpActivityFields      = "activity_fields"
 	OpActivityTypes       = "activity_types"
 	OpPipelineStages      = "pipeline_stages"
+	OpCreateAppointment   = "create_appointment"
+	OpListAppointments    = "list_appointments"
+	OpGetAppointment      = "get_appointment"
+	OpUpdateAppointment   = "update_appointment"
+	OpDeleteAppointment   = "delete_appointment"
 	OpRenameList          = "rename_list"
 	OpMoveToList          = "move_to_list"
 
@@ -122,6 +127,11 @@ var routes = []struct{ method, pattern, op string }{ //nolint:gochecknoglobals /
 	{http.MethodGet, "tasks/:id", OpGetTask},
 	{http.MethodPut, "tasks/:id", OpUpdateTask},
 	{http.MethodDelete, "tasks/:id", OpDeleteTask},
+	{http.MethodPost, "appointments", OpCreateAppointment},
+	{http.MethodGet, "appointments", OpListAppointments},
+	{http.MethodGet, "appointments/:id", OpGetAppointment},
+	{http.MethodPut, "appointments/:id", OpUpdateAppointment},
+	{http.MethodDelete, "appointments/:id", OpDeleteAppointment},
 	{http.MethodGet, "settings/contacts/fields", OpContactFields},
 	{http.MethodGet, "settings/sales_accounts/fields", OpAccountFields},
 	{http.MethodGet, "settings/sales_activities/fields", OpActivityFields},

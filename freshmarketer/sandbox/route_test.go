@@ -28,6 +28,7 @@ func TestRoutesAreGuarded(t *testing.T) {
 		{sandbox.OpActivityFields, "GET", "settings/sales_activities/fields", nil},
 		{sandbox.OpActivityTypes, "GET", "settings/sales_activity_types", nil},
 		{sandbox.OpPipelineStages, "GET", "selector/deal_pipelines/980000000175001/deal_stages", nil},
+		{sandbox.OpCreateAppointment, "POST", "appointments", object{"appointment": object{"title": "x", "from_date": "2026-08-10T10:00:00Z", "end_date": "2026-08-10T11:00:00Z"}}},
 		{sandbox.OpRenameList, "PUT", "lists/" + list, object{"name": "Other"}},
 		{sandbox.OpMoveToList, "PUT", "lists/" + list + "/move_contacts", object{"from_list_id": "920000000000002", "all": true}},
 	} {
@@ -42,7 +43,7 @@ func TestRoutesAreGuarded(t *testing.T) {
 			makeList(t, box, "Second", id)
 			state := func() []any {
 				return []any{
-					box.SalesAccounts(), box.Activities(), api(t, box, "GET", "lists", nil).raw, members(t, box, list), members(t, box, "920000000000002"),
+					box.SalesAccounts(), box.Activities(), box.Appointments(), api(t, box, "GET", "lists", nil).raw, members(t, box, list), members(t, box, "920000000000002"),
 				}
 			}
 			before := state()
@@ -65,7 +66,11 @@ func TestRoutesAreGuarded(t *testing.T) {
 			if diff := cmp.Diff(before, state()); diff != "" {
 				t.Errorf("a refused call did something (-before +after):\n%s", diff)
 			}
-			call(http.StatusOK, sandbox.DefaultAPIKey)
+			taken := http.StatusOK
+			if tt.op == sandbox.OpCreateAppointment {
+				taken = http.StatusCreated
+			}
+			call(taken, sandbox.DefaultAPIKey)
 			if changed := cmp.Diff(before, state()) != ""; changed != (tt.method != http.MethodGet) {
 				t.Errorf("a call that is taken changes the account: %t", changed)
 			}

@@ -33,6 +33,8 @@ const (
 	firstNoteID     int64 = 930_000_000_000_001
 	firstListID     int64 = 920_000_000_000_001
 	firstTaskID     int64 = 910_000_000_000_001
+
+	firstAppointmentID int64 = 900_000_000_000_001
 )
 
 // defaultMaxJobs is how many bulk jobs may be under way. That there is a limit is seen in client code, not which.
@@ -117,6 +119,7 @@ type Sandbox struct {
 	activitiesMade int64      // also those
 	notes          []Activity
 	tasks          []*task
+	appointments   []*task
 	tracked        []Tracked
 	mails          []Mail
 	lists          []*marketingList

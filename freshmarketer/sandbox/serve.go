@@ -203,6 +203,8 @@ func (s *Sandbox) perform(rq request) answer {
 		return s.classic(rq)
 	case OpCreateTask, OpListTasks, OpGetTask, OpUpdateTask, OpDeleteTask:
 		return s.serveTasks(rq)
+	case OpCreateAppointment, OpListAppointments, OpGetAppointment, OpUpdateAppointment, OpDeleteAppointment:
+		return s.serveAppointments(rq)
 	case OpBulkUpsert, OpBulkUpsertAccounts:
 		return s.bulkUpsert(rq)
 	case OpJobStatus:
