@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"net/http"
 	"slices"
@@ -50,12 +51,8 @@ func (s *Sandbox) updateActivity(rq request, at int) answer {
 	if len(in) == 0 { // as with contacts
 		return s.refuse(http.StatusBadRequest, s.say(invalidAttributes))
 	}
-	for key, v := range in {
-		if text, ok := v.(string); ok && strings.HasSuffix(key, "_id") && text != "" {
-			if _, err := strconv.ParseInt(text, 10, 64); err != nil {
-				return s.refuse(http.StatusBadRequest, s.say(invalidChoice, strings.ToLower(spokenKey(key))))
-			}
-		}
+	if problems := s.badIDs(in); len(problems) > 0 {
+		return s.refuse(http.StatusBadRequest, problems...)
 	}
 	next := s.activities[at]
 	next.Fields = maps.Clone(next.Fields)
@@ -73,6 +70,20 @@ func (s *Sandbox) updateActivity(rq request, at int) answer {
 	next.UpdatedAt = rq.at
 	s.activities[at] = next
 	return answer{status: http.StatusOK, body: map[string]any{"sales_activity": next.object()}, contactID: next.ContactID, effect: true}
+}
+
+// badIDs are the keys of ids with text that is no number: numbers as text are taken, other text is refused (a client's author).
+func (s *Sandbox) badIDs(in map[string]any) (problems []string) {
+	for _, key := range slices.Sorted(maps.Keys(in)) {
+		text, ok := in[key].(string)
+		if !ok || text == "" || !strings.HasSuffix(key, "_id") {
+			continue
+		}
+		if _, err := strconv.ParseInt(text, 10, 64); err != nil || !json.Valid([]byte(text)) { // +1 and 01 are no JSON
+			problems = append(problems, s.say(invalidChoice, strings.ToLower(spokenKey(key))))
+		}
+	}
+	return problems
 }
 
 // activityFields is GET /settings/sales_activities/fields. The fields are those that a connector's documentation names; labels and

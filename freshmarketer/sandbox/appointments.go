@@ -27,7 +27,7 @@ func (s *Sandbox) appointmentProblems(in map[string]any) (problems []string) {
 	if zone := in["time_zone"]; zone != nil && !slices.ContainsFunc(timeZoneChoices(), func(c choice) bool { return c.ID == zone }) {
 		problems = append(problems, s.say(badTimeZone))
 	}
-	return problems
+	return append(problems, s.badIDs(in)...)
 }
 
 // Appointments returns the appointments that are not deleted, oldest first.

@@ -40,6 +40,7 @@ func TestAppointments(t *testing.T) {
 		{"blank", object{"title": " ", "from_date": nil, "end_date": ""}, 400, "Title can't be blank; From date can't be blank; End date can't be blank"},
 		{"words for dates", object{"from_date": "soon", "end_date": 5}, 400, "Invalid from date provided.; Invalid end date provided."},
 		{"an IANA time zone", object{"time_zone": "Asia/Kolkata"}, 400, "Not a supported time zone"},
+		{"words for ids", object{"outcome_id": "good", "creater_id": "+1", "a_id": "01", "targetable_id": "1"}, 400, "Invalid a provided.; Invalid creater provided.; Invalid outcome provided."},
 		{"no time zone at all", object{"time_zone": []any{}}, 400, "Not a supported time zone"},
 	} {
 		if res := api(t, box, "PUT", path, object{"appointment": tt.change}); res.status != tt.status || res.messages() != tt.says {
