@@ -53,6 +53,9 @@ func (s *Sandbox) checkActivity(in map[string]any) (refusal answer, ok bool) {
 			problems = append(problems, s.say(invalidChoice, strings.ToLower(spokenKey(key))))
 		}
 	}
+	if len(problems) == 0 {
+		problems = s.badIDs(in)
+	}
 	if len(problems) > 0 {
 		return s.refuse(http.StatusBadRequest, problems...), false
 	}

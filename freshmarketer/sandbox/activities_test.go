@@ -58,6 +58,7 @@ func TestActivities(t *testing.T) {
 		{"unknown contact", object{"targetable_id": 990_000_000_000_999}, 404, "This record is not in the CRM any more."},
 		{"no contact", object{"targetable_type": "Deal"}, 400, "Invalid targetable type provided."},
 		{"bad date", object{"start_date": "tomorrow"}, 400, "Invalid start date provided."},
+		{"words for an id", object{"sales_activity_outcome_id": "good"}, 400, "Invalid sales activity outcome provided."},
 	}
 	for _, tt := range tests {
 		if res := post(tt.change); res.status != tt.status || res.messages() != tt.says {

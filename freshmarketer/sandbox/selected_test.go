@@ -109,6 +109,7 @@ func TestTasks(t *testing.T) {
 		{"no due date", object{"task": object{"title": "x"}}, 400, "Due date can't be blank"},
 		{"a bad one", object{"task": object{"title": "x", "due_date": "soon"}}, 400, "Invalid due date provided."},
 		{"an unknown owner", object{"task": object{"title": "x", "due_date": "2026-08-10T10:00:00Z", "owner_id": 5}}, 400, "Invalid owner provided."},
+		{"words for an id", object{"task": object{"title": "x", "due_date": "2026-08-10T10:00:00Z", "task_type_id": "call"}}, 400, "Invalid task type provided."},
 		{"an unknown contact", object{"task": object{"title": "x", "due_date": "2026-08-10T10:00:00Z", "targetable_type": "Contact", "targetable_id": 5}}, 404, "This record is not in the CRM any more."},
 	} {
 		if res := api(t, box, "POST", "tasks", tt.body); res.status != tt.status || res.messages() != tt.says {

@@ -114,6 +114,9 @@ func (s *Sandbox) taskProblems(in map[string]any) (problems []string) {
 	if in["owner_id"] != nil && !hasChoice(owners(), in["owner_id"]) {
 		problems = append(problems, s.say(invalidChoice, "owner"))
 	}
+	if len(problems) == 0 {
+		problems = s.badIDs(in)
+	}
 	return problems
 }
 
