@@ -136,10 +136,11 @@ func (s *service) start(ctx context.Context) error {
 	if s.opts.Role != RoleIngest {
 		steps = append(steps, s.startWorker)
 	}
-	steps = append(steps, s.startReplays, s.startAdmin)
+	steps = append(steps, s.startReplays)
 	if s.opts.Role != RoleWorker {
 		steps = append(steps, s.startIngest)
 	}
+	steps = append(steps, s.startAdmin) // last, and the first to stop: /readyz is green only while senders are answered
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
