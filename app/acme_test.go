@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/app/certtest"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 const acmeDomain = "relay.acme.test"
@@ -28,7 +29,7 @@ const acmeDomain = "relay.acme.test"
 // prove the domain. After a restart without the CA it still has it. `make test-acme` builds what this needs.
 func TestCertificateIsOrderedByACME(t *testing.T) {
 	t.Parallel()
-	ca, listen := certtest.New(t), freeAddr(t)
+	ca, listen := certtest.New(t), queuetest.Address(t)
 	directory, roots, stopCA := startPebble(t, ca, listen)
 	service := acmeService(t, ca, listen, directory)
 	first := service()
@@ -72,8 +73,8 @@ func TestCertificateIsOrderedByACME(t *testing.T) {
 func TestACMEFailureIsExplained(t *testing.T) {
 	t.Parallel()
 	ca := certtest.New(t)
-	directory, _, _ := startPebble(t, ca, freeAddr(t)) // where nobody listens
-	service := acmeService(t, ca, freeAddr(t), directory)()
+	directory, _, _ := startPebble(t, ca, queuetest.Address(t)) // where nobody listens
+	service := acmeService(t, ca, queuetest.Address(t), directory)()
 	service.until("the log explains", func() error {
 		for line := range strings.Lines(service.output()) {
 			var said struct {
@@ -93,7 +94,7 @@ func TestACMEFailureIsExplained(t *testing.T) {
 // data.
 func acmeService(t *testing.T, ca *certtest.CA, listen, directory string) (start func() *command) {
 	t.Helper()
-	dir, adminAt := t.TempDir(), freeAddr(t)
+	dir, adminAt := t.TempDir(), queuetest.Address(t)
 	_, port, err := net.SplitHostPort(listen)
 	if err != nil {
 		t.Fatal(err)
@@ -146,7 +147,7 @@ func startPebble(t *testing.T, ca *certtest.CA, target string) (directory string
 	pebble, dns := tool(t, "pebble"), tool(t, "pebble-challtestsrv")
 	dir := t.TempDir()
 	certFile, keyFile := ca.IssueFiles(dir, 2, time.Hour)
-	listen, management, dnsAt := freeAddr(t), freeAddr(t), freeAddr(t)
+	listen, management, dnsAt := queuetest.Address(t), queuetest.Address(t), queuetest.Address(t)
 	_, port, err := net.SplitHostPort(target)
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +166,7 @@ func startPebble(t *testing.T, ca *certtest.CA, target string) (directory string
 	}
 	configFile := filepath.Join(dir, "pebble.json")
 	writeFile(t, configFile, config)
-	names := startCommand(t, os.Environ(), dns, "-dnsserver", dnsAt, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", freeAddr(t))
+	names := startCommand(t, os.Environ(), dns, "-dnsserver", dnsAt, "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "", "-management", queuetest.Address(t))
 	server := startCommand(t, append(os.Environ(), "PEBBLE_VA_NOSLEEP=1"), pebble, "-config", configFile, "-dnsserver", dnsAt)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}, DisableKeepAlives: true}}
 	get := func(url string) ([]byte, error) {
@@ -223,7 +224,7 @@ func (c *command) stop() {
 // until tries again until it works, the program is gone or the time is up.
 func (c *command) until(what string, try func() error) {
 	c.t.Helper()
-	ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(c.t.Context(), processPatience)
 	defer cancel()
 	for {
 		err := try()

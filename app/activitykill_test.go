@@ -32,7 +32,7 @@ nats: {max_bytes: 128MiB}
 activities: {type: Task, owner: Sandbox User}
 `)
 	c.environ = append(c.environ, "FRESHRELAY_SOURCES_0_FORWARD_TRACK=*", failpoint.LookupVariable+"=2s")
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), processPatience)
 	defer cancel()
 	const users, each = 8, 4
 	sent := 0

@@ -20,7 +20,7 @@ func TestNothingIsAnsweredBeforeItIsStored(t *testing.T) {
 	for _, passing := range []int{5, 20} {
 		c.start(fmt.Sprintf("%s=%d:hold", failpoint.PublishBefore, passing))
 		c.ready(ctx)
-		users = append(users, floodUntil(ctx, c, fmt.Sprint("life-", passing), func() { <-c.exited })...)
+		users = append(users, floodUntil(ctx, c, fmt.Sprint("life-", passing), func(func() int) { <-c.exited })...)
 		if !c.killed() {
 			t.Fatalf("the process was to die while it held a pack: %v\n%s", c.cmd.ProcessState, c.stderr)
 		}

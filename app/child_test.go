@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +19,7 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox/sandboxtest"
 	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
@@ -63,19 +62,15 @@ func (b *syncBuffer) String() string {
 	return b.buf.String()
 }
 
-// freeAddr is an address nobody listens on, for a process that is to come back on the same one.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // childAPI is a sandbox that children deliver to, and its address.
 func childAPI(t testing.TB, opt sandbox.Options, faults ...sandbox.Fault) (*sandbox.Sandbox, string) {
+	t.Helper()
+	box, server := childServer(t, opt, faults...)
+	return box, server.URL
+}
+
+// childServer is childAPI for children that are killed: who starts the next one can wait until the last call of the dead one is over.
+func childServer(t testing.TB, opt sandbox.Options, faults ...sandbox.Fault) (*sandbox.Sandbox, *sandboxtest.Server) {
 	t.Helper()
 	opt.APIKeys = []string{childAPIKey}
 	box, err := sandbox.New(opt)
@@ -87,15 +82,13 @@ func childAPI(t testing.TB, opt sandbox.Options, faults ...sandbox.Fault) (*sand
 			t.Fatal(err)
 		}
 	}
-	server := httptest.NewServer(box.Handler())
-	t.Cleanup(server.Close)
-	return box, server.URL
+	return box, sandboxtest.NewServer(t, box.Handler())
 }
 
 // newChild prepares a process that keeps its store in dir and delivers to api. more is added to its configuration.
 func newChild(t testing.TB, program, dir, api, more string) *child {
 	t.Helper()
-	c := &child{t: t, program: program, dir: dir, listen: freeAddr(t), adminAt: freeAddr(t)}
+	c := &child{t: t, program: program, dir: dir, listen: queuetest.Address(t), adminAt: queuetest.Address(t)}
 	c.configure(api, more)
 	return c
 }
@@ -171,6 +164,20 @@ func (c *child) over() bool {
 func (c *child) killed() bool {
 	status, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
+}
+
+// says waits until the process has said that: what it writes is read from a pipe, and may come after the answer it belongs to.
+func (c *child) says(parent context.Context, text string) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(parent, processPatience)
+	defer cancel()
+	for !strings.Contains(c.stderr.String(), text) {
+		if ctx.Err() != nil || c.over() && !strings.Contains(c.stderr.String(), text) {
+			c.t.Errorf("the log does not say %q:\n%s", text, c.stderr)
+			return
+		}
+		pause(ctx, 5*time.Millisecond)
+	}
 }
 
 // identify is the body of one call: user's seq-th, the same bytes whenever it is repeated.

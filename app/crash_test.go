@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox/sandboxtest"
 )
 
 // The short form is part of all tests; `make test-crash` runs the long one. A seed runs the same plan again; what is under
@@ -35,7 +35,7 @@ type crashRig struct {
 	*child
 
 	box    *sandbox.Sandbox
-	asked  atomic.Int64 // API calls that are not answered yet
+	api    *sandboxtest.Server
 	rng    *rand.Rand
 	users  int
 	calls  int
@@ -63,7 +63,7 @@ func newCrashRig(t *testing.T) *crashRig {
 		users: *crashUsers, calls: *crashCalls, rng: rand.New(rand.NewPCG(*crashSeed, 1)),
 		budget: make(chan struct{}, *crashUsers**crashCalls), effect: map[int64]int{}, atEach: map[failpoint.Point]int{},
 	}
-	r.box, _ = childAPI(t, sandbox.Options{History: true, CallLog: 1 << 20, OnEffect: func(c sandbox.Call) {
+	r.box, r.api = childServer(t, sandbox.Options{History: true, CallLog: 1 << 20, OnEffect: func(c sandbox.Call) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.effect[c.N] = r.life
@@ -73,13 +73,7 @@ func newCrashRig(t *testing.T) *crashRig {
 		sandbox.Fault{Percent: 10, Seed: *crashSeed, Delay: 200 * time.Millisecond},
 		sandbox.Fault{Percent: 100, Delay: 2 * time.Millisecond}, // so that a user's calls pile up
 	)
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r.asked.Add(1)
-		defer r.asked.Add(-1)
-		r.box.Handler().ServeHTTP(w, req)
-	}))
-	t.Cleanup(api.Close)
-	r.child = newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), api.URL,
+	r.child = newChild(t, buildProgram(t, "-tags", "failpoints"), t.TempDir(), r.api.URL,
 		"nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
 	r.environ = []string{soonClear}
 	return r
@@ -192,9 +186,7 @@ func (r *crashRig) load(n int) {
 
 // begin starts a life, once the last calls of the one before have had their effect or none.
 func (r *crashRig) begin(plan string) {
-	for r.asked.Load() > 0 {
-		time.Sleep(time.Millisecond)
-	}
+	r.api.Quiet(r.t, nil)
 	r.mu.Lock()
 	r.life++
 	r.mu.Unlock()
@@ -229,6 +221,7 @@ func (r *crashRig) killAt(ctx context.Context, at failpoint.Point) {
 	if at == failpoint.TrimBefore || at == failpoint.TrimAfter {
 		rounds = 25 // trimming comes every 2 s: there must be events under way then, which it could take away
 	}
+	began := time.Now()
 	for round := 0; !r.over(); round++ {
 		switch {
 		case round < rounds:
@@ -237,7 +230,7 @@ func (r *crashRig) killAt(ctx context.Context, at failpoint.Point) {
 			r.load(1)
 		}
 		pause(ctx, 100*time.Millisecond)
-		if ctx.Err() != nil || round > 1200 {
+		if ctx.Err() != nil || time.Since(began) > processPatience {
 			r.t.Fatalf("the process never came to %s\n%s", at, r.stderr)
 		}
 	}

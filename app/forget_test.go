@@ -25,8 +25,11 @@ func TestAUserIsForgotten(t *testing.T) {
 		Done, Dead, Waiting int
 		InLog               bool `json:"in_log"`
 	}
-	// The kill may cut the wait short; asking again does no harm.
+	// The kill would cut a wait short, and even the answer, so it comes after that; asking again does no harm.
+	open := k.shut()
+	defer open()
 	k.freshrelay("forget", "--yes", "--no-wait", user)
+	open()
 	k.settled(ctx)
 	if err := json.Unmarshal([]byte(k.freshrelay("forget", "--yes", "-o", "json", user)), &receipt); err != nil {
 		t.Fatal(err)

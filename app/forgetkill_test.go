@@ -86,7 +86,7 @@ func forgetWithKills(t *testing.T, steps []failpoint.Point) {
 			taken = c.ask(ctx, http.MethodPost, "/api/forget", string(body), &admin.Forgetting{})
 		}
 		st := c.settled(ctx)
-		for end := time.Now().Add(time.Minute); (st.Ledger.Difference != 0 || st.Ledger.Dead != int64(i+1)) && time.Now().Before(end); st = c.settled(ctx) {
+		for end := time.Now().Add(processPatience); (st.Ledger.Difference != 0 || st.Ledger.Dead != int64(i+1)) && time.Now().Before(end); st = c.settled(ctx) {
 			pause(ctx, 100*time.Millisecond) // a letter is removed after its settlement is committed: a reading may come between
 		}
 		if st.Ledger.Difference != 0 || st.Ledger.Dead != int64(i+1) {

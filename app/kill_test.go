@@ -13,6 +13,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox/sandboxtest"
 )
 
 // soonClear has a program that was built with failpoints wait for a shorter time after a kill in the middle of a bulk, instead of
@@ -24,30 +25,36 @@ type killRig struct {
 	*child
 
 	box *sandbox.Sandbox
+	api *sandboxtest.Server
 
-	killing  sync.Mutex
+	oneKill  sync.Mutex
 	mu       sync.Mutex
 	ended    bool
 	kills    int
 	effects  atomic.Int64
-	inEffect atomic.Int64   // kills between an effect and its commit
-	killAt   map[int64]bool // effects after which the process is killed before it is answered
+	inEffect atomic.Int64                  // kills between an effect and its commit
+	killing  atomic.Int64                  // effects that wait until the process is killed
+	killAt   map[int64]bool                // effects after which the process is killed before it is answered
+	gate     atomic.Pointer[chan struct{}] // these kills wait until it is closed
 }
 
 // newKillRig starts the program, built with these arguments.
 func newKillRig(t *testing.T, killAt map[int64]bool, build ...string) (*killRig, context.Context) {
 	t.Helper()
 	k := &killRig{killAt: killAt}
+	k.shut()() // they need not wait
 	// Slow enough for the calls of a user to pile up, so that kills hit merged changes.
 	slow := sandbox.Fault{Percent: 100, Delay: 5 * time.Millisecond}
-	var api string
-	k.box, api = childAPI(t, sandbox.Options{History: true, OnEffect: func(sandbox.Call) {
+	k.box, k.api = childServer(t, sandbox.Options{History: true, OnEffect: func(sandbox.Call) {
 		if k.killAt[k.effects.Add(1)] {
 			k.inEffect.Add(1)
+			k.killing.Add(1)
+			<-*k.gate.Load()
 			k.kill()
+			k.killing.Add(-1)
 		}
 	}}, slow)
-	k.child = newChild(t, buildProgram(t, build...), t.TempDir(), api, "nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
+	k.child = newChild(t, buildProgram(t, build...), t.TempDir(), k.api.URL, "nats: {max_bytes: 128MiB}\nretry: {initial: 50ms, max: 1s, max_age: 15m}\n")
 	k.environ = []string{soonClear}
 	k.start("")
 	t.Cleanup(func() {
@@ -61,10 +68,17 @@ func newKillRig(t *testing.T, killAt map[int64]bool, build ...string) (*killRig,
 	return k, t.Context()
 }
 
+// shut lets the kills after an effect wait from now on; open ends that.
+func (k *killRig) shut() (open func()) {
+	gate := make(chan struct{})
+	k.gate.Store(&gate)
+	return sync.OnceFunc(func() { close(gate) })
+}
+
 // kill kills the process, waits until it is gone, and starts it anew.
 func (k *killRig) kill() {
-	k.killing.Lock() // one at a time: the next one kills the process that follows
-	defer k.killing.Unlock()
+	k.oneKill.Lock() // one at a time: the next one kills the process that follows
+	defer k.oneKill.Unlock()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ended {
@@ -75,6 +89,7 @@ func (k *killRig) kill() {
 	if !k.killed() {
 		k.t.Errorf("the process ended by itself: %v\n%s", k.cmd.ProcessState, k.stderr)
 	}
+	k.api.Quiet(k.t, func() int { return int(k.killing.Load()) }) // nothing of the dead one comes late
 	k.start("")
 }
 

@@ -60,8 +60,11 @@ func cutAllServers(t *testing.T, program string, sync bool) (acked, lost int) {
 	c.start("")
 	ctx := t.Context()
 	c.ready(ctx)
-	users := floodUntil(ctx, c, "cut", func() {
+	users := floodUntil(ctx, c, "cut", func(acked func() int) {
 		pause(ctx, 5*time.Second)
+		for acked() < 100 && ctx.Err() == nil {
+			pause(ctx, 10*time.Millisecond)
+		}
 		for _, s := range servers {
 			s.Freeze()
 		}

@@ -15,13 +15,14 @@ import (
 	"github.com/freshrelay/freshrelay/app"
 	"github.com/freshrelay/freshrelay/app/certtest"
 	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 // As long as the ingest listener is on its way, a load balancer is told so. The certificate is a pipe: the start waits for what is written into it.
 func TestAServiceIsReadyOnlyOnceItListens(t *testing.T) {
 	t.Parallel()
 	cfg := config.SandboxDefaults()
-	cfg.DataDir, cfg.Listen, cfg.Admin.Listen = t.TempDir(), "127.0.0.1:0", freeAddr(t)
+	cfg.DataDir, cfg.Listen, cfg.Admin.Listen = t.TempDir(), "127.0.0.1:0", queuetest.Address(t)
 	cfg.TLS.CertFile, cfg.TLS.KeyFile = filepath.Join(t.TempDir(), "cert.pem"), filepath.Join(t.TempDir(), "key.pem")
 	certPEM, keyPEM := certtest.New(t).Issue(7, time.Hour)
 	certtest.Replace(t, cfg.TLS.KeyFile, keyPEM)

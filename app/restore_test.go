@@ -39,7 +39,9 @@ func TestARestoredCopyGoesOn(t *testing.T) {
 	if before.Delivered != 20 || before.Dead != 1 {
 		t.Fatalf("before the backup: %+v", before)
 	}
-	c.ask(ctx, http.MethodPost, "/api/pause", "{}", &admin.Sent{})
+	if !c.ask(ctx, http.MethodPost, "/api/pause", "{}", &admin.Sent{}) {
+		t.Fatal("it is not paused")
+	}
 	for n := range 5 {
 		c.deliver(ctx, identify(fmt.Sprintf("user-%d", n), 2, ""))
 	}

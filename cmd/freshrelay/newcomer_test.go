@@ -43,7 +43,7 @@ func newMachine(t *testing.T) *machine {
 	if testing.Short() {
 		t.Skip("builds and runs the program")
 	}
-	m := &machine{t: t, home: t.TempDir(), door: freeAddress(t), ca: certtest.New(t)}
+	m := &machine{t: t, home: t.TempDir(), door: queuetest.Address(t), ca: certtest.New(t)}
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(m.home, "freshrelay"), ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -76,17 +76,6 @@ func (m *machine) lead(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
 	go func() { _, _ = io.Copy(there, here); _ = there.Close() }()
 	go func() { _, _ = io.Copy(here, there); _ = here.Close() }()
-}
-
-// freeAddress is one where nobody listens.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // types runs a command line as somebody types it, and returns what it prints.
@@ -186,7 +175,7 @@ func TestANewcomer(t *testing.T) {
 	writeFile(t, filepath.Join(m.home, "key"), initKey)
 
 	m.does("freshrelay init --domain acme --api-key-file key --base-url "+account.URL+" --public-url https://"+publicName+
-		" --https files --cert-file "+cert+" --key-file "+key+" --listen "+m.door+" --admin-listen "+freeAddress(t),
+		" --https files --cert-file "+cert+" --key-file "+key+" --listen "+m.door+" --admin-listen "+queuetest.Address(t),
 		"https://"+publicName+"/webhook/website", "takes the key", "observe")
 	m.serves()
 	m.does("freshrelay check --public", "https://"+publicName+" reaches this service", "the account got nothing", "takes the key")

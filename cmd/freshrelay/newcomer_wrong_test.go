@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 // TestANewcomersMistakes makes what can go wrong on the way go wrong, with the real program: each command fails and says what is
@@ -39,7 +40,7 @@ func TestANewcomersMistakes(t *testing.T) {
 		trouble.Store(&h)
 	}
 	writeFile(t, filepath.Join(m.home, "key"), initKey)
-	admin := freeAddress(t)
+	admin := queuetest.Address(t)
 	initLine := "freshrelay init --domain acme --api-key-file key --base-url " + account.URL + " --listen " + m.door + " --admin-listen " + admin
 
 	m.fails("freshrelay serve", "there is no freshrelay.yaml here", "freshrelay init")

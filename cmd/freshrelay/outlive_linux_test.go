@@ -59,7 +59,7 @@ type outlive struct {
 
 func newOutlive(t *testing.T) *outlive {
 	t.Helper()
-	o := &outlive{t: t, dir: t.TempDir(), ingest: freeAddress(t), admin: freeAddress(t), writes: map[string][]letterWrite{}}
+	o := &outlive{t: t, dir: t.TempDir(), ingest: queuetest.Address(t), admin: queuetest.Address(t), writes: map[string][]letterWrite{}}
 	o.program = filepath.Join(t.TempDir(), "freshrelay")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", o.program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("building the program: %v\n%s", err, out)

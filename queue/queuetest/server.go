@@ -112,17 +112,16 @@ func URLs(servers []*Server) string {
 	return strings.Join(urls, ",")
 }
 
-// freePorts are ports nobody listens on.
+// freePorts are ports that the servers come back on.
 func freePorts(t testing.TB, n int) []int {
 	t.Helper()
 	ports := make([]int, n)
 	for i := range ports {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		address, err := net.ResolveTCPAddr("tcp", Address(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer l.Close() // all at the end, so that none is given twice
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		ports[i] = address.Port
 	}
 	return ports
 }
