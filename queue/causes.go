@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base32"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -55,9 +54,9 @@ func withoutNumbers(s string) string {
 
 // LetterGroups groups the letters that a filter selects by cause, the largest group first, and says how many letters match.
 func (s *Store) LetterGroups(ctx context.Context, f LetterFilter) (groups []LetterGroup, total int, err error) {
-	info, err := s.dead.Info(ctx)
+	info, err := s.letterInfo(ctx)
 	if err != nil {
-		return nil, 0, fmt.Errorf("asking for the state of DEAD: %w", err)
+		return nil, 0, err
 	}
 	if groups, total, ok := s.figures.groups(f, int(lettersIn(info))); ok {
 		return groups, total, nil

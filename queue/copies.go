@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -13,11 +12,6 @@ import (
 // A letter is an event with a person's data. The broker overwrites the bytes of what it is told to remove securely, but never of
 // what it removes by itself because a newer message is on the same subject. So DEAD takes a letter's new copy beside the former
 // one, and who stores it removes the former: at no moment is there none, and no copy ever leaves the index with its bytes in the file.
-
-// shred removes a letter and overwrites its bytes.
-func (s *Store) shred(ctx context.Context, id string) error {
-	return s.shredCopies(ctx, id, math.MaxUint64)
-}
 
 // shredCopies removes the copies of a letter with a smaller sequence than before, and overwrites their bytes.
 func (s *Store) shredCopies(ctx context.Context, id string, before uint64) error {
@@ -52,11 +46,15 @@ func (s *Store) only(ctx context.Context, id string) (*Letter, uint64, error) {
 
 // shredFormer removes the former copies of letters, given by the sequences of their last ones, that a crash has left.
 func (p *Partition) shredFormer(ctx context.Context, last map[string]uint64) error {
-	info, err := p.s.dead.Info(ctx)
+	info, err := p.s.letterInfo(ctx)
 	if err != nil {
-		return fmt.Errorf("asking for the state of DEAD: %w", err)
+		return err
 	}
-	if int64(info.State.Msgs) == lettersIn(info) {
+	copies := int64(info.State.Msgs)
+	for _, fences := range info.State.Subjects {
+		copies -= int64(fences)
+	}
+	if copies == lettersIn(info) {
 		return nil // to ask for each would take a minute with a million letters
 	}
 	for id, seq := range last {
@@ -67,8 +65,23 @@ func (p *Partition) shredFormer(ctx context.Context, last map[string]uint64) err
 	return nil
 }
 
-// lettersIn is how many letters DEAD holds: each has a subject of its own.
-func lettersIn(info *jetstream.StreamInfo) int64 { return int64(info.State.NumSubjects) }
+// letterInfo is the state of DEAD. The subjects that it lists are those of fences.
+func (s *Store) letterInfo(ctx context.Context) (*jetstream.StreamInfo, error) {
+	var opts []jetstream.StreamInfoOpt
+	if !s.Alone() {
+		opts = append(opts, jetstream.WithSubjectFilter(s.names.dead(fenceToken, "*")))
+	}
+	info, err := s.dead.Info(ctx, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("asking for the state of DEAD: %w", err)
+	}
+	return info, nil
+}
+
+// lettersIn is how many letters DEAD holds, by its letterInfo: each has a subject of its own.
+func lettersIn(info *jetstream.StreamInfo) int64 {
+	return int64(info.State.NumSubjects) - int64(len(info.State.Subjects))
+}
 
 // takeCopies lets DEAD take a letter's new copy beside the former one where an earlier version made it.
 func (s *Store) takeCopies(ctx context.Context) error {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -41,20 +40,18 @@ func (s storedLetter) letter() Letter {
 // PutLetter stores a dead letter and returns once it is on disk. The settlement that counts it comes after. A letter
 // that is there already is replaced only if update is set: the first copy of a repeated settlement stays as it is. The bytes of the
 // copy that is replaced are overwritten.
-// Errors: ErrFull, ErrUnavailable.
+// Errors: ErrFull, ErrUnavailable, ErrLost.
 func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error {
-	// Letters are not fenced as commits are: one that a former owner stores late would count, though its event is delivered.
+	if err := p.fenced(ctx); err != nil {
+		return err
+	}
 	if err := p.Hold(ctx, publishTimeout); err != nil {
 		return err
 	}
 	l.ID, l.Activity = letterID(l.User, l.Position), p.id.activities
-	msg, err := letterMsg(p.s.names.dead(l.User, strconv.FormatUint(l.Position, 10)), l)
+	msg, err := letterMsg(p.s.names.letter(l.ID), l)
 	if err != nil {
 		return err
-	}
-	var opts []jetstream.PublishOpt
-	if !update {
-		opts = append(opts, jetstream.WithExpectLastSequencePerSubject(0))
 	}
 	var old *Letter
 	var oldSeq uint64
@@ -65,28 +62,57 @@ func (p *Partition) PutLetter(ctx context.Context, l Letter, update bool) error 
 	}
 	failpoint.Hit(failpoint.LetterBefore)
 	p.burying(l)
+	seq, err := p.writeLetter(ctx, l.ID, msg, update)
+	if err != nil {
+		if err = letterError(err); !errors.Is(err, ErrFull) {
+			p.s.figures.doubt()
+		}
+		return err
+	}
+	if seq > 0 {
+		p.buried(seq)
+		p.s.figures.stored(l, seq, old, oldSeq)
+	}
+	if oldSeq > 0 {
+		failpoint.Hit(failpoint.LetterReplaced)
+		if err := p.s.shredCopies(ctx, l.ID, seq); err != nil {
+			return err
+		}
+	}
+	failpoint.Hit(failpoint.LetterAfter)
+	return nil
+}
+
+// writeLetter stores a letter and returns its sequence in DEAD: 0 if it is there already and not to be replaced.
+func (p *Partition) writeLetter(ctx context.Context, id string, msg *nats.Msg, update bool) (uint64, error) {
+	if !p.s.Alone() {
+		return p.putFenced(ctx, id, msg, update)
+	}
+	var opts []jetstream.PublishOpt
+	if !update {
+		opts = append(opts, jetstream.WithExpectLastSequencePerSubject(0))
+	}
 	ack, err := p.s.write(ctx, "DEAD", msg, opts...)
 	switch {
 	case err == nil:
-		p.buried(ack.Sequence)
-		p.s.figures.stored(l, ack.Sequence, old, oldSeq)
-		if oldSeq > 0 {
-			failpoint.Hit(failpoint.LetterReplaced)
-			if err := p.s.shredCopies(ctx, l.ID, ack.Sequence); err != nil {
-				return err
-			}
-		}
-		failpoint.Hit(failpoint.LetterAfter)
-		return nil
+		return ack.Sequence, nil
 	case !update && isConflict(err):
-		failpoint.Hit(failpoint.LetterAfter)
-		return nil
-	case isFull(err):
-		return fmt.Errorf("%w: stream DEAD: replay or discard dead letters, or give more room (nats.max_bytes)", ErrFull)
-	default:
-		p.s.figures.doubt()
-		return fmt.Errorf("%w: storing a dead letter: %w", ErrUnavailable, err)
+		return 0, nil
 	}
+	return 0, err
+}
+
+var errDeadFull = fmt.Errorf("%w: stream DEAD: replay or discard dead letters, or give more room (nats.max_bytes)", ErrFull)
+
+// letterError is why a letter was not stored.
+func letterError(err error) error {
+	switch {
+	case errors.Is(err, ErrLost), errors.Is(err, ErrFull):
+		return err
+	case isFull(err):
+		return errDeadFull
+	}
+	return fmt.Errorf("%w: storing a dead letter: %w", ErrUnavailable, err)
 }
 
 func letterMsg(subject string, l Letter) (*nats.Msg, error) {
@@ -123,21 +149,30 @@ func decodeLetter(h nats.Header, event []byte) (Letter, error) {
 	return l, nil
 }
 
-// DropLetter removes a letter, and its bytes from the broker's file. Removing one that is not there is no error.
+// DropLetter removes a letter, and its bytes from the broker's file. Removing one that is not there is no error. It removes what
+// it has seen while the partition was surely its own: a new owner may store the same letter anew, and have it count.
+// Errors: ErrUnavailable, ErrLost.
 func (p *Partition) DropLetter(ctx context.Context, id string) error {
-	if err := p.Hold(ctx, publishTimeout); err != nil { // as with PutLetter: a new owner may have stored one that counts
+	if err := p.fenced(ctx); err != nil && !errors.Is(err, ErrFull) {
 		return err
 	}
 	old, seq, err := p.s.stored(ctx, id)
 	if err != nil {
 		p.s.figures.doubt()
 	}
-	if err := p.s.shred(ctx, id); err != nil {
+	if err != nil && seq == 0 {
+		return fmt.Errorf("%w: removing a dead letter: %w", ErrUnavailable, err)
+	}
+	readable := err == nil
+	if err := p.Hold(ctx, publishTimeout); err != nil {
+		return err
+	}
+	if err := p.s.shredCopies(ctx, id, seq+1); err != nil {
 		p.s.figures.doubt()
 		return fmt.Errorf("removing a dead letter: %w", err)
 	}
 	p.dropped(id)
-	if old != nil && err == nil {
+	if old != nil && readable {
 		p.s.figures.dropped(*old, seq)
 	}
 	return nil
@@ -219,6 +254,9 @@ func (s *Store) scanLetters(ctx context.Context, scan letterScan, each func(seq 
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, scan.from
 	}
 	return s.scan(ctx, s.dead, cfg, func(msg jetstream.Msg) (bool, error) {
+		if s.names.isFence(msg.Subject()) {
+			return true, nil
+		}
 		meta, err := msg.Metadata()
 		if err != nil {
 			return false, fmt.Errorf("reading the dead letters: %w", err)

@@ -3,7 +3,6 @@ package queue
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -226,9 +225,9 @@ func sortedGroups(found map[string]*LetterGroup) (groups []LetterGroup) {
 
 // count is how many letters a filter selects, as far as that is known without reading them.
 func (s *Store) count(ctx context.Context, f LetterFilter) (total int, known bool, err error) {
-	info, err := s.dead.Info(ctx)
+	info, err := s.letterInfo(ctx)
 	if err != nil {
-		return 0, false, fmt.Errorf("asking for the state of DEAD: %w", err)
+		return 0, false, err
 	}
 	if f.All() {
 		return int(lettersIn(info)), true, nil

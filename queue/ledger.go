@@ -44,9 +44,9 @@ func (s *Store) Ledger(ctx context.Context) (Ledger, error) {
 		}
 		sum.add(l)
 	}
-	info, err := s.dead.Info(ctx)
+	info, err := s.letterInfo(ctx)
 	if err != nil {
-		return Ledger{}, fmt.Errorf("asking for the state of DEAD: %w", err)
+		return Ledger{}, err
 	}
 	sum.Dead = lettersIn(info)
 	return sum, nil

@@ -28,9 +28,9 @@ func stateOf(info *jetstream.StreamInfo) letterState {
 func (c *letterCounts) get(ctx context.Context, s *Store, partition int) (int64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	info, err := s.dead.Info(ctx)
+	info, err := s.letterInfo(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("asking for the state of DEAD: %w", err)
+		return 0, err
 	}
 	if s.identity.Partitions == 1 {
 		return lettersIn(info), nil

@@ -47,7 +47,7 @@ func (m *move) copy(ctx context.Context) error {
 	if err := m.splitBooks(ctx); err != nil {
 		return err
 	}
-	if m.done.Letters, err = m.copyStream(ctx, m.src.dead, func(string) bool { return true }); err != nil {
+	if m.done.Letters, err = m.copyStream(ctx, m.src.dead, func(subject string) bool { return !m.src.names.isFence(subject) }); err != nil {
 		return err
 	}
 	return m.openBooks(ctx)

@@ -1,9 +1,11 @@
 package queue
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"maps"
 	"net"
 	"runtime"
@@ -32,13 +34,69 @@ type wireConn struct {
 	net.Conn
 
 	deaf atomic.Bool
+
+	mu      sync.Mutex
+	deafAt  []byte // what is to be sent before it becomes deaf; nil: nothing makes it so
+	at      []byte // from what on the broker gets nothing; nil: it gets everything
+	held    []byte // what it has not got
+	holding chan struct{}
+	closed  bool
+}
+
+// Write keeps, from a certain message on, what is sent: it is on its way. The client does not notice.
+func (c *wireConn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.deafAt != nil && bytes.Contains(b, c.deafAt) {
+		c.deaf.Store(true)
+	}
+	if c.at == nil || c.held == nil && !bytes.Contains(b, c.at) {
+		return c.Conn.Write(b)
+	}
+	if c.held == nil {
+		close(c.holding)
+	}
+	c.held = append(c.held, b...)
+	return len(b), nil
+}
+
+// Close does not take back what is on its way.
+func (c *wireConn) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		return c.Conn.Close()
+	}
+	c.closed = true
+	return c.SetReadDeadline(time.Now()) // the client's reader ends
+}
+
+func (c *wireConn) arrive() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.Conn.Write(c.held)
+	c.at, c.held = nil, nil
+	if c.closed {
+		time.Sleep(time.Second) // the broker reads it
+		err = errors.Join(err, c.Conn.Close())
+	}
+	return err
 }
 
 func (c *wireConn) Read(b []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(b)
-		if err != nil || !c.deaf.Load() {
+		if err != nil {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.closed { // the broker talks on, or it would close the connection
+				go func() { _, _ = io.Copy(io.Discard, c.Conn) }()
+				return n, errors.Join(err, c.SetReadDeadline(time.Time{}))
+			}
 			return n, err
+		}
+		if !c.deaf.Load() {
+			return n, nil
 		}
 	}
 }
@@ -53,7 +111,7 @@ func (w *wire) InProcessConn() (net.Conn, error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := &wireConn{Conn: conn}
+	c := &wireConn{Conn: conn, holding: make(chan struct{})}
 	w.conns = append(w.conns, c)
 	return c, nil
 }
@@ -71,10 +129,33 @@ func (w *wire) deafen(nc *nats.Conn) {
 	}
 }
 
+// deafenAt does so from the first message to a subject on.
+func (w *wire) deafenAt(subject string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, c := range w.conns {
+		c.mu.Lock()
+		c.deafAt = []byte("PUB " + subject)
+		c.mu.Unlock()
+	}
+}
+
 // hear ends that: what was lost stays lost, and the process connects anew.
 func (w *wire) hear() {
 	w.cut()
 	w.down.Store(false)
+}
+
+// hold has what the process sends stay on its way, from the first message to a subject on. held is closed then, and arrive
+// lets it come in, whether the connection is still there or not.
+func (w *wire) hold(subject string) (held <-chan struct{}, arrive func() error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.conns[len(w.conns)-1]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at = []byte("PUB " + subject)
+	return c.holding, c.arrive
 }
 
 func (w *wire) cut() {

@@ -45,7 +45,7 @@ type storedState struct {
 
 // openPartition reads what STATE and the logs say. With a lease: after it was taken, so that nobody else changes it any more.
 func (s *Store) openPartition(ctx context.Context, number int, l *lease) (*Partition, error) {
-	shared := &standing{lease: l, failed: make(chan struct{})}
+	shared := &standing{lease: l, failed: make(chan struct{}), fence: newLetterFence()}
 	p, err := s.openLog(ctx, logID{number: number}, shared)
 	if err != nil {
 		return nil, err

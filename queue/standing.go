@@ -8,6 +8,7 @@ import (
 // standing is this process's right to a partition, which its two logs share: the lease, and the failure that ends both.
 type standing struct {
 	failed chan struct{} // closed on an error after which this process must not go on
+	fence  letterFence   // of a partition's letters, both logs'; without a lease nobody asks for it
 
 	mu       sync.Mutex
 	err      error

@@ -59,6 +59,9 @@ func (o *ownership) begin(ctx context.Context, p *Partition) {
 		defer stop()
 		err := p.confirm(runCtx)
 		if err == nil {
+			err = p.fenceOff(runCtx)
+		}
+		if err == nil {
 			err = o.run(runCtx, p)
 		}
 		if runCtx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -73,10 +76,16 @@ func (o *ownership) begin(ctx context.Context, p *Partition) {
 // confirm commits what was read at the opening, compared with its revisions: an answer that a deposed leader gave from an
 // older state of the stream is found out here, before anything rests on it.
 func (p *Partition) confirm(ctx context.Context) error {
-	logs := []*Partition{p, p.activities}
+	return commitAll(ctx, Settlement{confirm: true}, p, p.activities)
+}
+
+// commitAll commits the same for some logs, and waits for it.
+func commitAll(ctx context.Context, s Settlement, logs ...*Partition) error {
 	done := make(chan error, len(logs))
 	for _, l := range logs {
-		l.Commit(&Settlement{confirm: true, Done: func(_ uint64, err error) { done <- err }})
+		own := s
+		own.Done = func(_ uint64, err error) { done <- err }
+		l.Commit(&own)
 	}
 	for range logs {
 		select {
@@ -89,6 +98,16 @@ func (p *Partition) confirm(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fenceOff keeps former owners' letters out from now on. Where DEAD is full nobody can store any, and the fence is left for later.
+func (p *Partition) fenceOff(ctx context.Context) error {
+	err := p.fenced(ctx)
+	if errors.Is(err, ErrFull) {
+		p.log.Warn("no dead letter can be stored", zap.Error(err))
+		return nil
+	}
+	return err
 }
 
 // release gives the lease back; everything of this tenure that is to be committed has been.

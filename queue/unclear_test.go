@@ -15,6 +15,16 @@ import (
 // deafly has a process write while it hears nothing: the broker stores, the answer is lost, and for a while so is everything else.
 func deafly(n *node, write func()) {
 	n.wire.deafen(n.nc)
+	unheard(n, write)
+}
+
+// deaflyAt loses what the broker answers from the first message to a subject on: what is asked before is answered.
+func deaflyAt(n *node, subject string, write func()) {
+	n.wire.deafenAt(subject)
+	unheard(n, write)
+}
+
+func unheard(n *node, write func()) {
 	done := make(chan struct{})
 	go func() { defer close(done); write() }()
 	time.Sleep(4 * time.Second) // longer than any single try waits, but for a commit's
@@ -75,7 +85,7 @@ func TestALostAnswerToAnyWriteIsCleared(t *testing.T) {
 		}
 
 		letter := Letter{User: user, Position: 7, Reason: "invalid", Event: []byte("first")}
-		deafly(n, func() {
+		deaflyAt(n, n.names.letter(user), func() {
 			if err := p.PutLetter(t.Context(), letter, false); !errors.Is(err, ErrUnavailable) {
 				t.Errorf("a letter: %v", err)
 			}
