@@ -310,6 +310,12 @@ func TestForget(t *testing.T) {
 			t.Errorf("call %d: got %v, want kind %q", i, err, want)
 		}
 	}
+	for status, want := range map[int]freshmarketer.Kind{http.StatusOK: freshmarketer.KindTemporary, http.StatusNoContent: ""} {
+		empty := clientOf(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
+		if forget, remove := empty.ForgetContact(t.Context(), "1"), empty.DeleteContact(t.Context(), "1"); freshmarketer.KindOf(forget) != want || freshmarketer.KindOf(remove) != want {
+			t.Errorf("an empty %d: got %v and %v, want kind %q", status, forget, remove, want)
+		}
+	}
 	if err := client.ForgetContact(t.Context(), ""); freshmarketer.KindOf(err) != freshmarketer.KindInvalid {
 		t.Errorf("no id: got %v", err)
 	}

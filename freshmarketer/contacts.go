@@ -96,8 +96,7 @@ func (c *Client) DeleteContact(ctx context.Context, id string) error {
 	if !isID(id) {
 		return refuse(OpDeleteContact, "the contact id is not a number")
 	}
-	// The body of a success is the word true, and nothing depends on it.
-	return c.do(ctx, call{op: OpDeleteContact, method: http.MethodDelete, path: "/contacts/" + id}, acknowledged)
+	return c.do(ctx, call{op: OpDeleteContact, method: http.MethodDelete, path: "/contacts/" + id}, confirmed)
 }
 
 // ForgetContact deletes the contact for good, with everything the account knows about it, also from the recycle bin.
@@ -108,7 +107,7 @@ func (c *Client) ForgetContact(ctx context.Context, id string) error {
 	if !isID(id) {
 		return refuse(OpForgetContact, "the contact id is not a number")
 	}
-	return c.do(ctx, call{op: OpForgetContact, method: http.MethodDelete, path: "/contacts/" + id + "/forget"}, acknowledged)
+	return c.do(ctx, call{op: OpForgetContact, method: http.MethodDelete, path: "/contacts/" + id + "/forget"}, confirmed)
 }
 
 // LookupContacts finds contacts whose field ("email", "external_id", "mobile_number", "cf_…") has exactly this value;

@@ -187,6 +187,15 @@ func acknowledged(got answer) error {
 	return nil
 }
 
+// confirmed is acknowledged for a deletion, whose success is the word true: nothing at all, but for a 204, is not believed. It is
+// asked for again then, and costs one call.
+func confirmed(got answer) error {
+	if got.status != http.StatusNoContent && len(bytes.TrimSpace(got.body)) == 0 {
+		return errUnexpected
+	}
+	return acknowledged(got)
+}
+
 // decodeInto unmarshals the body into v and then asks whole whether what matters is there.
 func decodeInto(v any, whole func() bool) func(answer) error {
 	return func(got answer) error {

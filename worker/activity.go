@@ -107,7 +107,7 @@ func (t *turn) perform(c *call) error {
 		return err
 	}
 	marker := markerOf(t.lane.user, c.position)
-	return t.once(c, freshmarketer.OpCreateActivity, func(ctx context.Context) error {
+	return t.once(c, freshmarketer.OpCreateActivity, "", func(ctx context.Context) error {
 		_, err := t.p.cfg.Client.CreateActivity(ctx, freshmarketer.Activity{
 			Title: t.act.Title, TypeID: typeID, OwnerID: ownerID, ContactID: t.target, Start: t.act.At, End: t.act.At,
 			Notes: withMarker(t.act.Notes, marker),
@@ -117,10 +117,14 @@ func (t *turn) perform(c *call) error {
 }
 
 // once makes a call that cannot be repeated: leave is waited for first, then what is about to happen is committed, and only then
-// it happens. Whoever finds the commitment without an outcome has to find out.
-func (t *turn) once(c *call, op string, do func(context.Context) error) error {
+// it happens. Whoever finds the commitment without an outcome has to find out. email is the contact's, where that is what is told
+// of it.
+func (t *turn) once(c *call, op, email string, do func(context.Context) error) error {
 	var err error
 	if t.pass, _, err = t.p.gate.enter(t.waitCtx, classActivity, max(1, t.more)); err != nil {
+		return err
+	}
+	if err := t.stillAbout(c, email); err != nil {
 		return err
 	}
 	if err := t.intend(c.position); err != nil {
@@ -136,6 +140,20 @@ func (t *turn) once(c *call, op string, do func(context.Context) error) error {
 		t.lane.sure = true
 	}
 	return err
+}
+
+// stillAbout looks again at what the call is about to be made for: leave may have taken hours, and contacts go first. errHeld says
+// that it is another by now, or erased. The address counts however old it is, unless we have changed it: to read it anew takes leave
+// as well, so that would never end.
+func (t *turn) stillAbout(c *call, email string) error {
+	contact, waits, err := t.part.contactBefore(t.callCtx, t.lane.user, c.position)
+	if err != nil && !errors.Is(err, errSuppressed) {
+		return err
+	}
+	if err != nil || waits || contact.ContactID != t.target || email != "" && !t.p.events.still(t.target, email) {
+		return errHeld
+	}
+	return nil
 }
 
 // ask makes one API call behind the gate and notes it. t.pass is leave to make it.

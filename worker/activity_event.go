@@ -58,7 +58,7 @@ func (t *turn) performEvent(c *call) error {
 		return err
 	}
 	c.outcome.LeftOut = leftOut
-	err = t.once(c, freshmarketer.OpSendEvent, func(ctx context.Context) error {
+	err = t.once(c, freshmarketer.OpSendEvent, email, func(ctx context.Context) error {
 		return t.p.cfg.Client.SendEvent(ctx, freshmarketer.Event{Email: email, Name: t.act.Name, At: t.act.At, Properties: fields})
 	})
 	if err == nil {
@@ -99,6 +99,13 @@ func (e *events) address(contact string) (email string, known bool) {
 	defer e.mu.Unlock()
 	a, ok := e.addresses[contact]
 	return a.email, ok && time.Since(a.at) < addressFor
+}
+
+// still says whether a contact's address is as it was read, whenever that was.
+func (e *events) still(contact, email string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.addresses[contact].email == email
 }
 
 // reading notes that an address is being read, so that remember knows whether the contact was changed meanwhile.

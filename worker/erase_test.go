@@ -177,6 +177,8 @@ func TestForgetWhenTheAPIFails(t *testing.T) {
 		"reading fails":       {Operation: sandbox.OpGetContact, Next: 3, Status: 500},
 		"deleting fails":      {Operation: sandbox.OpForgetContact, Next: 3, Status: 503},
 		"the answer is lost":  {Operation: sandbox.OpForgetContact, Next: 1, DropAnswer: true},
+		"an empty answer":     {Operation: sandbox.OpForgetContact, Next: 1, Status: 200, Empty: true},
+		"the same, and done":  {Operation: sandbox.OpForgetContact, Next: 1, Status: 200, Empty: true, Done: true},
 		"throttled":           {Operation: sandbox.OpForgetContact, Next: 1, Status: 429},
 		"not for this key":    {Operation: sandbox.OpForgetContact, Next: 4, Status: 403},
 		"it is refused first": {Operation: sandbox.OpForgetContact, Next: 1, Status: 400},

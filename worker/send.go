@@ -182,6 +182,7 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	t.counts = t.pass.report(t.lane.user, err)
 	t.api = append(t.api, journalCall(op, began, status(contact, err), err))
 	if changes {
+		t.p.events.changed(t.lane.record.ContactID) // not only when it is committed: it may take tries until then
 		switch freshmarketer.KindOf(err) {
 		case "", freshmarketer.KindTemporary, freshmarketer.KindUnknown, freshmarketer.KindCanceled:
 			t.lane.wrote(len(t.items)) // without an answer it may have had its effect, and the change may yet fail in its next call

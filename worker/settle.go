@@ -162,13 +162,15 @@ func (t *turn) committed(record mapping.Record, rev uint64, gone []string, setAs
 		return // the partition has failed or closed: what is not settled is read again after the next start
 	}
 	l := t.lane
+	for _, contact := range []string{l.record.ContactID, record.ContactID} { // before the user's activities go on; erased: it has none now
+		t.p.events.changed(contact)
+	}
 	l.record, l.rev, l.letters = record, rev, gone
 	attempts := l.attempts()
 	l.settled(setAside == "" && !t.result.Change.Empty())
 	if t.account() {
 		t.p.accounts.know(l.user, record.ContactID)
 	}
-	t.p.events.changed(record.ContactID) // before the user's activities go on
 	now := time.Now()
 	for i := range t.calls {
 		t.tell(&t.calls[i], setAside, record.ContactID, attempts, now)

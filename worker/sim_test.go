@@ -49,6 +49,7 @@ var simFields = map[string]string{"plan": "cf_plan", "industry": "cf_industry", 
 type simulation struct {
 	*rig
 	rng   *rand.Rand
+	odd   *oddities
 	sent  map[string][]simCall
 	users int
 	total int
@@ -71,7 +72,7 @@ func TestSimulation(t *testing.T) {
 			opt.Language = "nl"
 		}
 		bubbleNamed(t, fmt.Sprint(seed), opt, func(t *testing.T, r *rig) {
-			s := &simulation{rig: r, rng: rand.New(rand.NewPCG(seed, seed)), sent: map[string][]simCall{}, users: 6}
+			s := &simulation{rig: r, rng: rand.New(rand.NewPCG(seed, seed)), odd: newOddities(seed, identifyCalls...), sent: map[string][]simCall{}, users: 6}
 			if seed%4 >= 2 { // more users than the account takes one by one: bulks
 				s.users = 60
 				r.quota = worker.Quota{PerHour: 20_000, PerMinute: 150, Reserve: 0.1}
@@ -140,6 +141,7 @@ func (s *simulation) step() {
 	case 3, 4, 5:
 		s.fault(trouble(s.rng))
 	}
+	s.odd.maybe(s.rig)
 	entries := make([]queue.Entry, 1+s.rng.IntN(25*s.users/6))
 	for i := range entries {
 		entries[i] = s.call()

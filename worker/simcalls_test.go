@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/mapping"
 	"github.com/freshrelay/freshrelay/queue"
 	"github.com/freshrelay/freshrelay/worker"
 )
@@ -17,10 +18,18 @@ import (
 // callsSeeds is how many simulations of all calls run, unless FRESHRELAY_SIM_SEEDS says otherwise.
 const callsSeeds = 6
 
+// allCalls are what the calls of the simulation come to.
+var allCalls = slices.Concat(identifyCalls, []string{
+	sandbox.OpUpsertAccount, sandbox.OpUpdateAccount, sandbox.OpGetAccount, sandbox.OpAccountFields, sandbox.OpCreateActivity, sandbox.OpListActivities,
+	sandbox.OpSelector, sandbox.OpSendEvent, sandbox.OpDeleteContact, sandbox.OpForgetContact,
+})
+
 // callsSim is a rig, a die, and the world as it should be.
 type callsSim struct {
 	*rig
 	rng          *rand.Rand
+	odd          *oddities
+	crowded      bool // now and then many others come, too
 	seed         uint64
 	world        *world
 	users, firms int
@@ -36,16 +45,25 @@ type callsSim struct {
 func TestSimulationOfAllCalls(t *testing.T) {
 	first := fromEnv(t, "FRESHRELAY_SIM_FIRST", 1)
 	for seed := first; seed < first+fromEnv(t, "FRESHRELAY_SIM_SEEDS", callsSeeds); seed++ {
-		opt := sandbox.Options{History: true, CustomFieldMode: []sandbox.Mode{sandbox.Merge, sandbox.Replace}[seed%2], Seed: seed, RefuseExternalIDUpsert: seed%5 == 0}
+		opt := sandbox.Options{
+			History: true, CustomFieldMode: []sandbox.Mode{sandbox.Merge, sandbox.Replace}[seed%2],
+			BulkWait: 2 * time.Second, BulkDuration: 10 * time.Second, Seed: seed, RefuseExternalIDUpsert: seed%5 == 0,
+		}
 		if seed%3 == 0 {
 			opt.IndexLag = 20 * time.Second
 		}
 		bubbleNamed(t, fmt.Sprint(seed), opt, func(t *testing.T, r *rig) {
-			s := &callsSim{rig: r, rng: rand.New(rand.NewPCG(seed, seed)), seed: seed, world: newWorld(), users: 6, firms: 4}
+			s := &callsSim{rig: r, rng: rand.New(rand.NewPCG(seed, seed)), odd: newOddities(seed, allCalls...), seed: seed, world: newWorld(), users: 6, firms: 4}
 			if seed%4 == 0 { // more companies than a contact can have
 				s.users, s.firms = 3, 14
 			}
 			r.mapping.Aliases, r.mapping.Accounts, r.activities = true, true, asActivities(t)
+			if s.odd.rng.IntN(3) == 0 {
+				r.activities = mapping.Activities{As: mapping.AsEvent}
+			}
+			if s.crowded = s.odd.rng.IntN(3) == 0; s.crowded {
+				r.quota = worker.Quota{PerHour: 20_000, PerMinute: 150, Reserve: 0.1}
+			}
 			r.deletion = worker.Deletion{RecycleBin: seed%8 >= 4}
 			r.api.HTTPClient.Transport = slow{r.api.HTTPClient.Transport}
 			r.rewire()
@@ -65,7 +83,7 @@ func (s *callsSim) run() {
 	s.settle()
 	s.check(false)
 	if !s.t.Failed() { // what is only remembered, like a link to a company without a name, comes with the user's next call
-		for user := range s.world.contacts() {
+		for _, user := range slices.Sorted(maps.Keys(s.world.contacts())) {
 			s.identifySomebody(user, time.Now())
 		}
 		s.send()
@@ -94,6 +112,10 @@ func (s *callsSim) step() {
 		s.fault(trouble(s.rng))
 	case 8:
 		s.settle()
+	}
+	s.odd.maybe(s.rig)
+	if s.crowded && s.odd.rng.IntN(4) == 0 {
+		s.crowd()
 	}
 	s.some()
 	time.Sleep(time.Duration(s.rng.ExpFloat64() * float64(time.Second)))

@@ -224,6 +224,9 @@ func TestEvents(t *testing.T) {
 	if known, unknown := sendEvent(t, strict, "A@x.test", "n", nil), sendEvent(t, strict, "b@x.test", "n", nil); known.status != 200 || unknown.status != 400 {
 		t.Errorf("EventsNeedContact: got %d and %d, want 200 and 400", known.status, unknown.status)
 	}
+	if events := strict.Events(); len(events) != 1 || events[0].ContactID != 990_000_000_000_001 {
+		t.Errorf("events: %+v", events)
+	}
 	if calls := strict.Calls(); calls[len(calls)-2].ContactID != 990_000_000_000_001 || calls[len(calls)-2].Operation != sandbox.OpSendEvent {
 		t.Errorf("calls: %+v", calls)
 	}

@@ -30,7 +30,8 @@ type Event struct {
 	Name       string         `json:"name"`
 	Timestamp  string         `json:"timestamp"` // as it was sent
 	Properties map[string]any `json:"properties"`
-	Dropped    []string       `json:"dropped,omitempty"` // attributes whose type is another than at first sight
+	Dropped    []string       `json:"dropped,omitempty"`    // attributes whose type is another than at first sight
+	ContactID  int64          `json:"contact_id,omitempty"` // that had the address then, 0: none
 }
 
 // sendEvent is POST …/events?email=&event_name=&event_timestamp=. The answer's shape is not known; what makes a bad
@@ -72,12 +73,11 @@ func (s *Sandbox) sendEvent(rq request) answer {
 		}
 		event.Properties[attribute] = v
 	}
-	s.events = append(s.events, event)
-	ans := answer{status: http.StatusOK, body: map[string]any{}, effect: true}
 	if c != nil {
-		ans.contactID = c.ID
+		event.ContactID = c.ID
 	}
-	return ans
+	s.events = append(s.events, event)
+	return answer{status: http.StatusOK, body: map[string]any{}, effect: true, contactID: event.ContactID}
 }
 
 // attributeType is "" for what no attribute can be: null, lists and objects.

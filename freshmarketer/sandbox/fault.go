@@ -16,7 +16,7 @@ import (
 // given, and at least one of Status, Delay, Cut and DropAnswer. The zero values of the rest take every call.
 //
 // As JSON the keys are next, percent, seed, operation, match, match_body, skip, after ("10m"), for, first_attempts,
-// status, headers, body, empty, delay ("2s"), cut and drop_answer; body may be a string or any JSON value.
+// status, headers, body, empty, done, delay ("2s"), cut and drop_answer; body may be a string or any JSON value.
 type Fault struct {
 	Next    int     // takes that many calls, then is gone
 	Percent float64 // takes that share of the calls, 0 < p ≤ 100, until cleared
@@ -35,7 +35,8 @@ type Fault struct {
 	Headers    map[string]string // of that answer, e.g. Retry-After
 	Body       string            // of that answer; "": the API's own body for that status
 	Empty      bool              // that answer has no body at all
-	Delay      time.Duration     // wait before anything happens, or, with DropAnswer, between the effect and the cut
+	Done       bool              // what was asked is done before that answer, as behind a gateway that gives up too early
+	Delay      time.Duration     // wait before anything happens, or, with DropAnswer or Done, between the effect and what follows
 	Cut        bool              // cut the connection before anything happens, or, with Status, in the middle of the answer
 	DropAnswer bool              // do what was asked, then cut the connection instead of answering
 }
@@ -56,6 +57,7 @@ type faultJSON struct {
 	Headers    map[string]string `json:"headers,omitempty"`
 	Body       json.RawMessage   `json:"body,omitempty"`
 	Empty      bool              `json:"empty,omitempty"`
+	Done       bool              `json:"done,omitempty"`
 	Delay      span              `json:"delay,omitempty"`
 	Cut        bool              `json:"cut,omitempty"`
 	DropAnswer bool              `json:"drop_answer,omitempty"`
@@ -65,7 +67,7 @@ func (f faultJSON) fault() Fault {
 	fault := Fault{
 		Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
 		Skip: f.Skip, After: time.Duration(f.After), For: time.Duration(f.For), FirstAttempts: f.First,
-		Status: f.Status, Headers: f.Headers, Body: string(f.Body), Empty: f.Empty, Delay: time.Duration(f.Delay), Cut: f.Cut, DropAnswer: f.DropAnswer,
+		Status: f.Status, Headers: f.Headers, Body: string(f.Body), Empty: f.Empty, Done: f.Done, Delay: time.Duration(f.Delay), Cut: f.Cut, DropAnswer: f.DropAnswer,
 	}
 	var text string
 	if json.Unmarshal(f.Body, &text) == nil {
@@ -79,7 +81,7 @@ func (f Fault) MarshalJSON() ([]byte, error) {
 	wire := faultJSON{
 		Next: f.Next, Percent: f.Percent, Seed: f.Seed, Operation: f.Operation, Match: f.Match, MatchBody: f.MatchBody,
 		Skip: f.Skip, After: span(f.After), For: span(f.For), First: f.FirstAttempts,
-		Status: f.Status, Headers: f.Headers, Empty: f.Empty, Delay: span(f.Delay), Cut: f.Cut, DropAnswer: f.DropAnswer,
+		Status: f.Status, Headers: f.Headers, Empty: f.Empty, Done: f.Done, Delay: span(f.Delay), Cut: f.Cut, DropAnswer: f.DropAnswer,
 	}
 	switch {
 	case f.Body == "":
@@ -109,8 +111,8 @@ func (f Fault) validate() error {
 	if f.DropAnswer && (f.Status != 0 || f.Cut) {
 		errs = append(errs, errors.New("drop_answer: does not go together with status or cut, which prevent the effect"))
 	}
-	if f.Status == 0 && (f.Body != "" || len(f.Headers) > 0 || f.Empty) {
-		errs = append(errs, errors.New("headers, body, empty: need a status"))
+	if f.Status == 0 && (f.Body != "" || len(f.Headers) > 0 || f.Empty || f.Done) {
+		errs = append(errs, errors.New("headers, body, empty, done: need a status"))
 	}
 	if f.Empty && f.Body != "" {
 		errs = append(errs, errors.New("empty: does not go together with body"))
@@ -147,6 +149,9 @@ func (f Fault) action() string {
 	}
 	if f.Status != 0 {
 		parts = append(parts, "status "+strconv.Itoa(f.Status))
+	}
+	if f.Done {
+		parts = append(parts, "done")
 	}
 	if f.Cut {
 		parts = append(parts, "cut")

@@ -31,6 +31,7 @@ func TestFaultsAreChecked(t *testing.T) {
 		{`{"next":1,"status":500,"drop_answer":true}`, "drop_answer"},
 		{`{"next":1,"cut":true,"drop_answer":true}`, "drop_answer"},
 		{`{"next":1,"cut":true,"body":"x"}`, "body"},
+		{`{"next":1,"drop_answer":true,"done":true}`, "done"},
 		{`{"next":1,"delay":"soon"}`, "soon"},
 		{`{"next":1,"delay":2}`, "delay"},
 		{`{"next":1,"status":500,"operation":"upsert"}`, "upsert_contact"},
@@ -255,6 +256,24 @@ func TestConnectionFaults(t *testing.T) {
 	}
 }
 
+// What was asked is done, and the answer says otherwise.
+func TestDone(t *testing.T) {
+	t.Parallel()
+	effects := 0
+	box, do := newHTTP(t, sandbox.Options{OnEffect: func(sandbox.Call) { effects++ }})
+	if res := send(t, box, "POST", "/_sandbox/faults", `{"next":1,"status":502,"body":"<html>","done":true}`); res.status != 201 || !strings.Contains(string(res.raw), `"done":true`) {
+		t.Fatalf("got %d %s", res.status, res.raw)
+	}
+	status, err := do(t.Context(), "PUT", contactPath, change)
+	if err != nil || status != 502 || effects != 1 || box.Contacts()[0].Fields["city"] != "Ulm" {
+		t.Errorf("got %d, %v after %d effects: %v", status, err, effects, box.Contacts()[0].Fields)
+	}
+	want := sandbox.Call{Status: 502, Fault: "status 502, done", Effect: true, ContactID: 990_000_000_000_001}
+	if got := box.Calls()[0]; got.Status != want.Status || got.Fault != want.Fault || got.Effect != want.Effect || got.ContactID != want.ContactID {
+		t.Errorf("logged %+v, want %+v", got, want)
+	}
+}
+
 func TestDelay(t *testing.T) {
 	t.Parallel()
 	city := func(box *sandbox.Sandbox) any { return box.Contacts()[0].Fields["city"] }
@@ -290,21 +309,26 @@ func TestDelay(t *testing.T) {
 			}
 		})
 	})
-	t.Run("the effect first, and the client gives up", func(t *testing.T) {
-		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			box, do := newHTTP(t, sandbox.Options{})
-			if err := box.AddFault(sandbox.Fault{Next: 1, Delay: time.Hour, DropAnswer: true}); err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			if _, err := do(ctx, "PUT", contactPath, change); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("got %v, want the deadline", err)
-			}
-			if city(box) != "Ulm" {
-				t.Errorf("city is %v, want the effect", city(box))
-			}
+	for name, fault := range map[string]sandbox.Fault{
+		"the effect first, and the client gives up": {Next: 1, Delay: time.Hour, DropAnswer: true},
+		"the effect first, and an error too late":   {Next: 1, Delay: time.Hour, Status: 504, Done: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				box, do := newHTTP(t, sandbox.Options{})
+				if err := box.AddFault(fault); err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if _, err := do(ctx, "PUT", contactPath, change); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want the deadline", err)
+				}
+				if city(box) != "Ulm" {
+					t.Errorf("city is %v, want the effect", city(box))
+				}
+			})
 		})
-	})
+	}
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"io"
 	"net/http"
 	"net/url"
@@ -63,20 +64,18 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 	fault := s.faults.pick(rq, now)
 	call := s.calls.begin(Call{Time: now, Operation: rq.op, Method: rq.method, Path: rq.path, Fault: fault.action()})
 	rq.n = call.N
-	if !fault.DropAnswer && !fault.stall(r.Context()) || fault.cutsAtOnce() {
+	late := fault.DropAnswer || fault.Done // stalls behind the effect
+	if !late && !fault.stall(r.Context()) || fault.cutsAtOnce() {
 		abort()
 	}
-	if fault.Status != 0 {
-		call.Status = fault.Status
-		s.calls.finish(call)
-		fault.write(w)
-		return
+	ans := answer{status: fault.Status}
+	var jobEffects []Call
+	if fault.Status == 0 || fault.Done {
+		ans, jobEffects = s.authorized(r.Header, rq)
 	}
-
-	ans, jobEffects := s.authorized(r.Header, rq)
 	call.ContactID, call.Effect = ans.contactID, ans.effect
 	if !fault.DropAnswer {
-		call.Status = ans.status
+		call.Status = cmp.Or(fault.Status, ans.status)
 	}
 	s.calls.finish(call)
 	if s.opt.OnEffect != nil {
@@ -87,9 +86,12 @@ func (s *Sandbox) serveAPI(w http.ResponseWriter, r *http.Request) {
 			s.opt.OnEffect(call)
 		}
 	}
-	if fault.DropAnswer {
-		fault.stall(r.Context())
+	if late && !fault.stall(r.Context()) || fault.DropAnswer {
 		abort()
+	}
+	if fault.Status != 0 {
+		fault.write(w)
+		return
 	}
 	ans.write(w)
 }
