@@ -162,12 +162,15 @@ func TestUpsert(t *testing.T) {
 		{"external_id", "external_id", "u-1", object{"first_name": "B"}, 200, true},
 		{"external_id in other letters is another", "external_id", "U-1", object{"emails": "b@x.test"}, 201, false},
 		{"email, folded", "emails", "A@X.test", object{"mobile_number": "+1 (415) 555-0102"}, 200, true},
-		{"mobile number, as stored", "mobile_number", "+14155550102", object{}, 200, true},
-		{"id as text", "id", first.id(), object{}, 200, true},
-		{"id as a number", "id", first.contact()["id"], object{}, 200, true},
-		{"unknown id", "id", "990000000999999", object{}, 404, false},
-		{"new email, nothing else", "emails", "c@x.test", object{}, 201, false},
-		{"new external_id without an email", "external_id", "u-9", object{}, 400, false},
+		{"mobile number, as stored", "mobile_number", "+14155550102", object{"city": "Ulm"}, 200, true},
+		{"id as text", "id", first.id(), object{"city": "Ulm"}, 200, true},
+		{"id as a number", "id", first.contact()["id"], object{"city": "Ulm"}, 200, true},
+		{"unknown id", "id", "990000000999999", object{"city": "Ulm"}, 404, false},
+		{"new email, nothing else", "emails", "c@x.test", object{"emails": "c@x.test"}, 201, false},
+		{"new email, an empty contact", "emails", "d@x.test", object{}, 400, false},
+		{"known email, an empty contact", "emails", "a@x.test", object{}, 400, false},
+		{"id, an empty contact", "id", first.id(), object{}, 400, false},
+		{"new external_id without an email", "external_id", "u-9", object{"city": "Ulm"}, 400, false},
 		{"new external_id, taken email", "external_id", "u-9", object{"emails": "a@x.test"}, 400, false},
 		{"own external_id, another's email", "external_id", "u-1", object{"emails": "c@x.test"}, 400, false},
 	}
@@ -179,7 +182,7 @@ func TestUpsert(t *testing.T) {
 	}
 
 	quiet := newBox(t, sandbox.Options{UpsertAlways200: true, RefuseExternalIDUpsert: true})
-	if res := upsert(quiet, "emails", "a@x.test", object{}); res.status != 200 {
+	if res := upsert(quiet, "emails", "a@x.test", object{"city": "Ulm"}); res.status != 200 {
 		t.Errorf("UpsertAlways200: got %d for a new contact", res.status)
 	}
 	if res := upsert(quiet, "external_id", "u-1", object{"emails": "b@x.test"}); res.status != 400 || res.messages() != "Invalid or missing attributes" {

@@ -155,7 +155,7 @@ func TestFaultsChooseTheirCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		upsert := func(id string) int {
-			return api(t, box, "POST", "contacts/upsert", object{"unique_identifier": object{"external_id": id}, "contact": object{}}).status
+			return api(t, box, "POST", "contacts/upsert", object{"unique_identifier": object{"external_id": id}, "contact": object{"city": "Ulm"}}).status
 		}
 		got := fmt.Sprint(api(t, box, "GET", "contacts/filters", nil).status, api(t, box, "GET", "contacts/990000000000001", nil).status,
 			api(t, box, "GET", "contacts/990000000000002", nil).status, upsert("u-1"), upsert("u-2"))

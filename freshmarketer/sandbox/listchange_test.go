@@ -2,6 +2,7 @@ package sandbox_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,4 +97,36 @@ func TestMoveContactsBetweenLists(t *testing.T) {
 	}
 	check("onto itself", move(to, object{"from_list_id": to, "all": true}), "c", "b a")
 	check("all", move(from, object{"from_list_id": to, "all": true}), "c b a", "")
+}
+
+func TestAContactThatIsWrittenJoinsLists(t *testing.T) {
+	t.Parallel()
+	box := newBox(t, sandbox.Options{})
+	first, second := makeList(t, box, "First"), makeList(t, box, "Second")
+	a := create(t, box, object{"email": "a@x.test", "contact_list_ids": []any{first}}).id()
+	upsert := object{"unique_identifier": object{"emails": "b@x.test"}, "contact": object{"emails": "b@x.test", "contact_list_ids": []any{first, second}}}
+	for what, res := range map[string]result{
+		"update": api(t, box, "PUT", "contacts/"+a, object{"contact": object{"contact_list_ids": []any{second, second}}}),
+		"upsert": api(t, box, "POST", "contacts/upsert", upsert),
+		"none":   api(t, box, "PUT", "contacts/"+a, object{"contact": object{"contact_list_ids": nil, "city": "Ulm"}}),
+	} {
+		if res.status > 201 {
+			t.Errorf("%s: %d %s", what, res.status, res.raw)
+		}
+	}
+	for name, ids := range map[string]any{"no list of the account": []any{1}, "a word": []any{"First"}, "no array": first} {
+		if res := api(t, box, "PUT", "contacts/"+a, object{"contact": object{"city": "Bonn", "contact_list_ids": ids}}); res.status != 400 {
+			t.Errorf("%s: got %d %s, want 400", name, res.status, res.raw)
+		}
+	}
+	for list, want := range map[string][]string{first: {"a", "b"}, second: {"a", "b"}} {
+		got := strings.Fields(members(t, box, list))
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("members (-want +got):\n%s", diff)
+		}
+	}
+	if city := box.Contacts()[0].Fields["city"]; city != "Ulm" {
+		t.Errorf("what was refused was written: %v", city)
+	}
 }

@@ -15,6 +15,30 @@ type marketingList struct {
 	members []int64
 }
 
+func (l *marketingList) add(id int64) {
+	if !slices.Contains(l.members, id) {
+		l.members = append(l.members, id)
+	}
+}
+
+// listsToJoin reads contact_list_ids of a contact that is written: it joins these lists and leaves none. Source: client code; that
+// lists which are not there are refused is inferred.
+func (s *Sandbox) listsToJoin(in map[string]any) (lists []*marketingList, problems []string) {
+	v := in["contact_list_ids"]
+	ids, ok := v.([]any)
+	if !ok && v != nil {
+		return nil, []string{s.say(invalidAttributes)}
+	}
+	for _, id := range ids {
+		l, _ := s.findList(fmt.Sprint(id))
+		if l == nil {
+			return nil, []string{s.say(invalidChoice, "list")}
+		}
+		lists = append(lists, l)
+	}
+	return lists, nil
+}
+
 // serveLists does the calls on marketing lists. Source: recorded answers and client code.
 func (s *Sandbox) serveLists(rq request) answer {
 	switch rq.op {
@@ -89,8 +113,8 @@ func (s *Sandbox) changeList(rq request, l *marketingList) answer {
 		at := slices.Index(l.members, id)
 		switch {
 		case err != nil || !s.store.contacts[id].live():
-		case rq.op == OpAddToList && at < 0:
-			l.members = append(l.members, id)
+		case rq.op == OpAddToList:
+			l.add(id)
 		case rq.op == OpRemoveFromList && at >= 0:
 			l.members = slices.Delete(l.members, at, at+1)
 		}
@@ -144,8 +168,8 @@ func (s *Sandbox) moveToList(rq request, to *marketingList) answer {
 	for _, id := range from.members {
 		if whole["all"] != true && !ids[strconv.FormatInt(id, 10)] {
 			stay = append(stay, id)
-		} else if !slices.Contains(to.members, id) {
-			to.members = append(to.members, id)
+		} else {
+			to.add(id)
 		}
 	}
 	if from != to {

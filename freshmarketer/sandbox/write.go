@@ -42,8 +42,8 @@ func (s *Sandbox) upsertContact(rq request) answer {
 	if err != nil {
 		return s.refuse(http.StatusBadRequest, err.Error())
 	}
-	if _, _, ok := s.identifier(body.Identifier); ok && body.Contact == nil {
-		return s.refuse(http.StatusBadRequest, s.say(needToFill, "Email")) // as on create and update
+	if _, _, ok := s.identifier(body.Identifier); ok && len(body.Contact) == 0 {
+		return s.refuse(http.StatusBadRequest, s.say(needToFill, "Email")) // as on create and update (inferred), also for a contact that is there
 	}
 	return s.upsert(rq, body.Identifier, body.Contact, s.opt.UpsertCustomFieldMode)
 }
@@ -113,6 +113,8 @@ func (s *Sandbox) write(rq request, before, c *contact, in map[string]any, mode 
 	problems = append(problems, s.setStandard(c, in)...)
 	problems = append(problems, s.setCustom(c, in, mode, s.fields.custom)...)
 	problems = append(problems, s.setLinks(c, in)...)
+	joins, wrong := s.listsToJoin(in)
+	problems = append(problems, wrong...)
 	if before == nil {
 		problems = append(problems, s.missingRequired(c)...)
 	}
@@ -129,6 +131,9 @@ func (s *Sandbox) write(rq request, before, c *contact, in map[string]any, mode 
 	}
 	if err := s.store.put(before, c, Snapshot{N: rq.n, At: rq.at, Operation: rq.op}, in); err != nil {
 		return answer{status: http.StatusInternalServerError, body: map[string]any{"error_code": 500}}
+	}
+	for _, l := range joins {
+		l.add(c.ID)
 	}
 	if rq.op == OpBulkUpsert { // nobody reads it
 		return answer{status: status, contactID: c.ID, effect: true}
