@@ -108,7 +108,7 @@ func TestAStoppedProcessGoesOnWhereItWas(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	ended := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	ended := time.AfterFunc(10*time.Minute, func() { _ = cmd.Process.Kill() })
 	defer ended.Stop()
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/app"
 	"github.com/freshrelay/freshrelay/app/config"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 // stubborn makes the test binary a service that does not stop when it is asked to; see TestSecondSignal.
@@ -98,7 +99,7 @@ func TestHelp(t *testing.T) {
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
 	dead := newRig(t)
-	dead.admin.Close()
+	dead.admin.URL = "http://" + queuetest.Address(t) // another test's server gets the port of one that is closed
 	stranger := newRig(t)
 	stranger.admin.Config.Handler = stranger.door.Config.Handler
 	newer := newRig(t)

@@ -38,6 +38,9 @@ type machine struct {
 
 const publicName = "relay.test"
 
+// patience ends a test that waits for what does not come, so that it can say what came instead.
+const patience = 10 * time.Minute
+
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	if testing.Short() {
@@ -189,10 +192,10 @@ func TestANewcomer(t *testing.T) {
 	m.stop()
 	m.does("sed -i 's/mode: observe/mode: live/' freshrelay.yaml")
 	m.serves()
-	patience, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for ; len(box.Contacts()) < 3; time.Sleep(20 * time.Millisecond) {
-		if patience.Err() != nil {
+		if ctx.Err() != nil {
 			out, _ := m.types("freshrelay status")
 			t.Fatalf("no contacts: %s", out)
 		}
@@ -211,7 +214,7 @@ func TestANewcomer(t *testing.T) {
 func (m *machine) await(line string, want ...string) {
 	m.t.Helper()
 	var out string
-	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(m.t.Context(), patience)
 	defer cancel()
 	for ; ; time.Sleep(50 * time.Millisecond) {
 		out, _ = m.types(line)

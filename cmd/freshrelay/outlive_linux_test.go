@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/admin"
 	"github.com/freshrelay/freshrelay/freshmarketer/sandbox"
+	"github.com/freshrelay/freshrelay/freshmarketer/sandbox/sandboxtest"
 	"github.com/freshrelay/freshrelay/queue/queuetest"
 	"github.com/freshrelay/freshrelay/segment"
 )
@@ -48,6 +48,7 @@ type outlive struct {
 	program, dir  string
 	ingest, admin string
 	box           *sandbox.Sandbox
+	api           *sandboxtest.Server
 	valve         *valve
 	live          *liveTraffic
 
@@ -69,9 +70,8 @@ func newOutlive(t *testing.T) *outlive {
 		t.Fatal(err)
 	}
 	o.valve = newValve(o.box.Handler())
-	api := httptest.NewServer(o.valve)
-	t.Cleanup(api.Close)
-	writeFile(t, filepath.Join(o.dir, "freshrelay.yaml"), fmt.Sprintf(outliveConfig, o.ingest, o.admin, api.URL, outliveKey))
+	o.api = sandboxtest.NewServer(t, o.valve)
+	writeFile(t, filepath.Join(o.dir, "freshrelay.yaml"), fmt.Sprintf(outliveConfig, o.ingest, o.admin, o.api.URL, outliveKey))
 	o.live = &liveTraffic{o: o, post: map[int64]livePost{}}
 	return o
 }
@@ -96,6 +96,7 @@ func (o *outlive) start(args ...string) (*exec.Cmd, *terminal) {
 // serve begins a life of the service and waits until it is ready.
 func (o *outlive) serve() *terminal {
 	o.t.Helper()
+	o.api.Quiet(o.t, nil) // what the life before has asked for is done
 	o.mu.Lock()
 	o.lives = append(o.lives, time.Now())
 	o.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/freshrelay/freshrelay/app/config"
 	"github.com/freshrelay/freshrelay/queue"
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 // sendArgs sends as the sandbox's source to the rig's door.
@@ -215,7 +216,7 @@ func TestSendTrouble(t *testing.T) {
 	wantCode(t, got, exitUsage)
 	wantParts(t, "no key", got.errOut, "no write key", "--write-key")
 
-	r.door.Close()
+	r.door.URL = "http://" + queuetest.Address(t)
 	got = r.run(t, r.sendArgs(file)...)
 	wantCode(t, got, exitUnreachable)
 	wantParts(t, "nobody", got.errOut, "no freshrelay answers at", "--url")

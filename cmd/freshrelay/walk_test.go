@@ -107,7 +107,7 @@ func (w *walk) run(args ...string) result {
 // await runs a command until its output has a part.
 func (w *walk) await(part string, args ...string) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.t.Context(), 60*time.Second) // it is there to say what was seen instead
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience) // it is there to say what was seen instead
 	defer cancel()
 	for {
 		got := w.run(args...)

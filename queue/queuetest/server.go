@@ -175,7 +175,7 @@ func (s *Server) Kill() {
 // Ready waits until the servers answer, and as a cluster have a leader for JetStream.
 func Ready(t testing.TB, servers []*Server) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	for ctx.Err() == nil {
 		nc, err := nats.Connect(URLs(servers), nats.Timeout(time.Second))
