@@ -45,9 +45,9 @@ func Hit(p Point) {
 	}
 }
 
-// signalSelf does not return before the signal has had its effect on this thread (kill(2)).
+// signalSelf ends or stops the process.
 func signalSelf(s syscall.Signal) {
-	if err := syscall.Kill(os.Getpid(), s); err != nil {
+	if err := signalThread(s); err != nil {
 		fmt.Fprintf(os.Stderr, "failpoint: %v\n", err)
 		os.Exit(ExitCode)
 	}
