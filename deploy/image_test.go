@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 func write(t *testing.T, name, text string) {
@@ -120,7 +122,7 @@ func runImage(t *testing.T, root string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(root, 0o755) })
-	ingest, admin, sandbox := freeAddress(t), freeAddress(t), freeAddress(t)
+	ingest, admin, sandbox := queuetest.Address(t), queuetest.Address(t), queuetest.Address(t)
 	inside := func(ctx context.Context, args ...string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, "/freshrelay", args...)
 		cmd.Dir = "/"
@@ -159,7 +161,7 @@ func runImage(t *testing.T, root string) {
 func await(t *testing.T, what string, done func() bool, log interface{ String() string }) {
 	t.Helper()
 	for begin := time.Now(); !done(); time.Sleep(100 * time.Millisecond) {
-		if time.Since(begin) > 3*time.Minute {
+		if time.Since(begin) > 10*time.Minute {
 			t.Fatalf("waited in vain: %s\n%s", what, log.String())
 		}
 	}

@@ -3,12 +3,10 @@ package deploy_test
 import (
 	"bytes"
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +14,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/freshrelay/freshrelay/queue/queuetest"
 )
 
 // liveRig is what compose starts, as processes on this machine.
@@ -52,7 +52,7 @@ func startLive(t *testing.T) *liveRig {
 	}
 	broker := r.startBroker(filepath.Join(dir, "nats"))
 
-	sandbox := freeAddress(t)
+	sandbox := queuetest.Address(t)
 	r.sandbox = "http://" + sandbox
 	r.start(dir, program, nil, "sandbox", "--listen", sandbox, "--api-key", liveKey)
 	token := filepath.Join(dir, "admin-token") // one for all, which nobody can write: as a secret of compose
@@ -98,11 +98,11 @@ func (r *liveRig) startBroker(dir string) (address string) {
 // serve starts a freshrelay process; without a configuration it is one with a sandbox of its own.
 func (r *liveRig) serve(dir, program, cfg, role string) target {
 	r.t.Helper()
-	ingest, admin := freeAddress(r.t), freeAddress(r.t)
+	ingest, admin := queuetest.Address(r.t), queuetest.Address(r.t)
 	args := []string{"serve", "--listen", ingest, "--admin-listen", admin, "--data-dir", filepath.Join(dir, role)}
 	to := target{"http://" + ingest, liveWriteKey, admin}
 	if cfg == "" {
-		args = append(args, "--sandbox", "--sandbox-listen", freeAddress(r.t))
+		args = append(args, "--sandbox", "--sandbox-listen", queuetest.Address(r.t))
 		to.key = "wk_website"
 	} else {
 		args = append(args, "--config", cfg, "--role", role)
@@ -135,7 +135,7 @@ func (r *liveRig) startPrometheus(program, dir string, jobs map[string][]string)
 		r.t.Fatal(err)
 	}
 	write(r.t, file, string(text))
-	address := freeAddress(r.t)
+	address := queuetest.Address(r.t)
 	r.prometheus = "http://" + address
 	r.start(dir, program, nil, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--log.level=warn")
 	r.up(r.prometheus + "/-/ready")
@@ -170,13 +170,3 @@ func (r *liveRig) up(address string) {
 	}, r.log)
 }
 
-// freeAddress is one that nobody listens on at this moment.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return "127.0.0.1:" + strconv.Itoa(l.Addr().(*net.TCPAddr).Port) //nolint:forcetypeassert // of a TCP listener
-}
