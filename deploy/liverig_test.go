@@ -169,4 +169,3 @@ func (r *liveRig) up(address string) {
 		return resp.StatusCode == http.StatusOK
 	}, r.log)
 }
-
