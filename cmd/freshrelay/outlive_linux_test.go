@@ -200,12 +200,29 @@ func identifyCall(user string, seq int) string {
 	return fmt.Sprintf(`{"type":"identify","userId":%q,"messageId":"%s-%d","timestamp":%q,"traits":{"email":"%s@example.test","seq":%d}}`, user, user, seq, at, user, seq)
 }
 
-// until waits until the replay has written so many letters and is held there.
+// until waits until the replay has written so many letters and is held there. One that ends before would be waited for in vain.
 func (o *outlive) until(writes int) {
 	o.t.Helper()
-	for !o.valve.reached(writes) {
-		o.pause()
+	over := 0 // looks in a row that found no letter left
+	for looked := time.Now(); !o.valve.reached(writes) && over < 5; o.pause() {
+		if time.Since(looked) < time.Second {
+			continue
+		}
+		looked, over = time.Now(), over+1
+		var st admin.Status
+		if !o.ask(http.MethodGet, "http://"+o.admin+"/api/status", "", &st) || st.Ledger.Dead > 0 || !st.Ledger.SettledReading {
+			over = 0
+		}
 	}
+	if !o.valve.reached(writes) {
+		o.t.Fatalf("the replay has ended with less than %d writes: letters of one user went along with each other, or newer calls came first", writes)
+	}
+}
+
+// writesOf is how many writes are that share of the replay. A replay has maxUnderWay letters in the log at a time, and those of one user
+// go along with each other, so letters of fewer users take fewer writes.
+func writesOf(percent, letters, users int) int {
+	return letters * min(users, maxUnderWay) / maxUnderWay * percent / 100
 }
 
 func (o *outlive) report() admin.Replay {
@@ -231,6 +248,7 @@ func TestAReplayOutlivesItsStops(t *testing.T) {
 	t.Parallel()
 	o := newOutlive(t)
 	n, users := *outliveLetters, *outliveUsers
+	part := func(percent int) int { return writesOf(percent, n, users) }
 	serviceScreen := o.serve()
 	o.letters(n, users)
 	before := o.settled()
@@ -246,15 +264,15 @@ func TestAReplayOutlivesItsStops(t *testing.T) {
 	o.live.measure("before")
 
 	// Ctrl-C at the terminal of the command line.
-	o.valve.close(n * 40 / 100)
+	o.valve.close(part(40))
 	replaying, tt := o.start("dlq", "replay", "--all")
 	tt.await(t, "[y/N]")
 	o.live.phase("during")
 	tt.press(t, "y\n")
-	o.until(n * 40 / 100)
+	o.until(part(40))
 	o.live.phase("")
 	tt.press(t, "\x03")
-	o.valve.open(n * 55 / 100)
+	o.valve.open(part(55))
 	code, screen := o.ended(replaying, tt)
 	job := o.report()
 	if code != exitPartial || job.State != "stopped" || job.Selected >= n || !strings.Contains(screen, "freshrelay dlq replay --resume "+job.ID) {
@@ -263,7 +281,7 @@ func TestAReplayOutlivesItsStops(t *testing.T) {
 
 	// SIGKILL of the command line: the service goes on by itself.
 	replaying, tt = o.start("dlq", "replay", "--resume", job.ID)
-	o.until(n * 55 / 100)
+	o.until(part(55))
 	tt.await(t, "replaying: ")
 	if err := replaying.Process.Kill(); err != nil {
 		t.Error(err)
@@ -271,8 +289,8 @@ func TestAReplayOutlivesItsStops(t *testing.T) {
 	if code, _ := o.ended(replaying, tt); code != -1 || o.report().State != "running" {
 		t.Errorf("after SIGKILL of the command line: exit code %d, %+v", code, o.report())
 	}
-	o.valve.open(n * 70 / 100)
-	o.until(n * 70 / 100)
+	o.valve.open(part(70))
+	o.until(part(70))
 
 	// SIGKILL of the service.
 	if err := o.service.Process.Kill(); err != nil {
@@ -280,12 +298,12 @@ func TestAReplayOutlivesItsStops(t *testing.T) {
 	}
 	o.ended(o.service, serviceScreen)
 	serviceScreen = o.serve()
-	o.valve.open(n * 85 / 100)
-	o.until(n * 85 / 100)
+	o.valve.open(part(85))
+	o.until(part(85))
 
 	// Ctrl-C at the terminal of the service.
 	serviceScreen.press(t, "\x03")
-	o.valve.open(n*85/100 + 20) // what is under way may end
+	o.valve.open(part(85) + 20) // what is under way may end
 	if code, screen := o.ended(o.service, serviceScreen); code != exitOK {
 		t.Errorf("the service ends with exit code %d:\n%s", code, screen)
 	}
