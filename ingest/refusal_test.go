@@ -275,21 +275,7 @@ func TestServer(t *testing.T) {
 		server.WriteTimeout <= server.ReadTimeout+4*time.Second {
 		t.Errorf("server without limits, or without time to answer: %+v", server)
 	}
-	server.ReadTimeout = 50 * time.Millisecond
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		if err := server.Shutdown(context.Background()); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-			t.Error(err)
-		}
-	})
+	address, soon := serve(t, d, 8, patient), serve(t, d, 8, impatient)
 	tests := map[string]struct {
 		send   string
 		finish bool // close our side
@@ -302,7 +288,11 @@ func TestServer(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			conn, err := net.Dial("tcp", listener.Addr().String())
+			to := address
+			if name == "slow" {
+				to = soon
+			}
+			conn, err := net.Dial("tcp", to)
 			if err != nil {
 				t.Fatal(err)
 			}
