@@ -130,7 +130,13 @@ func (s *callsSim) made() (all []made) {
 // crossed says that the contact lost the address while an event was on its way to it: by a call of which nobody had an answer yet.
 // The account knows an event by its address alone, and takes it for nobody then.
 func (s *callsSim) crossed(a made) bool {
-	const unanswered = freshmarketer.DefaultTimeout + time.Second
+	// A bulk is known to be done once its job was asked for, and that can fail for as long as anything.
+	unanswered := func(op string) time.Duration {
+		if op == sandbox.OpBulkUpsert {
+			return 15 * time.Minute
+		}
+		return freshmarketer.DefaultTimeout + time.Second
+	}
 	ids := map[int64]bool{}
 	for _, c := range s.box.Calls() {
 		ids[c.ContactID] = true
@@ -139,7 +145,7 @@ func (s *callsSim) crossed(a made) bool {
 		had := false
 		for _, snap := range s.box.History(id) {
 			has := snap.Contact.Email == a.email && !snap.Contact.Deleted
-			if lost := had && !has; lost && !snap.At.After(a.at) && a.at.Sub(snap.At) < unanswered {
+			if lost := had && !has; lost && !snap.At.After(a.at) && a.at.Sub(snap.At) < unanswered(snap.Operation) {
 				return true
 			}
 			had = has
