@@ -160,7 +160,7 @@ func activityAdvice() map[string]Advice {
 		},
 		"no_events": {
 			"The account takes no events: the undocumented address answers 404, which a plan without custom events may explain.",
-			"Set activities.as to activity. It is tried again once a day and after a restart.",
+			"Set activities.as to activity. Calls wait until it has answered so for half an hour, and are discarded then; it is tried again once a day and after a restart.",
 		},
 	}
 }

@@ -90,7 +90,7 @@ func (t *turn) happenNext() (again bool, _ error) {
 	}
 	err = t.perform(c)
 	if err == nil {
-		t.p.gate.delivered(t.lane.user)
+		t.p.gate.performed(t.lane.user)
 		t.attempted(metrics.WaySingle, metrics.AttemptDone, nil, 0)
 		return false, t.accomplished()
 	}
@@ -166,7 +166,7 @@ func (t *turn) ask(op string, do func(context.Context) error) error {
 	}
 	began := time.Now()
 	err := do(freshmarketer.Guarded(t.callCtx, t.part.log.Held))
-	t.counts = t.pass.report(t.lane.user, err)
+	t.counts = t.pass.reportRead(t.lane.user, err)
 	t.api = append(t.api, journalCall(op, began, status(freshmarketer.Contact{}, err), err))
 	return err
 }
@@ -189,6 +189,10 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 		t.part.backlog.shelve(l, time.Now().Add(kindsTrouble))
 		return false, nil
 	}
+	if wait, ok := errors.AsType[eventsWait](err); ok {
+		t.part.backlog.shelve(l, time.Now().Add(time.Duration(wait)))
+		return false, nil
+	}
 	if errors.Is(err, errNoAddress) {
 		return false, t.dismiss(mapping.ReasonMissingEmail)
 	}
@@ -201,8 +205,7 @@ func (t *turn) notPerformed(err error) (again bool, _ error) {
 	}
 	switch api.Kind {
 	case freshmarketer.KindUnsupported:
-		t.p.events.refuse(t.p.log)
-		return false, t.dismiss(mapping.ReasonNoEvents)
+		return false, t.withoutEvents(api)
 	case freshmarketer.KindGone:
 		if api.Op == freshmarketer.OpCreateActivity && t.p.kinds.doubt() {
 			return true, nil // it may be the type that is gone

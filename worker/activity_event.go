@@ -16,8 +16,11 @@ import (
 
 const (
 	attributesKey = "events" // in STATE: the types of the events' attributes
-	// noEventsFor is how long no event is tried once the account has said that it takes none.
-	noEventsFor = 24 * time.Hour
+	// noEventsFor is how long no event is tried once the account has said for noEventsAfter that it takes none. A single 404 can be a
+	// proxy's, or a deployment's: until then events wait, and one of them asks again every noEventsAgain.
+	noEventsFor   = 24 * time.Hour
+	noEventsAfter = 30 * time.Minute
+	noEventsAgain = 10 * time.Minute
 	// addressFor is how long a contact's address is believed, and addressesMax of how many it is kept.
 	addressFor   = 10 * time.Minute
 	addressesMax = 10_000
@@ -29,8 +32,9 @@ type events struct {
 	metrics *metrics.Metrics
 
 	mu        sync.Mutex
-	off       time.Time // until then none is tried
-	since     time.Time
+	off       time.Time // until then none is tried, and all are discarded
+	since     time.Time // of the first 404 without a success after it
+	next      time.Time // when one may ask again while the others wait
 	addresses map[string]address // by contact id
 }
 
@@ -45,6 +49,9 @@ var errNoEvents = &freshmarketer.Error{Op: freshmarketer.OpSendEvent, Kind: fres
 func (t *turn) performEvent(c *call) error {
 	if t.p.events.isOff() {
 		return errNoEvents
+	}
+	if wait := t.p.events.wait(); wait > 0 {
+		return eventsWait(wait)
 	}
 	email, err := t.address()
 	if err != nil {
@@ -65,6 +72,25 @@ func (t *turn) performEvent(c *call) error {
 		t.p.events.works()
 	}
 	return err
+}
+
+// withoutEvents ends the turn of an event that the account does not seem to take.
+func (t *turn) withoutEvents(api *freshmarketer.Error) error {
+	e := t.p.events
+	if !e.isOff() {
+		sure := e.refused(t.p.log)
+		if t.leave(); !sure || !t.p.gate.verify(t.waitCtx, t.callCtx) {
+			t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, noEventsAgain)
+			// It surely did not happen: whoever takes the lane after a crash must not take it for one that may have.
+			if err := t.keep(t.unintended(), nil, nil); err != nil {
+				return err
+			}
+			t.part.backlog.shelve(t.lane, time.Now().Add(noEventsAgain))
+			return nil
+		}
+		e.refuse(t.p.log)
+	}
+	return t.dismiss(mapping.ReasonNoEvents)
 }
 
 // errNoAddress says that the contact has no address, by which alone an event finds it.
@@ -176,18 +202,47 @@ func (e *events) isOff() bool {
 	return time.Now().Before(e.off)
 }
 
-// refuse notes that the account does not take events.
+// eventsWait is the error of an event that waits until another has found out whether the account takes any.
+type eventsWait time.Duration
+
+func (w eventsWait) Error() string { return "it is being found out whether the account takes events" }
+
+// wait is how long an event waits for another one that asks whether the account takes any; 0 says that it is the one to ask.
+func (e *events) wait() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := time.Now()
+	switch {
+	case e.since.IsZero():
+		return 0
+	case now.Before(e.next):
+		return e.next.Sub(now)
+	}
+	e.next = now.Add(noEventsAgain)
+	return 0
+}
+
+// refused notes a 404. It says whether that is the account's word by now, and not a passing trouble's.
+func (e *events) refused(log *zap.Logger) (sure bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.since.IsZero() {
+		e.since = time.Now()
+		e.metrics.SetPaused(metrics.PausedActivities, true)
+		log.Warn("the address for events answers 404: track and page calls wait, and are discarded if it goes on", zap.Duration("discarded_in", noEventsAfter))
+	}
+	e.next = time.Now().Add(noEventsAgain)
+	return time.Since(e.since) >= noEventsAfter
+}
+
+// refuse says that the account does not take events.
 func (e *events) refuse(log *zap.Logger) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if time.Now().Before(e.off) {
 		return
 	}
-	if e.since.IsZero() {
-		e.since = time.Now()
-	}
 	e.off = time.Now().Add(noEventsFor)
-	e.metrics.SetPaused(metrics.PausedActivities, true)
 	log.Error("the account does not take events: track and page calls are discarded (no_events); set activities.as to activity",
 		zap.Duration("tried_again_in", noEventsFor))
 }
@@ -196,7 +251,7 @@ func (e *events) works() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if !e.since.IsZero() {
-		e.off, e.since = time.Time{}, time.Time{}
+		e.off, e.since, e.next = time.Time{}, time.Time{}, time.Time{}
 		e.metrics.SetPaused(metrics.PausedActivities, false)
 	}
 }
@@ -208,8 +263,9 @@ func (e *events) pause() *Pause {
 	if e.since.IsZero() {
 		return nil
 	}
-	return &Pause{
-		Reason: HoldActivities, Since: e.since,
-		Detail: "the account answers that it has no events (404): its plan may lack them; track and page calls are discarded (no_events), contacts go on; activities.as: activity does without",
+	detail := "the address for events answers 404: track and page calls wait; if that goes on for " + noEventsAfter.String() + " they are discarded (no_events)"
+	if time.Now().Before(e.off) {
+		detail = "the account answers that it has no events (404): its plan may lack them; track and page calls are discarded (no_events)"
 	}
+	return &Pause{Reason: HoldActivities, Since: e.since, Detail: detail + "; contacts go on; activities.as: activity does without"}
 }

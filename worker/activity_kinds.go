@@ -130,7 +130,7 @@ func (k *kinds) read(waitCtx, callCtx context.Context, age time.Duration) error 
 			return err
 		}
 		list, err := k.client.Select(callCtx, which)
-		pass.report("", err)
+		pass.reportRead("", err)
 		if api, ok := errors.AsType[*freshmarketer.Error](err); ok {
 			k.trouble = &unread{err: api, at: time.Now()}
 			return k.trouble

@@ -235,26 +235,78 @@ func TestAnEventIsNeverSentOnAGuess(t *testing.T) {
 	}
 }
 
-// An account without events is asked once a day, says so, and gets its contacts.
+// An account without events is asked for half an hour before it is believed, and then once a day. It says so, and gets its contacts.
 func TestAnAccountWithoutEvents(t *testing.T) {
 	asEvents(t, sandbox.Options{NoEvents: true}, func(t *testing.T, r *rig) {
 		for i := range 10 {
 			r.publish(r.track("ann", fmt.Sprint("A", i), nil))
 		}
 		r.publish(r.identify("bob", nil))
-		r.wantOutcomes(r.drain(time.Hour), map[string]int64{"discarded:no_events": 10})
+		time.Sleep(29 * time.Minute)
+		if p := r.pool.Status().Pauses; len(p) != 1 || p[0].Reason != worker.HoldActivities || !strings.Contains(p[0].Detail, "calls wait") {
+			t.Errorf("pauses %+v", p)
+		}
+		if l, err := r.store.Ledger(t.Context()); err != nil || l.Discarded != 0 || l.Dead != 0 {
+			t.Errorf("ledger %+v, %v", l, err)
+		}
 		r.contact("bob")
-		if n := r.calls(0)[sandbox.OpSendEvent]; n != 1 {
+		r.wantOutcomes(r.drain(time.Hour), map[string]int64{"discarded:no_events": 10})
+		if n := r.calls(0)[sandbox.OpSendEvent]; n != 4 {
 			t.Errorf("asked %d times", n)
 		}
-		if p := r.pool.Status().Pauses; len(p) != 1 || p[0].Reason != worker.HoldActivities {
+		if p := r.pool.Status().Pauses; len(p) != 1 || p[0].Reason != worker.HoldActivities || !strings.Contains(p[0].Detail, "are discarded") {
 			t.Errorf("pauses %+v", p)
 		}
 		time.Sleep(25 * time.Hour)
 		r.publish(r.track("ann", "B", nil))
 		r.drain(time.Hour)
-		if n := r.calls(0)[sandbox.OpSendEvent]; n != 2 {
+		if n := r.calls(0)[sandbox.OpSendEvent]; n != 5 {
 			t.Errorf("asked %d times after a day", n)
+		}
+	})
+}
+
+// A 404 of the events' address that does not last costs no event, not even with a restart meanwhile.
+func TestAStray404DiscardsNoEvents(t *testing.T) {
+	for name, restart := range map[string]bool{"one run": false, "a restart meanwhile": true} {
+		t.Run(name, func(t *testing.T) {
+			asEvents(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+				r.fault(sandbox.Fault{Next: 2, Status: 404, Operation: sandbox.OpSendEvent})
+				for i := range 10 {
+					r.publish(r.track("ann", fmt.Sprint("A", i), nil))
+				}
+				if time.Sleep(time.Minute); restart {
+					r.restart()
+				}
+				r.wantOutcomes(r.drain(time.Hour), map[string]int64{"delivered": 10})
+				if n := len(r.box.Events()); n != 10 {
+					t.Errorf("%d events", n)
+				}
+				if p := r.pool.Status().Pauses; len(p) != 0 {
+					t.Errorf("pauses %+v", p)
+				}
+			})
+		})
+	}
+}
+
+// An address that answers 404 while nothing else of the account works is no word about events: everything is held.
+func TestA404InAnOutageDiscardsNoEvents(t *testing.T) {
+	asEvents(t, sandbox.Options{}, func(t *testing.T, r *rig) {
+		r.publish(r.track("ann", "A0", nil)) // the address is known
+		r.drain(time.Minute)
+		r.fault(sandbox.Fault{Percent: 100, Status: 404, Operation: sandbox.OpSendEvent + "|contact_filters"})
+		for i := range 9 {
+			r.publish(r.track("ann", fmt.Sprint("A", i+1), nil))
+		}
+		time.Sleep(26 * time.Hour)
+		if l, err := r.store.Ledger(t.Context()); err != nil || l.Discarded != 0 || l.Dead != 0 {
+			t.Errorf("ledger %+v, %v", l, err)
+		}
+		r.box.ClearFaults()
+		r.wantOutcomes(r.drain(time.Hour), map[string]int64{"delivered": 10})
+		if n := len(r.box.Events()); n != 10 {
+			t.Errorf("%d events", n)
 		}
 	})
 }

@@ -256,6 +256,6 @@ func oneCall(pass *pass, call func() error) error {
 	if untold(err) && !troubled(freshmarketer.KindOf(err)) {
 		told = nil
 	}
-	pass.report("", told)
+	pass.reportRead("", told)
 	return err
 }

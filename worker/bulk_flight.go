@@ -243,7 +243,7 @@ func (b *bulks) ask(waitCtx, callCtx context.Context, job string, rows []freshma
 	if freshmarketer.KindOf(err) == freshmarketer.KindGone {
 		told = nil
 	}
-	pass.report("", told)
+	pass.reportRead("", told)
 	return status, err
 }
 

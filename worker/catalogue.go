@@ -158,7 +158,7 @@ func (c *catalogue) read(ctx context.Context, pass *pass) (*mapping.Catalogue, e
 		return nil, err
 	}
 	metas, err := c.ask(ctx)
-	pass.report("", err)
+	pass.reportRead("", err)
 	if err != nil {
 		return nil, err
 	}

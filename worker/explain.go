@@ -284,6 +284,6 @@ func (p *Pool) readOnce(ctx context.Context, id string) (c freshmarketer.Contact
 		return c, false, false
 	}
 	c, err = p.cfg.Client.GetContact(ctx, id)
-	pass.report("", err)
+	pass.reportRead("", err)
 	return c, err == nil, err == nil || freshmarketer.KindOf(err) == freshmarketer.KindGone
 }

@@ -57,9 +57,10 @@ type gate struct {
 	since   time.Time
 	until   time.Time // no call before: an answer said so
 	ajar    bool
-	passing bool   // ajar, and somebody is through
-	first   string // user whose call went first and failed after the last probes, and how often in a row
+	through *pass  // ajar, and whoever is through
+	first   string // user whose call was the first to go first and fail in this hold, and how often; several says that others did, too
 	firsts  int
+	several bool
 	idle    stoppage
 	isDry   bool // calls are waited for because the quota has none
 
@@ -67,9 +68,7 @@ type gate struct {
 	orderRev uint64
 	waits    *backoff.ExponentialBackOff // between probes; reset by the first success
 
-	failures int
-	users    map[string]bool
-	own      ownTrouble
+	writes, reads streak
 
 	lastSuccess, lastFailure time.Time
 	lastError                *freshmarketer.Error
@@ -77,7 +76,7 @@ type gate struct {
 
 func newGate(check func(context.Context) error, q *quota, initial time.Duration, m *metrics.Metrics, log *zap.Logger) *gate {
 	g := &gate{
-		check: check, quota: q, metrics: m, log: log, wake: make(chan struct{}, 1), changed: make(chan struct{}), users: map[string]bool{},
+		check: check, quota: q, metrics: m, log: log, wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		waits: newBackOff(initial, probeMax),
 	}
 	q.dry = g.dry
@@ -102,20 +101,30 @@ func (g *gate) await(ctx context.Context) error {
 }
 
 // passable says whether somebody may make a call now.
-func (g *gate) passable() bool { return !g.order.Paused && (g.hold == "" || g.ajar && !g.passing) }
+func (g *gate) passable() bool {
+	return !g.order.Paused && (g.hold == "" || g.ajar && g.through == nil)
+}
 
-// admit lets one call through, or says that it may not be made.
-func (g *gate) admit() bool {
-	if !g.passable() {
+// admit lets one call through, or says that it may not be made. Who is through already may go on.
+func (g *gate) admit(p *pass) bool {
+	if !g.passable() && (g.order.Paused || g.through != p) {
 		return false
 	}
-	g.passing = g.hold != "" // ajar: nobody else until this call is answered
+	if g.hold != "" { // ajar: nobody else until this call is answered
+		g.through = p
+	}
 	return true
 }
 
-// report tells the gate what came of a call for a user. It returns whether the failure is the user's to count: what
-// belongs to the account's trouble costs nobody an attempt.
-func (g *gate) report(user string, err error) (counts bool) {
+// report tells the gate what came of a call for a user that writes contacts or accounts. It returns whether the failure is the
+// user's to count: what belongs to the account's trouble costs nobody an attempt.
+func (g *gate) report(user string, err error) (counts bool) { return g.told(user, &g.writes, err) }
+
+// reportRead is report for a call that writes none. Its success says nothing about those that do: an account that fails for all
+// writes can often still be read.
+func (g *gate) reportRead(user string, err error) (counts bool) { return g.told(user, &g.reads, err) }
+
+func (g *gate) told(user string, s *streak, err error) (counts bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	failure := new(freshmarketer.Error)
@@ -136,10 +145,16 @@ func (g *gate) report(user string, err error) (counts bool) {
 		g.passed()
 		return false
 	case failure != nil && troubled(failure.Kind):
-		return g.fail(user, failure)
+		return g.fail(user, s, failure)
 	}
-	g.lastSuccess, g.failures = time.Now(), 0
-	clear(g.users)
+	g.lastSuccess = time.Now()
+	g.reads.end()
+	switch {
+	case s == &g.writes:
+		g.writes.end()
+	case g.writes.failures > 0 && (g.hold == HoldOutage || g.hold == HoldMisconfigured):
+		return true // who is through stays so until it leaves: its next call may be the write that tells
+	}
 	if g.hold == "" || g.ajar {
 		g.open()
 	}
@@ -155,33 +170,34 @@ func troubled(k freshmarketer.Kind) bool {
 	return false
 }
 
-func (g *gate) fail(user string, failure *freshmarketer.Error) (counts bool) {
-	g.own.failed(user)
+func (g *gate) fail(user string, s *streak, failure *freshmarketer.Error) (counts bool) {
+	s.own.failed(user)
 	switch {
 	case g.hold != "":
-		return g.ajar && g.failFirst(user, failure)
-	case g.own.proven(user):
+		return g.ajar && g.failFirst(user, s, failure)
+	case s.own.proven(user):
 		return true
 	}
-	g.failures++
-	g.users[user] = true
-	if g.failures >= outageFailures && len(g.users) >= outageUsers {
+	s.add(user)
+	if g.writes.failures+g.reads.failures >= outageFailures && g.writes.with(g.reads) >= outageUsers {
 		g.close(HoldOutage, failure)
 		return false
 	}
 	return true
 }
 
-// failFirst is a failure of the call that went first after a hold. If it is always the same user's, while probes work,
-// then the trouble is that user's.
-func (g *gate) failFirst(user string, failure *freshmarketer.Error) (counts bool) {
-	if g.first != user {
-		g.first, g.firsts = user, 0
+// failFirst is a failure of a call that went first after a hold. If nobody but one user ever did, while probes work, then the
+// trouble is that user's. Of several nobody can tell: they may be all there is to send while all writes fail.
+func (g *gate) failFirst(user string, s *streak, failure *freshmarketer.Error) (counts bool) {
+	if g.firsts == 0 {
+		g.first = user
 	}
-	if g.firsts++; g.firsts >= outageUsers {
+	g.several = g.several || g.first != user
+	if g.firsts++; g.firsts >= outageUsers && !g.several {
 		g.open()
 		return true
 	}
+	s.add(user)
 	g.close(holdFor(failure.Kind), failure) // and not what it was before: a hold that only waits would try again at once
 	return false
 }
@@ -215,7 +231,7 @@ func (g *gate) close(why Hold, failure *freshmarketer.Error) {
 	}
 	// A 503 may name a time as well. Unlike that of a 429 it is only believed within reason: a probe costs next to nothing.
 	g.notBefore(min(failure.RetryAfter, askedMost))
-	g.hold, g.ajar, g.passing, g.detail = why, false, false, failure.Error()
+	g.hold, g.ajar, g.through, g.detail = why, false, nil, failure.Error()
 	g.metrics.SetPaused(string(why), true)
 	select {
 	case g.wake <- struct{}{}:
@@ -225,8 +241,8 @@ func (g *gate) close(why Hold, failure *freshmarketer.Error) {
 
 // passed ends a passage that told nothing.
 func (g *gate) passed() {
-	if g.passing {
-		g.passing = false
+	if g.through != nil {
+		g.through = nil
 		g.broadcast()
 	}
 }
@@ -238,9 +254,10 @@ func (g *gate) open() {
 	g.log.Info("sending again", zap.String("reason", string(g.hold)), zap.Duration("held", time.Since(g.since)))
 	g.metrics.SetPaused(string(g.hold), false)
 	g.idle.end()
-	g.hold, g.ajar, g.passing, g.detail = "", false, false, ""
-	g.first, g.firsts, g.failures = "", 0, 0
-	clear(g.users)
+	g.hold, g.ajar, g.through, g.detail = "", false, nil, ""
+	g.first, g.firsts, g.several = "", 0, false
+	g.writes.end()
+	g.reads.end()
 	g.waits.Reset()
 	g.broadcast()
 }

@@ -66,7 +66,10 @@ func failure(kind fm.Kind, after time.Duration) error {
 }
 
 // enterWithin fails the test if nobody may pass in that time.
-func (g *gateRig) enterWithin(limit time.Duration) {
+func (g *gateRig) enterWithin(limit time.Duration) { g.firstIn(limit) }
+
+// firstIn is enterWithin, for whom the pass matters.
+func (g *gateRig) firstIn(limit time.Duration) *pass {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeout(g.t.Context(), limit)
 	defer cancel()
@@ -76,7 +79,7 @@ func (g *gateRig) enterWithin(limit time.Duration) {
 			g.t.Fatalf("nobody may pass for %v: %+v", limit, g.pauses())
 		}
 		if p.admit() == nil {
-			return
+			return p
 		}
 	}
 }

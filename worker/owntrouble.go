@@ -54,7 +54,15 @@ func (o *ownTrouble) delivered(user string) {
 func (g *gate) delivered(user string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.own.delivered(user)
+	g.writes.own.delivered(user)
+	g.reads.own.delivered(user)
+}
+
+// performed tells the gate that an activity or an event of the user was made. Contacts may fail to be written all the same.
+func (g *gate) performed(user string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.reads.own.delivered(user)
 }
 
 // giveBackHeld ends a turn whose call failed in a way that is, or may be, the account's trouble.
@@ -82,7 +90,7 @@ func (t *turn) stepsBack() bool {
 func (g *gate) holds() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.hold != "" && (!g.ajar || g.passing)
+	return g.hold != "" && (!g.ajar || g.through != nil)
 }
 
 // ajarSince waits until nothing holds, or until the gate has been ajar for a while and nobody went through. It reports false if ctx
@@ -90,7 +98,7 @@ func (g *gate) holds() bool {
 func (g *gate) ajarSince(ctx context.Context, while time.Duration) bool {
 	for {
 		g.mu.Lock()
-		open, ajar, changed := g.hold == "", g.ajar && !g.passing, g.changed
+		open, ajar, changed := g.hold == "", g.ajar && g.through == nil, g.changed
 		g.mu.Unlock()
 		switch {
 		case open:

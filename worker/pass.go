@@ -75,7 +75,7 @@ func (p *pass) admit() error {
 		p.used, p.extra = more, append(p.extra, more)
 	}
 	p.gate.mu.Lock()
-	ok := p.gate.admit()
+	ok := p.gate.admit(p)
 	p.gate.mu.Unlock()
 	if !ok {
 		p.used.unspend()
@@ -85,14 +85,21 @@ func (p *pass) admit() error {
 	return nil
 }
 
-// report tells what came of the call, for a user or "". It returns whether a failure is the user's to count.
+// report tells what came of a call that writes, for a user or "". It returns whether a failure is the user's to count.
 func (p *pass) report(user string, err error) (counts bool) {
 	p.used.done()
 	return p.gate.report(user, err)
 }
 
-// leave gives back the calls that were not made. It may be called twice.
+// reportRead is report for a call that writes no contact and no account.
+func (p *pass) reportRead(user string, err error) (counts bool) {
+	p.used.done()
+	return p.gate.reportRead(user, err)
+}
+
+// leave gives back the calls that were not made, and lets the next one go first. It may be called twice.
 func (p *pass) leave() {
+	p.gate.left(p)
 	p.grant.giveBack()
 	for _, g := range p.extra {
 		g.giveBack()

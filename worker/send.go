@@ -179,7 +179,11 @@ func (t *turn) call(op string, do func(context.Context) (freshmarketer.Contact, 
 	if changes {
 		failpoint.Hit(failpoint.EffectAfter)
 	}
-	t.counts = t.pass.report(t.lane.user, err)
+	report := t.pass.reportRead
+	if changes {
+		report = t.pass.report
+	}
+	t.counts = report(t.lane.user, err)
 	t.api = append(t.api, journalCall(op, began, status(contact, err), err))
 	if changes {
 		t.p.events.changed(t.lane.record.ContactID) // not only when it is committed: it may take tries until then
