@@ -32,9 +32,9 @@ type events struct {
 	metrics *metrics.Metrics
 
 	mu        sync.Mutex
-	off       time.Time // until then none is tried, and all are discarded
-	since     time.Time // of the first 404 without a success after it
-	next      time.Time // when one may ask again while the others wait
+	off       time.Time          // until then none is tried, and all are discarded
+	since     time.Time          // of the first 404 without a success after it
+	next      time.Time          // when one may ask again while the others wait
 	addresses map[string]address // by contact id
 }
 

@@ -28,27 +28,27 @@ const (
 var errStale = errors.New("the index of contacts is not up to date")
 
 // check brings the index up to date with calls of a pass that is there already. errStale says that it did not suffice.
-func (b *backfill) check(ctx context.Context, pass *pass) error {
-	if err := b.acquire(ctx); err != nil {
+func (b *backfill) check(waitCtx, callCtx context.Context, pass *pass) error {
+	if err := b.acquire(waitCtx); err != nil {
 		return err
 	}
 	defer b.release()
-	now, err := b.fresh(ctx)
+	now, err := b.fresh(callCtx)
 	if err != nil || now.IsZero() {
 		return err
 	}
 	r := b.reader(b.book)
 	for !r.done {
-		err := oneCall(pass, func() error { return r.next(ctx, b.client) })
+		err := oneCall(pass, func() error { return r.next(callCtx, b.client) })
 		if errors.Is(err, errHeld) && pass.Short {
 			b.behind(r.page)
 			return errStale
 		}
 		if err != nil {
-			return b.failing(ctx, ctx, err)
+			return b.failing(waitCtx, callCtx, err)
 		}
 	}
-	return b.caughtUp(ctx, r, now)
+	return b.caughtUp(callCtx, r, now)
 }
 
 // catchUp brings the index up to date, however much has changed.

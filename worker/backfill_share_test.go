@@ -109,11 +109,11 @@ func TestProcessesShareABackfill(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := one.check(ctx, pass); err != nil {
+		if err := one.check(ctx, ctx, pass); err != nil {
 			t.Fatal(err)
 		}
 		before := d.box.CallCount()
-		if err := two.check(ctx, pass); err != nil || two.claims(t, eve) || d.box.CallCount() != before {
+		if err := two.check(ctx, ctx, pass); err != nil || two.claims(t, eve) || d.box.CallCount() != before {
 			t.Errorf("a stranger's contact, or it was asked for twice: %v, %d calls", err, d.box.CallCount()-before)
 		}
 		// Who comes later knows all of it.

@@ -119,7 +119,7 @@ func (t *turn) bulkable() bool {
 // mayFly is bulkable but for what is known of custom fields.
 func (t *turn) mayFly() bool {
 	l := t.lane
-	if l.contact() == "" || l.guess != nil && !t.p.backfill.usable() || l.alone || l.trouble != nil || l.limit > 0 || !l.doubted.IsZero() || len(t.dropped) > 0 || t.noEmail != "" {
+	if l.contact() == "" || l.guess != nil && !t.p.backfill.usable() || t.isAlone() || l.trouble != nil || l.limit > 0 || !l.doubted.IsZero() || len(t.dropped) > 0 || t.noEmail != "" {
 		return false
 	}
 	for _, c := range t.calls {
@@ -255,7 +255,7 @@ func (b *bulks) depart(waitCtx, callCtx context.Context, slot int) (*flight, err
 		}
 		turns = append(turns, t)
 	}
-	turns = b.verified(callCtx, pass, turns)
+	turns = b.verified(waitCtx, callCtx, pass, turns)
 	if len(turns) < bulkWorth {
 		pass.leave()
 		for _, t := range turns {

@@ -28,6 +28,7 @@ const (
 type bulkCustom struct {
 	mu        sync.Mutex
 	trying    bool
+	late      bool     // for so long that nobody waits for it any more
 	parked    []func() // changes that wait for what is being found out
 	unfit     int      // contacts in a row from which nothing could be learnt
 	notBefore time.Time
@@ -86,25 +87,40 @@ func (c *bulkCustom) begin() bool {
 	return true
 }
 
-// park keeps a lane until somebody has found out, if somebody is about to.
+// park keeps a lane until somebody has found out, if somebody is about to and it does not take too long.
 func (c *bulkCustom) park(giveBack func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.trying {
-		c.parked = append(c.parked, giveBack)
+	if !c.trying || c.late {
+		return false
 	}
-	return c.trying
+	c.parked = append(c.parked, giveBack)
+	return true
+}
+
+// letGo lets those go on, alone, who wait for somebody whose job hangs.
+func (c *bulkCustom) letGo() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.trying {
+		c.late = true
+		c.unpark()
+	}
+}
+
+func (c *bulkCustom) unpark() {
+	for _, giveBack := range c.parked {
+		giveBack()
+	}
+	c.parked = nil
 }
 
 // end lets those go on who waited for somebody to find out; learnt says whether that worked.
 func (c *bulkCustom) end(learnt bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.trying = false
-	for _, giveBack := range c.parked {
-		giveBack()
-	}
-	c.parked = nil
+	c.trying, c.late = false, false
+	c.unpark()
 	if c.unfit++; learnt {
 		c.unfit = 0
 	} else if c.unfit >= maxUnfit {
@@ -153,7 +169,7 @@ func (t *turn) learnBulk() {
 	var slot int
 	select {
 	case slot = <-t.part.bulks.free:
-	case <-t.waitCtx.Done():
+	default: // all are in use; who has them may wait for us to leave the gate
 		return
 	}
 	defer func() { t.part.bulks.free <- slot }()
@@ -161,6 +177,7 @@ func (t *turn) learnBulk() {
 		b: t.part.bulks, waitCtx: t.waitCtx, callCtx: t.callCtx, slot: slot, pass: pass, turns: []*turn{t},
 		rows: []freshmarketer.BulkRow{{Identifier: "id", Value: id, Write: write}}, alone: true,
 	}
+	defer time.AfterFunc(bulkPatience, t.p.custom.letGo).Stop()
 	job, err := f.post()
 	if err != nil && unclear(err) {
 		sleep(t.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))

@@ -118,16 +118,33 @@ func (f *flight) releaseClaims() {
 func (f *flight) giveBack(alone bool) {
 	f.releaseClaims()
 	for _, t := range f.turns {
-		t.lane.alone = t.lane.alone || alone
+		if alone {
+			t.goAlone()
+		}
 		t.part.backlog.giveBack(t.lane)
 	}
+}
+
+// goAlone keeps the lane's next change out of bulks, until a hold has ended: bulks that fail are how an outage of writes begins, and
+// with all that failed in it alone it would end with thousands of calls.
+func (t *turn) goAlone() {
+	t.lane.alone, t.lane.lapses = true, t.p.gate.nextOpening()
+}
+
+// isAlone says whether the lane's next change is to stay out of bulks.
+func (t *turn) isAlone() bool {
+	l := t.lane
+	if l.lapses > 0 && t.p.gate.hasOpened(l.lapses) {
+		l.alone, l.vain, l.lapses = false, 0, 0
+	}
+	return l.alone
 }
 
 // vain gives the lanes back to go in another bulk, but not in one after the other for ever.
 func (f *flight) vain() {
 	for _, t := range f.turns {
 		if t.lane.vain++; t.lane.vain >= maxVain {
-			t.lane.alone = true
+			t.goAlone()
 		}
 	}
 	f.giveBack(false)
@@ -208,7 +225,8 @@ func (f *flight) follow(job string) (status freshmarketer.JobStatus, certain boo
 			}
 			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))
 			return status, false
-		case untold(err), (err == nil || apiError(err) != nil) && time.Since(f.mark.At) > bulkLongest:
+		case untold(err) && freshmarketer.KindOf(err) != freshmarketer.KindMisrouted, // a page of maintenance goes again, as a 503 does
+			(err == nil || apiError(err) != nil) && time.Since(f.mark.At) > bulkLongest:
 			f.b.log.Warn("nobody tells what became of a bulk's job, sending its changes one by one", zap.String("job", job),
 				zap.String("kind", string(freshmarketer.KindOf(err))), zap.Int("contacts", len(f.turns)))
 			sleep(f.waitCtx, time.Until(f.mark.At.Add(bulkUnclear)))

@@ -61,6 +61,7 @@ type gate struct {
 	first   string // user whose call was the first to go first and fail in this hold, and how often; several says that others did, too
 	firsts  int
 	several bool
+	opened  int // how often a hold has ended
 	idle    stoppage
 	isDry   bool // calls are waited for because the quota has none
 
@@ -256,6 +257,7 @@ func (g *gate) open() {
 	g.idle.end()
 	g.hold, g.ajar, g.through, g.detail = "", false, nil, ""
 	g.first, g.firsts, g.several = "", 0, false
+	g.opened++
 	g.writes.end()
 	g.reads.end()
 	g.waits.Reset()
@@ -346,7 +348,11 @@ func (g *gate) pauses() []Pause {
 		all = append(all, Pause{Reason: HoldOperator, Since: g.order.At, By: g.order.By, Note: g.order.Note})
 	}
 	if g.hold != "" {
-		all = append(all, Pause{Reason: g.hold, Since: g.since, Detail: g.detail})
+		detail := g.detail
+		if time.Until(g.until) > time.Second { // an answer said so; of a 429 it may be days
+			detail += "; no call before " + g.until.UTC().Format(time.RFC3339)
+		}
+		all = append(all, Pause{Reason: g.hold, Since: g.since, Detail: detail})
 	}
 	return all
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -282,6 +283,21 @@ func TestOneUserCannotKeepTheGateClosed(t *testing.T) {
 		}
 		if !g.isOpen() {
 			t.Errorf("still held: %+v", g.pauses())
+		}
+	})
+}
+
+// A 429 can name days: whoever is on call sees until when nothing is sent, and not only since when.
+func TestAPauseSaysUntilWhen(t *testing.T) {
+	gateBubble(t, func(t *testing.T, g *gateRig) {
+		until := time.Now().Add(72 * time.Hour).UTC().Format(time.RFC3339)
+		g.report("x", failure(fm.KindThrottled, 72*time.Hour))
+		if p := g.pauses(); len(p) != 1 || !strings.HasSuffix(p[0].Detail, "; no call before "+until) {
+			t.Errorf("paused %+v", p)
+		}
+		g.enterWithin(73 * time.Hour)
+		if p := g.pauses(); len(p) != 1 || strings.Contains(p[0].Detail, "no call before") {
+			t.Errorf("paused %+v", p)
 		}
 	})
 }

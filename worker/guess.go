@@ -28,7 +28,7 @@ func (g *guess) id() string { return strconv.FormatInt(g.contact, 10) }
 // guessable says whether an index may help: nothing is known of the user, and nothing has gone wrong yet.
 func (t *turn) guessable() bool {
 	l := t.lane
-	if l.record.ContactID != "" && l.guess == nil || t.result.Change.UserID == "" || l.searched || l.alone || l.trouble != nil || l.limit > 0 || !l.doubted.IsZero() {
+	if l.record.ContactID != "" && l.guess == nil || t.result.Change.UserID == "" || l.searched || t.isAlone() || l.trouble != nil || l.limit > 0 || !l.doubted.IsZero() {
 		return false
 	}
 	for _, c := range t.calls {
@@ -149,7 +149,7 @@ func (t *turn) settleGuess() error {
 
 // verified leaves of a bulk's changes those that rest on no guess, or on one that is still right. It may make calls of the
 // pass. The other lanes are given back.
-func (b *bulks) verified(ctx context.Context, pass *pass, turns []*turn) []*turn {
+func (b *bulks) verified(waitCtx, callCtx context.Context, pass *pass, turns []*turn) []*turn {
 	var guessed []*turn
 	for _, t := range turns {
 		if t.lane.guess != nil {
@@ -161,12 +161,12 @@ func (b *bulks) verified(ctx context.Context, pass *pass, turns []*turn) []*turn
 	}
 	backfill := b.part.pool.backfill
 	var stale map[*turn]bool
-	err := backfill.check(ctx, pass)
+	err := backfill.check(waitCtx, callCtx, pass)
 	if err == nil {
-		stale, err = backfill.claim(ctx, guessed)
+		stale, err = backfill.claim(callCtx, guessed)
 	}
 	if err = noRoom(err); errors.As(err, new(giveUp)) {
-		_ = backfill.failing(ctx, ctx, err) // which has it ended
+		_ = backfill.failing(waitCtx, callCtx, err) // which has it ended
 	}
 	return slices.DeleteFunc(turns, func(t *turn) bool {
 		switch g := t.lane.guess; {

@@ -37,6 +37,7 @@ type lane struct {
 	trouble  *trouble
 	suspect  bool      // its call failed, and that may be the account's trouble
 	alone    bool      // the next change does not go into a bulk
+	lapses   int       // alone is over once the gate has opened so often; 0: not before a change is settled
 	vain     int       // bulks in a row that came to nothing
 	guess    *guess    // the contact that an index names for a user of whom none is known; nil: none
 	searched bool      // the index is not to be asked
@@ -142,7 +143,7 @@ func (l *lane) split(items int) {
 // that. Otherwise it still does, see shift.
 func (l *lane) settled(delivered bool) {
 	l.trouble, l.alone, l.vain, l.doubted, l.sure, l.limit, l.stalls, l.awaited = nil, false, 0, time.Time{}, false, 0, nil, nil
-	l.guess, l.searched, l.vacant, l.suspect = nil, false, time.Time{}, false
+	l.guess, l.searched, l.vacant, l.suspect, l.lapses = nil, false, time.Time{}, false, 0
 	if delivered {
 		l.written, l.recovered = nil, 0
 	}

@@ -45,3 +45,16 @@ func (g *gate) left(p *pass) {
 		g.passed()
 	}
 }
+
+// nextOpening is how often holds will have ended when the present one has, or the next.
+func (g *gate) nextOpening() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.opened + 1
+}
+
+func (g *gate) hasOpened(times int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.opened >= times
+}

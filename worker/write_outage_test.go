@@ -50,3 +50,33 @@ func TestAnOutageOfWritesCostsNothingButTime(t *testing.T) {
 		}
 	}
 }
+
+// So is one in which bulks are sent: their changes go in bulks again once it has ended.
+func TestAnOutageOfWritesDoesNotCostBulks(t *testing.T) {
+	bubble(t, slowJobs, func(t *testing.T, r *rig) {
+		const n = 600
+		r.many(n)
+		r.round(n, 1)
+		r.drain(time.Hour) // it is known by now what a bulk does
+		r.fault(sandbox.Fault{Percent: 100, Status: 500, Operation: allWrites})
+		before := r.box.CallCount()
+		r.round(n, 2)
+		time.Sleep(12 * time.Hour)
+		if p := r.pool.Status().Pauses; len(p) != 1 || p[0].Reason != worker.HoldOutage || len(r.letters()) > 0 {
+			t.Errorf("paused: %+v, %d letters", p, len(r.letters()))
+		}
+		if n := r.calls(before); n["bulk_upsert"] == 0 || r.box.CallCount()-before > 12*30*4+200 {
+			t.Errorf("calls meanwhile: %v", n)
+		}
+		r.box.ClearFaults()
+		before = r.box.CallCount()
+		if l := r.drain(time.Hour); l.Delivered != 3*n || l.Dead != 0 {
+			t.Errorf("ledger %+v", l)
+		}
+		if n := r.calls(before); n["update_contact"] > 150 {
+			t.Errorf("calls afterwards: %v", n)
+		}
+		r.at(n, 2)
+		r.neverBackwards("cf_seq")
+	})
+}
