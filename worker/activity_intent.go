@@ -15,6 +15,7 @@ import (
 	"github.com/freshrelay/freshrelay/failpoint"
 	"github.com/freshrelay/freshrelay/freshmarketer"
 	"github.com/freshrelay/freshrelay/mapping"
+	"github.com/freshrelay/freshrelay/metrics"
 	"github.com/freshrelay/freshrelay/queue"
 )
 
@@ -102,7 +103,26 @@ func (t *turn) findOut(open *mapping.Intent) (again bool, _ error) {
 		return false, t.giveUp(nil)
 	}
 	t.lane.sure = true
-	return true, nil
+	return t.notRecorded()
+}
+
+// notRecorded acts on a call that failed and surely had no effect. It is made again for as long as anything is.
+func (t *turn) notRecorded() (again bool, _ error) {
+	l, gate := t.lane, t.p.gate
+	l.failed(t.p.cfg.Retry, gate.idleFor())
+	if l.age(gate.idleFor()) < t.p.cfg.Retry.MaxAge {
+		return true, nil // the look-up came two minutes later: that was the pause
+	}
+	t.leave()
+	if !gate.verify(t.waitCtx, t.callCtx) {
+		t.part.backlog.giveBack(l)
+		return false, nil
+	}
+	failure := &freshmarketer.Error{
+		Op: freshmarketer.OpCreateActivity, Kind: freshmarketer.KindTemporary, Text: "it was tried again and again, and never recorded",
+	}
+	t.attempted(metrics.WaySingle, metrics.AttemptSetAside, failure, 0)
+	return false, t.setAside(failure, ReasonExhausted)
 }
 
 // notLookedUp acts on a look-up that failed: it may be repeated for as long as anything.
