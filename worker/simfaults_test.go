@@ -91,8 +91,13 @@ func (o *oddities) told(f sandbox.Fault) sandbox.Fault {
 			others = append(others, op)
 		}
 	}
-	if f.Operation = strings.Join(others, "|"); f.Operation == "" {
+	switch {
+	case len(others) > 0:
+		f.Operation = strings.Join(others, "|")
+	case f.Empty:
 		f.Done = true
+	default: // of a page with this status it is not known either
+		f.Status = 502
 	}
 	return f
 }
