@@ -82,7 +82,8 @@ func (s *callsSim) rough() (rough, unlinked map[string]bool) {
 	return rough, unlinked
 }
 
-// checkAccounts returns the ids of the companies' accounts.
+// checkAccounts returns the ids of the companies' accounts. A company may have two if its first name was set aside while nobody knew
+// whether the account had been made by it, and the next call gave another: the later one counts then.
 func (s *callsSim) checkAccounts(rough map[string]bool) map[string]string {
 	s.t.Helper()
 	ids := map[string]string{}
@@ -90,7 +91,7 @@ func (s *callsSim) checkAccounts(rough map[string]bool) map[string]string {
 		company, _, _ := strings.Cut(a.Name, " ")
 		f := s.world.firms[company]
 		switch {
-		case ids[company] != "":
+		case ids[company] != "" && !rough[company]:
 			s.t.Errorf("%s has two accounts", company)
 		case f == nil || !f.there:
 			s.t.Errorf("%s has an account, and should have none", company)
