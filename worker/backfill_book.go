@@ -201,6 +201,19 @@ func (l *library) change(ctx context.Context, do func(book *backfillBook, index 
 	return l.changeLocked(ctx, do)
 }
 
+// changeFor is change for whoever has a pass. Who has the book may wait at the gate for whoever went first, so that one steps aside
+// before it waits for the book.
+func (l *library) changeFor(ctx context.Context, p *pass, do func(book *backfillBook, index *contactIndex) ([]indexed, error)) error {
+	select {
+	case l.lock <- struct{}{}:
+		defer l.release()
+		return l.changeLocked(ctx, do)
+	default:
+	}
+	p.stepAside()
+	return l.change(ctx, do)
+}
+
 func (l *library) changeLocked(ctx context.Context, do func(book *backfillBook, index *contactIndex) ([]indexed, error)) error {
 	var err error
 	for range takeTries {

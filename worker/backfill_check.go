@@ -191,8 +191,8 @@ func updatedAt(c freshmarketer.Contact) (time.Time, bool) {
 
 // claim says of changes that rest on the index whether it still says the same, and notes which contacts are about to
 // become somebody's: other processes must not adopt them for somebody else. Those that are stale are returned.
-func (b *backfill) claim(ctx context.Context, turns []*turn) (stale map[*turn]bool, _ error) {
-	err := b.change(ctx, func(book *backfillBook, index *contactIndex) ([]indexed, error) {
+func (b *backfill) claim(ctx context.Context, p *pass, turns []*turn) (stale map[*turn]bool, _ error) {
+	err := b.changeFor(ctx, p, func(book *backfillBook, index *contactIndex) ([]indexed, error) {
 		if !book.active() {
 			return nil, errNotOurs
 		}
@@ -239,12 +239,12 @@ func (b *backfill) note(index *contactIndex, list []indexed) {
 }
 
 // mayAdopt notes that a contact is about to become the lane's in a call of its own, unless a bulk has claimed it.
-func (b *backfill) mayAdopt(ctx context.Context, contact int64, lane string) (bool, error) {
+func (b *backfill) mayAdopt(ctx context.Context, p *pass, contact int64, lane string) (bool, error) {
 	if !b.now().active() {
 		return true, nil
 	}
 	free, user := true, b.hashes.lane(lane)
-	err := b.change(ctx, func(book *backfillBook, index *contactIndex) ([]indexed, error) {
+	err := b.changeFor(ctx, p, func(book *backfillBook, index *contactIndex) ([]indexed, error) {
 		is, ok := index.contact(contact)
 		free = !ok || is.external == (digest{}) || is.external == user
 		if !book.active() || !book.Done || !ok || is.external != (digest{}) {

@@ -47,7 +47,7 @@ func (b *backfill) guessed(t *testing.T, user, email string) *turn {
 
 func (b *backfill) claims(t *testing.T, tn *turn) bool {
 	t.Helper()
-	stale, err := b.claim(t.Context(), []*turn{tn})
+	stale, err := b.claim(t.Context(), nil, []*turn{tn})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestProcessesShareABackfill(t *testing.T) {
 		if !one.claims(t, ann) || two.claims(t, bob) || !one.claims(t, ann) {
 			t.Error("two users in two processes are both to adopt one contact, or none is")
 		}
-		if free, err := two.mayAdopt(ctx, bob.lane.guess.contact, bob.lane.user); err != nil || free {
+		if free, err := two.mayAdopt(ctx, nil, bob.lane.guess.contact, bob.lane.user); err != nil || free {
 			t.Errorf("a call of its own adopts what a bulk has claimed: %v, %v", free, err)
 		}
 		// What people change meanwhile counts for all, however they learn of it.

@@ -163,7 +163,7 @@ func (b *bulks) verified(waitCtx, callCtx context.Context, pass *pass, turns []*
 	var stale map[*turn]bool
 	err := backfill.check(waitCtx, callCtx, pass)
 	if err == nil {
-		stale, err = backfill.claim(callCtx, guessed)
+		stale, err = backfill.claim(callCtx, pass, guessed)
 	}
 	if err = noRoom(err); errors.As(err, new(giveUp)) {
 		_ = backfill.failing(waitCtx, callCtx, err) // which has it ended

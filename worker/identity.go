@@ -238,7 +238,7 @@ func (t *turn) adopt(contact freshmarketer.Contact, w freshmarketer.ContactWrite
 	maps.Copy(w.Fields, userID.Fields)
 	delete(w.Fields, "email") // it has that one
 	w = t.join(w, contact)
-	switch free, err := t.p.backfill.mayAdopt(t.callCtx, contactNumber(contact.ID), t.lane.user); {
+	switch free, err := t.p.backfill.mayAdopt(t.callCtx, t.pass, contactNumber(contact.ID), t.lane.user); {
 	case err != nil:
 		return contact, err
 	case !free:
