@@ -34,6 +34,7 @@ type events struct {
 	mu        sync.Mutex
 	off       time.Time          // until then none is tried, and all are discarded
 	since     time.Time          // of the first 404 without a success after it
+	heldAt    time.Duration      // of gate.idleFor at since
 	next      time.Time          // when one may ask again while the others wait
 	addresses map[string]address // by contact id
 }
@@ -78,7 +79,7 @@ func (t *turn) performEvent(c *call) error {
 func (t *turn) withoutEvents(api *freshmarketer.Error) error {
 	e := t.p.events
 	if !e.isOff() {
-		sure := e.refused(t.p.log)
+		sure := e.refused(t.p.gate.idleFor(), t.p.log)
 		if t.leave(); !sure || !t.p.gate.verify(t.waitCtx, t.callCtx) {
 			t.attempted(metrics.WaySingle, metrics.AttemptHeld, api, noEventsAgain)
 			// It surely did not happen: whoever takes the lane after a crash must not take it for one that may have.
@@ -222,17 +223,18 @@ func (e *events) wait() time.Duration {
 	return 0
 }
 
-// refused notes a 404. It says whether that is the account's word by now, and not a passing trouble's.
-func (e *events) refused(log *zap.Logger) (sure bool) {
+// refused notes a 404. It says whether that is the account's word by now, and not a passing trouble's: time in which nobody could ask
+// again does not count.
+func (e *events) refused(held time.Duration, log *zap.Logger) (sure bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.since.IsZero() {
-		e.since = time.Now()
+		e.since, e.heldAt = time.Now(), held
 		e.metrics.SetPaused(metrics.PausedActivities, true)
 		log.Warn("the address for events answers 404: track and page calls wait, and are discarded if it goes on", zap.Duration("discarded_in", noEventsAfter))
 	}
 	e.next = time.Now().Add(noEventsAgain)
-	return time.Since(e.since) >= noEventsAfter
+	return time.Since(e.since)-(held-e.heldAt) >= noEventsAfter
 }
 
 // refuse says that the account does not take events.
