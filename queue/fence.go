@@ -193,7 +193,7 @@ func (p *Partition) tryFenced(ctx context.Context, msg *nats.Msg) (uint64, error
 	case err == nil:
 		return ack.Sequence, nil
 	case !isConflict(err):
-		f.doubt = unclear(err)
+		f.doubt = f.doubt || unclear(err) // an answer to this letter says nothing about one before
 		return 0, err
 	}
 	last, readErr := p.s.lastFence(ctx, subject)

@@ -252,6 +252,57 @@ func TestALetterWithoutAnAnswerDoesNotComeAfterItsRemoval(t *testing.T) {
 	})
 }
 
+// A letter that had no answer is on its way. The next in line, which is of another user, is refused for want of room: that says nothing
+// about the first one, whose call is delivered after all.
+func TestARefusedLetterDoesNotClearUpTheOneBefore(t *testing.T) {
+	shared(t, func(t *testing.T, broker *embedded) {
+		n := join(t, broker, 1)
+		still := standingStill(n)
+		p, it := open(t, n)
+		for i := uint64(0); ; i++ { // up to where a small letter has room and a large one has none
+			l := Letter{User: n.User("fill"), Position: 100 + i, Reason: "invalid", Event: make([]byte, 400_000)}
+			if err := p.PutLetter(t.Context(), l, false); errors.Is(err, ErrFull) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, err := n.Ledger(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		still.at.Store("last") // past the look at the fence, as a lane is that waits for its turn
+		large := make(chan error, 1)
+		go func() {
+			large <- p.PutLetter(t.Context(), Letter{User: n.User("large"), Position: 99, Reason: "invalid", Event: make([]byte, 400_000)}, true)
+		}()
+		<-still.reached
+		_, arrive := n.wire.hold(n.names.letter(it.User))
+		if err := p.PutLetter(t.Context(), letterOf(it), false); !errors.Is(err, ErrUnavailable) {
+			t.Errorf("a letter without an answer: %v", err)
+		}
+		n.wire.cut()
+		n.wire.down.Store(false)
+		time.Sleep(2 * time.Second)
+		close(still.wake)
+		if err := <-large; !errors.Is(err, ErrFull) {
+			t.Errorf("a letter without room: %v", err)
+		}
+		if err := p.DropLetter(t.Context(), letterID(it.User, it.Position)); err != nil {
+			t.Error(err)
+		}
+		delivered(p, it)
+		if err := arrive(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if l, err := n.Ledger(t.Context()); err != nil || l.Dead != before.Dead {
+			t.Errorf("%d letters, there were %d before the one whose call was delivered, %v", l.Dead, before.Dead, err)
+		}
+		n.leave(t)
+	})
+}
+
 // Somebody has emptied DEAD, or removed the fence: its owner puts up another.
 func TestAFenceThatIsGoneIsPutUpAgain(t *testing.T) {
 	shared(t, func(t *testing.T, broker *embedded) {
