@@ -42,11 +42,22 @@ func (r *crashRig) checkHistory(c sandbox.Contact) (repeats int) {
 			if fresh || inLife > 2 || inLife == 2 && before.Operation != sandbox.OpUpsertContact {
 				r.t.Errorf("%s: call %d (%s) repeats what call %d (%s, %v before) of life %d had done already", c.ExternalID, s.N, s.Operation,
 					before.N, before.Operation, s.At.Sub(before.At), life)
+				r.tellCalls(c.ID, before.N-40, s.N)
 			}
 		}
 		before = s
 	}
 	return repeats
+}
+
+// tellCalls logs what was asked about a contact in a stretch of calls, and all that failed.
+func (r *crashRig) tellCalls(id, from, to int64) {
+	r.t.Helper()
+	for _, call := range r.box.Calls() {
+		if from <= call.N && call.N <= to && (call.ContactID == id || call.ContactID == 0 || call.Status >= http.StatusBadRequest || strings.Contains(call.Path, fmt.Sprint(id))) {
+			r.t.Logf("life %d: %+v", r.effect[call.N], call)
+		}
+	}
 }
 
 // same says whether a write left the contact as it was.
