@@ -14,7 +14,7 @@ import (
 // first change of a life: the one of which the life before did not know that it had been made. It returns the repeats.
 func (r *crashRig) checkHistory(c sandbox.Contact) (repeats int) {
 	r.t.Helper()
-	last, inLife, life, fresh := -1.0, 0, 0, false
+	last, inLife, life, fresh, apart := -1.0, 0, 0, false, false
 	var before sandbox.Snapshot
 	for i, s := range r.box.History(c.ID) {
 		if n, ok := s.Contact.Custom["cf_seq"].(json.Number); ok {
@@ -28,13 +28,16 @@ func (r *crashRig) checkHistory(c sandbox.Contact) (repeats int) {
 			last = v
 		}
 		if now := r.effect[s.N]; now != life {
-			life, inLife, fresh = now, 0, false
+			life, inLife, fresh, apart = now, 0, false, false
 		}
+		refused, as := i > 0 && r.failedBetween(c.ID, before.N, s.N), i > 0 && same(before, s)
+		apart = refused || apart && as
 		switch {
-		case i == 0 || !same(before, s):
+		case !as:
 			fresh = true
-		case r.failedBetween(c.ID, before.N, s.N):
-			// A change of two calls, whose second one the API refused, is made anew as a whole.
+		case apart:
+			// A change of two calls, whose second one the API refused, is made anew as a whole. Of one that is refused the parts are
+			// tried, and what is taken of them is sent once more with the rest.
 		default:
 			repeats++
 			inLife++
