@@ -128,13 +128,13 @@ func (f *flight) giveBack(alone bool) {
 // goAlone keeps the lane's next change out of bulks, until a hold has ended: bulks that fail are how an outage of writes begins, and
 // with all that failed in it alone it would end with thousands of calls.
 func (t *turn) goAlone() {
-	t.lane.alone, t.lane.lapses = true, t.p.gate.nextOpening()
+	t.lane.alone, t.lane.lapses = true, t.p.gate.openings() + 1
 }
 
 // isAlone says whether the lane's next change is to stay out of bulks.
 func (t *turn) isAlone() bool {
 	l := t.lane
-	if l.lapses > 0 && t.p.gate.hasOpened(l.lapses) {
+	if l.lapses > 0 && t.p.gate.openings() >= l.lapses {
 		l.alone, l.vain, l.lapses = false, 0, 0
 	}
 	return l.alone

@@ -248,6 +248,22 @@ func (g *gate) passed() {
 	}
 }
 
+// left ends the passage of whoever went first and has no more calls to make.
+func (g *gate) left(p *pass) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.through == p {
+		g.passed()
+	}
+}
+
+// openings is how many holds have ended.
+func (g *gate) openings() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.opened
+}
+
 func (g *gate) open() {
 	if g.hold == "" {
 		return
@@ -288,32 +304,6 @@ func (g *gate) idleFor() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.idle.sum()
-}
-
-// stoppage adds up the time in which nothing could be sent, however many reasons there were at once.
-type stoppage struct {
-	reasons int
-	since   time.Time
-	total   time.Duration
-}
-
-func (s *stoppage) begin() {
-	if s.reasons++; s.reasons == 1 {
-		s.since = time.Now()
-	}
-}
-
-func (s *stoppage) end() {
-	if s.reasons--; s.reasons == 0 {
-		s.total += time.Since(s.since)
-	}
-}
-
-func (s *stoppage) sum() time.Duration {
-	if s.reasons == 0 {
-		return s.total
-	}
-	return s.total + time.Since(s.since)
 }
 
 // opensIn is how long a hold lasts whose end an answer named; 0 if nothing holds. known is false if nobody can tell.

@@ -36,25 +36,3 @@ func (s *streak) with(other streak) int {
 	}
 	return n
 }
-
-// left ends the passage of whoever went first and has no more calls to make.
-func (g *gate) left(p *pass) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.through == p {
-		g.passed()
-	}
-}
-
-// nextOpening is how often holds will have ended when the present one has, or the next.
-func (g *gate) nextOpening() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.opened + 1
-}
-
-func (g *gate) hasOpened(times int) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.opened >= times
-}
