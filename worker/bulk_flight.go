@@ -128,7 +128,7 @@ func (f *flight) giveBack(alone bool) {
 // goAlone keeps the lane's next change out of bulks, until a hold has ended: bulks that fail are how an outage of writes begins, and
 // with all that failed in it alone it would end with thousands of calls.
 func (t *turn) goAlone() {
-	t.lane.alone, t.lane.lapses = true, t.p.gate.openings() + 1
+	t.lane.alone, t.lane.lapses = true, t.p.gate.openings()+1
 }
 
 // isAlone says whether the lane's next change is to stay out of bulks.
